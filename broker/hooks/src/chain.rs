@@ -1,0 +1,406 @@
+//! Who is asked in which order, who decides, and what silence and faults mean. Nothing of that stands anywhere else.
+//!
+//! | hook | nobody decides | a member fails |
+//! |---|---|---|
+//! | authenticate | refuse, unless nobody was ever there to ask and anonymous clients are allowed | refuse |
+//! | acl | refuse, unless no rule and no plugin for it was ever there | refuse |
+//! | publish | as published | refuse with 0x83; with `on_fault = "next"` as if it had not been asked |
+
+use crate::{
+    hooks::{HookFailed, HookKinds, Hooks},
+    questions::{AclRequest, Action, ConnectRequest, PublishRequest},
+    rules::Rules,
+    verdicts::{AclVerdict, AuthVerdict, Patch, PublishVerdict, Refusal},
+};
+use smallvec::SmallVec;
+use std::{sync::Arc, time::Duration};
+use tidegate_mqtt::{ClientId, ReasonCode, Timestamp, TopicFilter};
+
+/// A member's place in the chain: by order, then by name.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    /// Lower is asked earlier. 0 unless the config says otherwise.
+    pub order: i32,
+    /// The plugin's name.
+    pub name: Arc<str>,
+}
+
+/// What a failed call of a transform hook means. Decisions about access always refuse.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnFault {
+    /// The message is refused (0x83).
+    #[default]
+    Refuse,
+    /// The message goes on as if this member had not been asked.
+    Next,
+}
+
+/// One plugin, or native code, in the chain.
+#[derive(Clone)]
+pub struct Member {
+    /// Where it stands.
+    pub place: Place,
+    /// What it answers.
+    pub hooks: Arc<dyn Hooks>,
+    /// Asks `check` only where a filter shares topics with what is asked about. None: always.
+    pub acl_scope: Option<Vec<TopicFilter>>,
+    /// Asks `on_publish` only for topics that match one of these. None: always.
+    pub publish_scope: Option<Vec<TopicFilter>>,
+    /// For `on_publish` only.
+    pub on_fault: OnFault,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("place", &self.place).field("kinds", &self.hooks.kinds()).finish_non_exhaustive()
+    }
+}
+
+/// Indexes of the members whose publish scope holds a topic. Empty for most topics: then nobody is asked.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InScope(SmallVec<[u16; 4]>);
+
+impl InScope {
+    /// Whether nobody is to be asked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// All members, in order. Immutable: a change makes a new chain (see [`HookRegistry`](crate::HookRegistry)), and whoever
+/// began with the old one ends with it.
+#[derive(Debug, Default)]
+pub struct Chain {
+    generation: u64,
+    allow_anonymous: bool,
+    members: Vec<Member>,
+    /// Kinds that some member, present or gone, has served: those questions stay asked.
+    asked: HookKinds,
+}
+
+impl Chain {
+    pub(crate) fn new(allow_anonymous: bool) -> Self {
+        Self { allow_anonymous, ..Self::default() }
+    }
+
+    /// This chain with other members, and the next generation's number.
+    pub(crate) fn with_members(&self, mut members: Vec<Member>) -> Self {
+        members.sort_by(|a, b| a.place.cmp(&b.place));
+        let mut asked = self.asked;
+        for kinds in members.iter().map(|member| member.hooks.kinds()) {
+            asked.authenticate |= kinds.authenticate;
+            asked.acl |= kinds.acl;
+            asked.publish |= kinds.publish;
+        }
+        Self { generation: self.generation + 1, allow_anonymous: self.allow_anonymous, members, asked }
+    }
+
+    /// Rises with every change. What was derived from a chain is worth nothing under another generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The members, in the order they are asked.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// CONNECT: asks until somebody decides.
+    ///
+    /// # Errors
+    /// [`AuthRefusal`] if somebody refuses, nobody decides, or a member fails.
+    pub async fn authenticate(&self, request: &ConnectRequest<'_>) -> Result<Authenticated, AuthRefusal> {
+        for member in self.members.iter().filter(|member| member.hooks.kinds().authenticate) {
+            match member.hooks.authenticate(request).wait().await {
+                Ok(AuthVerdict::Next) => {}
+                Ok(AuthVerdict::Refuse(refusal)) => {
+                    return Err(AuthRefusal { by: Some(member.place.name.clone()), refusal, fault: None });
+                }
+                Ok(AuthVerdict::Grant(grant)) => {
+                    let client_id = grant.client_id.unwrap_or_else(|| ClientId::new(request.client_id));
+                    let username = grant.username.or_else(|| request.username.map(Into::into));
+                    let rules = Rules::compile(&grant.rules, &client_id, username.as_deref()).map_err(|error| {
+                        AuthRefusal::fault(HookFailed {
+                            plugin: member.place.name.clone(),
+                            kind: crate::FaultKind::Contract(error.to_string().into()),
+                        })
+                    })?;
+                    let permissions = Permissions { rules, granted_at: Some(member.place.clone()), ..Permissions::default() };
+                    return Ok(Authenticated {
+                        client_id,
+                        username,
+                        permissions,
+                        attributes: grant.attributes,
+                        expires: grant.expires,
+                    });
+                }
+                Err(fault) => return Err(AuthRefusal::fault(fault)),
+            }
+        }
+        // A name that nobody vouches for is not let in once there was somebody to ask.
+        if self.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
+            return Ok(Authenticated {
+                client_id: ClientId::new(request.client_id),
+                username: request.username.map(Into::into),
+                permissions: Permissions::default(),
+                attributes: Vec::new(),
+                expires: None,
+            });
+        }
+        let code = if request.username.is_some() {
+            ReasonCode::BadUserNameOrPassword
+        } else {
+            ReasonCode::NotAuthorized
+        };
+        Err(AuthRefusal { by: None, refusal: Refusal { code, text: None }, fault: None })
+    }
+
+    /// PUBLISH, SUBSCRIBE, will: the client's rules stand in the chain at the place of the plugin that granted them.
+    ///
+    /// # Errors
+    /// The fault of the member that was asked; it means no.
+    pub async fn authorize(
+        &self,
+        permissions: &mut Permissions,
+        request: &AclRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Authorization, HookFailed> {
+        let mut rules_asked = permissions.rules.is_empty();
+        for (index, member) in self.members.iter().enumerate() {
+            if !rules_asked && permissions.granted_at.as_ref().is_none_or(|place| *place <= member.place) {
+                rules_asked = true;
+                if let Some(allow) = permissions.rules.decide(request) {
+                    return Ok(Authorization::from(allow));
+                }
+            }
+            if !member.hooks.kinds().acl || !member.acl_in_scope(request) {
+                continue;
+            }
+            if let Some(allow) = permissions.remembered(self.generation, index, request, now) {
+                return Ok(Authorization::from(allow));
+            }
+            let (allow, span) = match member.hooks.check(request).wait().await? {
+                AclVerdict::Next => continue,
+                AclVerdict::Allow(span) => (true, span),
+                AclVerdict::Deny(span) => (false, span),
+            };
+            if !span.ttl.is_zero() {
+                let until = now.after(span.ttl);
+                permissions.remember(self.generation, Answer { member: index, action: request.action, filter: span.filter, allow, until });
+            }
+            return Ok(Authorization::from(allow));
+        }
+        if !rules_asked && let Some(allow) = permissions.rules.decide(request) {
+            return Ok(Authorization::from(allow));
+        }
+        let nobody_to_ask = permissions.rules.is_empty() && !self.asked.acl;
+        Ok(Authorization::from(nobody_to_ask))
+    }
+
+    /// Who must be asked about messages on `topic`. Derived once a topic and kept beside its routes.
+    pub fn publish_scope(&self, topic: &str) -> InScope {
+        let in_scope = |member: &Member| {
+            member.hooks.kinds().publish
+                && member.publish_scope.as_ref().is_none_or(|scope| scope.iter().any(|filter| filter.matches(topic)))
+        };
+        let indexes = self.members.iter().enumerate().filter(|(_, member)| in_scope(member));
+        InScope(indexes.filter_map(|(index, _)| u16::try_from(index).ok()).collect())
+    }
+
+    /// Runs the members of `scope`, each seeing the edits of those before.
+    ///
+    /// # Errors
+    /// [`PublishRefusal`] if a member refuses, or fails and is not to be passed over.
+    pub async fn on_publish(
+        &self,
+        scope: &InScope,
+        request: &PublishRequest<'_>,
+    ) -> Result<PublishOutcome, PublishRefusal> {
+        let mut edits: Option<Patch> = None;
+        for member in scope.0.iter().filter_map(|index| self.members.get(usize::from(*index))) {
+            let verdict = {
+                let request = match &edits {
+                    None => *request,
+                    Some(edits) => PublishRequest {
+                        topic: edits.topic.as_deref().unwrap_or(request.topic),
+                        qos: edits.qos.unwrap_or(request.qos),
+                        retain: edits.retain.unwrap_or(request.retain),
+                        payload: edits.payload.as_deref().unwrap_or(request.payload),
+                        properties: edits.properties.as_deref().or(request.properties),
+                        ..*request
+                    },
+                };
+                member.hooks.on_publish(&request).wait().await
+            };
+            match verdict {
+                Ok(PublishVerdict::Next) => {}
+                Ok(PublishVerdict::Accept) => break,
+                Ok(PublishVerdict::Edit(patch)) => edits.get_or_insert_default().extend(*patch),
+                Ok(PublishVerdict::Swallow) => return Ok(PublishOutcome::Swallowed),
+                Ok(PublishVerdict::Refuse(code)) => {
+                    return Err(PublishRefusal { by: member.place.name.clone(), code, fault: None });
+                }
+                Err(fault) => match member.on_fault {
+                    OnFault::Next => {}
+                    OnFault::Refuse => {
+                        return Err(PublishRefusal {
+                            by: member.place.name.clone(),
+                            code: ReasonCode::ImplementationSpecificError,
+                            fault: Some(fault),
+                        });
+                    }
+                },
+            }
+        }
+        Ok(edits.map_or(PublishOutcome::Unchanged, |edits| PublishOutcome::Edited(Box::new(edits))))
+    }
+}
+
+impl Member {
+    fn acl_in_scope(&self, request: &AclRequest<'_>) -> bool {
+        let Some(scope) = &self.acl_scope else { return true };
+        scope.iter().any(|filter| match request.action {
+            Action::Subscribe => filter.overlaps(request.topic),
+            Action::Publish | Action::Receive => filter.matches(request.topic),
+        })
+    }
+}
+
+/// Who a client is, and what it may do.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// As sent, or as a plugin says.
+    pub client_id: ClientId,
+    /// As sent, or as a plugin says.
+    pub username: Option<Box<str>>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// From the grant.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// The client is disconnected after this long.
+    pub expires: Option<Duration>,
+}
+
+/// A client stays out.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("refused by {}: {}", .by.as_deref().unwrap_or("default, nobody vouched for the client"), .refusal.code)]
+pub struct AuthRefusal {
+    /// Which plugin said so; None if nobody decided.
+    pub by: Option<Arc<str>>,
+    /// What the client is told.
+    pub refusal: Refusal,
+    /// The fault, if that is why.
+    pub fault: Option<HookFailed>,
+}
+
+impl AuthRefusal {
+    fn fault(fault: HookFailed) -> Self {
+        Self {
+            by: Some(fault.plugin.clone()),
+            refusal: Refusal { code: ReasonCode::NotAuthorized, text: None },
+            fault: Some(fault),
+        }
+    }
+}
+
+/// The answer to "may this client do this?".
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Authorization {
+    /// Yes.
+    Allowed,
+    /// No.
+    Denied,
+}
+
+impl From<bool> for Authorization {
+    fn from(allow: bool) -> Self {
+        if allow { Self::Allowed } else { Self::Denied }
+    }
+}
+
+/// A message was not accepted.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("refused by plugin {by}: {code}")]
+pub struct PublishRefusal {
+    /// Which plugin.
+    pub by: Arc<str>,
+    /// What the publisher is told.
+    pub code: ReasonCode,
+    /// The fault, if that is why.
+    pub fault: Option<HookFailed>,
+}
+
+/// What became of a message that nobody refused.
+#[derive(Clone, Debug)]
+pub enum PublishOutcome {
+    /// As published.
+    Unchanged,
+    /// With these changes.
+    Edited(Box<Patch>),
+    /// Acknowledged, delivered to nobody.
+    Swallowed,
+}
+
+/// What one client may do: its rules, and the answers of plugins that still hold. Owned by the client's connection.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    rules: Rules,
+    granted_at: Option<Place>,
+    generation: u64,
+    answers: Vec<Answer>,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    member: usize,
+    action: Action,
+    filter: TopicFilter,
+    allow: bool,
+    until: Timestamp,
+}
+
+impl Permissions {
+    /// Answers kept a client; the oldest makes room.
+    const MAX_ANSWERS: usize = 64;
+
+    /// Whether somebody's answers or rules could change what this client may do: then later requests are worth asking about.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Drops what plugins have answered so far.
+    pub fn forget(&mut self) {
+        self.answers.clear();
+    }
+
+    fn remembered(&self, generation: u64, member: usize, request: &AclRequest<'_>, now: Timestamp) -> Option<bool> {
+        if self.generation != generation {
+            return None;
+        }
+        let holds = |answer: &&Answer| {
+            answer.member == member
+                && answer.action == request.action
+                && now < answer.until
+                && match request.action {
+                    Action::Subscribe => answer.filter.covers(request.topic),
+                    Action::Publish | Action::Receive => answer.filter.matches(request.topic),
+                }
+        };
+        // The latest answer counts, so that a denial learnt later is not hidden by an older, wider allow.
+        self.answers.iter().rev().find(holds).map(|answer| answer.allow)
+    }
+
+    fn remember(&mut self, generation: u64, answer: Answer) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.answers.clear();
+        }
+        if self.answers.len() == Self::MAX_ANSWERS {
+            self.answers.remove(0);
+        }
+        self.answers.push(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests;

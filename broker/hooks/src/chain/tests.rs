@@ -1,0 +1,284 @@
+use super::*;
+use crate::{FaultKind, Grant, HookRegistry, PublishVerdict, Reply, Rule, Span};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tidegate_mqtt::{ConnectProperties, QoS, SessionId, TopicName, Version};
+
+type Verdict<T> = Box<dyn Fn() -> Result<T, HookFailed> + Send + Sync>;
+
+/// A member that answers as it is told and counts how often it was asked.
+#[derive(Default)]
+struct Scripted {
+    auth: Option<Verdict<AuthVerdict>>,
+    acl: Option<Verdict<AclVerdict>>,
+    publish: Option<Verdict<PublishVerdict>>,
+    asked: AtomicUsize,
+}
+
+impl Hooks for Scripted {
+    fn kinds(&self) -> HookKinds {
+        HookKinds { authenticate: self.auth.is_some(), acl: self.acl.is_some(), publish: self.publish.is_some() }
+    }
+    fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Reply::Now(self.auth.as_ref().unwrap()())
+    }
+    fn check<'a>(&'a self, _: &'a AclRequest<'a>) -> Reply<'a, Result<AclVerdict, HookFailed>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Reply::Now(self.acl.as_ref().unwrap()())
+    }
+    fn on_publish<'a>(&'a self, _: &'a PublishRequest<'a>) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Reply::Now(self.publish.as_ref().unwrap()())
+    }
+}
+
+fn failed() -> HookFailed {
+    HookFailed { plugin: "p".into(), kind: FaultKind::Deadline }
+}
+
+fn auth(verdict: fn() -> Result<AuthVerdict, HookFailed>) -> Arc<Scripted> {
+    Arc::new(Scripted { auth: Some(Box::new(verdict)), ..Scripted::default() })
+}
+
+fn acl(verdict: fn() -> Result<AclVerdict, HookFailed>) -> Arc<Scripted> {
+    Arc::new(Scripted { acl: Some(Box::new(verdict)), ..Scripted::default() })
+}
+
+fn transform(verdict: fn() -> Result<PublishVerdict, HookFailed>) -> Arc<Scripted> {
+    Arc::new(Scripted { publish: Some(Box::new(verdict)), ..Scripted::default() })
+}
+
+fn member(name: &str, hooks: &Arc<Scripted>) -> Member {
+    Member {
+        place: Place { order: 0, name: name.into() },
+        hooks: hooks.clone(),
+        acl_scope: None,
+        publish_scope: None,
+        on_fault: OnFault::Refuse,
+    }
+}
+
+fn registry(allow_anonymous: bool, members: &[Member]) -> HookRegistry {
+    let registry = HookRegistry::new(allow_anonymous);
+    members.iter().for_each(|member| registry.install(member));
+    registry
+}
+
+async fn connect(registry: &HookRegistry, username: Option<&str>) -> Result<Authenticated, AuthRefusal> {
+    let request = ConnectRequest {
+        session: SessionId(1),
+        client_id: "c1",
+        username,
+        password: None,
+        version: Version::V5,
+        clean_start: true,
+        keep_alive: 0,
+        listener: "tcp",
+        peer: "127.0.0.1:1",
+        tls_subject: None,
+        properties: &ConnectProperties::default(),
+    };
+    registry.chain().authenticate(&request).await
+}
+
+async fn publish_allowed(registry: &HookRegistry, permissions: &mut Permissions, topic: &str, now: u64) -> bool {
+    let request = AclRequest {
+        session: SessionId(1),
+        client_id: "c1",
+        username: None,
+        action: Action::Publish,
+        topic,
+        qos: QoS::AtMostOnce,
+        retain: false,
+    };
+    let answer = registry.chain().authorize(permissions, &request, Timestamp(now)).await;
+    matches!(answer, Ok(Authorization::Allowed))
+}
+
+async fn on_publish(registry: &HookRegistry, topic: &str) -> Result<PublishOutcome, PublishRefusal> {
+    let request = PublishRequest {
+        session: SessionId(1),
+        client_id: "c1",
+        username: None,
+        topic,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        payload: b"payload",
+        properties: None,
+    };
+    let chain = registry.chain();
+    chain.on_publish(&chain.publish_scope(topic), &request).await
+}
+
+fn span(filter: &str, ttl: u64) -> Span {
+    Span { filter: TopicFilter::new(filter).unwrap(), ttl: Duration::from_millis(ttl) }
+}
+
+#[tokio::test]
+async fn without_anybody_to_ask_the_config_decides() {
+    assert!(connect(&registry(true, &[]), Some("alice")).await.is_ok());
+    let refused = connect(&registry(false, &[]), None).await.unwrap_err();
+    assert_eq!(refused.refusal.code, ReasonCode::NotAuthorized);
+}
+
+#[tokio::test]
+async fn the_first_decisive_answer_ends_authentication() {
+    let (next, grants) = (auth(|| Ok(AuthVerdict::Next)), auth(|| Ok(AuthVerdict::Grant(Box::default()))));
+    let never = auth(|| panic!("asked after the decision"));
+    let registry = registry(false, &[member("a", &next), member("b", &grants), member("c", &never)]);
+    assert!(connect(&registry, Some("alice")).await.is_ok());
+    assert_eq!(next.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn silence_is_never_allow() {
+    let next = auth(|| Ok(AuthVerdict::Next));
+    for anonymous in [false, true] {
+        let refused = connect(&registry(anonymous, &[member("a", &next)]), Some("alice")).await.unwrap_err();
+        assert_eq!(refused.refusal.code, ReasonCode::BadUserNameOrPassword);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_authentication_is_a_refusal_even_where_anonymous_clients_may_come_in() {
+    let failing = auth(|| Err(failed()));
+    let refused = connect(&registry(true, &[member("a", &failing)]), None).await.unwrap_err();
+    assert!(refused.fault.is_some());
+}
+
+#[tokio::test]
+async fn a_plugin_that_goes_away_leaves_its_question_asked() {
+    let grants = auth(|| Ok(AuthVerdict::Grant(Box::default())));
+    let registry = registry(true, &[member("a", &grants)]);
+    assert!(connect(&registry, Some("alice")).await.is_ok());
+    registry.remove("a");
+    assert!(connect(&registry, Some("alice")).await.is_err());
+
+    let allows = acl(|| Ok(AclVerdict::Allow(span("#", 0))));
+    registry.install(&member("b", &allows));
+    assert!(publish_allowed(&registry, &mut Permissions::default(), "a", 0).await);
+    registry.remove("b");
+    assert!(!publish_allowed(&registry, &mut Permissions::default(), "a", 0).await);
+}
+
+#[tokio::test]
+async fn a_rule_that_does_not_parse_is_a_fault() {
+    let grants = auth(|| {
+        let rule = Rule { allow: true, action: Action::Publish, filter: "a/#/b".into(), max_qos: QoS::AtMostOnce };
+        Ok(AuthVerdict::Grant(Box::new(Grant { rules: vec![rule], ..Grant::default() })))
+    });
+    assert!(connect(&registry(false, &[member("a", &grants)]), None).await.unwrap_err().fault.is_some());
+}
+
+#[tokio::test]
+async fn without_rules_and_acl_plugins_everything_is_allowed() {
+    assert!(publish_allowed(&registry(false, &[]), &mut Permissions::default(), "a", 0).await);
+}
+
+#[tokio::test]
+async fn nobody_deciding_an_acl_question_refuses() {
+    let next = acl(|| Ok(AclVerdict::Next));
+    assert!(!publish_allowed(&registry(false, &[member("a", &next)]), &mut Permissions::default(), "a", 0).await);
+}
+
+#[tokio::test]
+async fn a_failed_acl_call_refuses() {
+    let failing = acl(|| Err(failed()));
+    let allows = acl(|| Ok(AclVerdict::Allow(span("#", 0))));
+    let registry = registry(false, &[member("a", &failing), member("b", &allows)]);
+    assert!(!publish_allowed(&registry, &mut Permissions::default(), "a", 0).await);
+}
+
+#[tokio::test]
+async fn rules_stand_at_the_place_of_the_plugin_that_granted_them() {
+    let denies = acl(|| Ok(AclVerdict::Deny(span("#", 0))));
+    let rule = Rule { allow: true, action: Action::Publish, filter: "a".into(), max_qos: QoS::ExactlyOnce };
+    let permissions = Permissions {
+        rules: Rules::compile(&[rule], "c1", None).unwrap(),
+        granted_at: Some(Place { order: 0, name: "m".into() }),
+        ..Permissions::default()
+    };
+    let before = registry(false, &[member("a", &denies)]);
+    assert!(!publish_allowed(&before, &mut permissions.clone(), "a", 0).await);
+    let after = registry(false, &[member("z", &denies)]);
+    assert!(publish_allowed(&after, &mut permissions.clone(), "a", 0).await);
+    assert!(!publish_allowed(&after, &mut permissions.clone(), "b", 0).await);
+}
+
+#[tokio::test]
+async fn an_answer_holds_for_its_span_and_time_and_chain() {
+    let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
+    let registry = registry(false, &[member("a", &allows)]);
+    let mut permissions = Permissions::default();
+    for (topic, now, asked) in [("a/b", 0, 1), ("a/c", 999, 1), ("a/c", 1000, 2), ("b", 1000, 3)] {
+        publish_allowed(&registry, &mut permissions, topic, now).await;
+        assert_eq!(allows.asked.load(Ordering::Relaxed), asked, "{topic} at {now}");
+    }
+    registry.install(&member("a", &allows));
+    publish_allowed(&registry, &mut permissions, "a/b", 1001).await;
+    assert_eq!(allows.asked.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_remembered_allow_does_not_pass_over_an_earlier_member() {
+    let denies = acl(|| Ok(AclVerdict::Deny(span("a/secret", 0))));
+    let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
+    let scoped = Member { acl_scope: Some(vec![TopicFilter::new("a/secret").unwrap()]), ..member("a", &denies) };
+    let registry = registry(false, &[scoped, member("b", &allows)]);
+    let mut permissions = Permissions::default();
+    assert!(publish_allowed(&registry, &mut permissions, "a/b", 0).await);
+    assert!(!publish_allowed(&registry, &mut permissions, "a/secret", 0).await);
+}
+
+#[tokio::test]
+async fn answers_kept_a_client_are_bounded() {
+    let allows = acl(|| Ok(AclVerdict::Allow(span("other", 1000))));
+    let registry = registry(false, &[member("a", &allows)]);
+    let mut permissions = Permissions::default();
+    for n in 0..1000 {
+        publish_allowed(&registry, &mut permissions, &format!("t/{n}"), 0).await;
+    }
+    assert_eq!(permissions.answers.len(), Permissions::MAX_ANSWERS);
+}
+
+#[tokio::test]
+async fn edits_chain_in_order_and_accept_ends_the_chain() {
+    let one = transform(|| {
+        Ok(PublishVerdict::Edit(Box::new(Patch { topic: Some(TopicName::new("one").unwrap()), ..Patch::default() })))
+    });
+    let two = transform(|| Ok(PublishVerdict::Edit(Box::new(Patch { retain: Some(true), ..Patch::default() }))));
+    let accepts = transform(|| Ok(PublishVerdict::Accept));
+    let never = transform(|| panic!("asked after accept"));
+    let registry =
+        registry(false, &[member("a", &one), member("b", &two), member("c", &accepts), member("d", &never)]);
+    let Ok(PublishOutcome::Edited(patch)) = on_publish(&registry, "t").await else { panic!("not edited") };
+    assert_eq!(patch.topic.as_deref(), Some("one"));
+    assert_eq!(patch.retain, Some(true));
+}
+
+#[tokio::test]
+async fn a_message_outside_every_scope_asks_nobody() {
+    let never = transform(|| panic!("out of scope"));
+    let scoped = Member { publish_scope: Some(vec![TopicFilter::new("a/#").unwrap()]), ..member("a", &never) };
+    let registry = registry(false, &[scoped]);
+    assert!(registry.chain().publish_scope("b").is_empty());
+    assert!(matches!(on_publish(&registry, "b").await, Ok(PublishOutcome::Unchanged)));
+}
+
+#[tokio::test]
+async fn a_failed_transform_refuses_with_0x83_unless_told_to_pass() {
+    let failing = transform(|| Err(failed()));
+    let refused = on_publish(&registry(false, &[member("a", &failing)]), "t").await.unwrap_err();
+    assert_eq!(refused.code, ReasonCode::ImplementationSpecificError);
+    let passing = Member { on_fault: OnFault::Next, ..member("a", &failing) };
+    assert!(matches!(on_publish(&registry(false, &[passing]), "t").await, Ok(PublishOutcome::Unchanged)));
+}
+
+#[tokio::test]
+async fn members_are_asked_by_order_then_by_name() {
+    let any = transform(|| Ok(PublishVerdict::Next));
+    let early = Member { place: Place { order: -1, name: "z".into() }, ..member("z", &any) };
+    let registry = registry(false, &[member("b", &any), member("a", &any), early]);
+    let names: Vec<_> = registry.chain().members().iter().map(|m| m.place.name.to_string()).collect();
+    assert_eq!(names, ["z", "a", "b"]);
+}

@@ -1,0 +1,103 @@
+//! What hooks may answer.
+
+use crate::rules::Rule;
+use bytes::Bytes;
+use std::time::Duration;
+use tidegate_mqtt::{ClientId, PublishProperties, QoS, ReasonCode, TopicFilter, TopicName};
+
+/// Answer to a [`ConnectRequest`](crate::ConnectRequest).
+#[derive(Clone, Debug)]
+pub enum AuthVerdict {
+    /// Not mine to decide.
+    Next,
+    /// Come in, under these terms.
+    Grant(Box<Grant>),
+    /// Stay out.
+    Refuse(Refusal),
+}
+
+/// The terms under which a client comes in.
+#[derive(Clone, Debug, Default)]
+pub struct Grant {
+    /// Replaces the client identifier.
+    pub client_id: Option<ClientId>,
+    /// Replaces the username.
+    pub username: Option<Box<str>>,
+    /// Evaluated by the broker itself, in order; the first that applies decides.
+    pub rules: Vec<Rule>,
+    /// For later hooks to see.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// The client is disconnected after this long.
+    pub expires: Option<Duration>,
+}
+
+/// A refusal with its reason code.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// 0x80 or above.
+    pub code: ReasonCode,
+    /// Reason String for MQTT 5 clients.
+    pub text: Option<Box<str>>,
+}
+
+/// Answer to an [`AclRequest`](crate::AclRequest).
+#[derive(Clone, Debug)]
+pub enum AclVerdict {
+    /// Not mine to decide.
+    Next,
+    /// Yes, for the whole span.
+    Allow(Span),
+    /// No, for the whole span.
+    Deny(Span),
+}
+
+/// How far an ACL answer reaches, so that one call covers a subtree.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Matches (or covers, for a subscription) the topic that was asked about.
+    pub filter: TopicFilter,
+    /// For how long; zero: this once.
+    pub ttl: Duration,
+}
+
+/// Answer to a [`PublishRequest`](crate::PublishRequest).
+#[derive(Clone, Debug)]
+pub enum PublishVerdict {
+    /// Nothing to say; ask the next hook.
+    Next,
+    /// Good as it is; ask no further hook.
+    Accept,
+    /// Change it, then ask the next hook.
+    Edit(Box<Patch>),
+    /// Refuse it with this reason code.
+    Refuse(ReasonCode),
+    /// Acknowledge it, deliver it to nobody.
+    Swallow,
+}
+
+/// Changes to a message; what is None stays.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// New topic; authorized again if it differs.
+    pub topic: Option<TopicName>,
+    /// New payload.
+    pub payload: Option<Bytes>,
+    /// New quality of service towards the subscribers.
+    pub qos: Option<QoS>,
+    /// New RETAIN flag.
+    pub retain: Option<bool>,
+    /// New properties, all of them.
+    pub properties: Option<Box<PublishProperties>>,
+}
+
+impl Patch {
+    /// Lays `later` over this patch.
+    pub(crate) fn extend(&mut self, later: Self) {
+        let Self { topic, payload, qos, retain, properties } = later;
+        self.topic = topic.or(self.topic.take());
+        self.payload = payload.or(self.payload.take());
+        self.qos = qos.or(self.qos);
+        self.retain = retain.or(self.retain);
+        self.properties = properties.or(self.properties.take());
+    }
+}
