@@ -114,11 +114,13 @@ impl TopicName {
     /// # Errors
     /// As [`TopicName::new`].
     pub fn check(text: &str) -> Result<(), NameError> {
-        checked_length(text)?;
-        if text.bytes().any(|b| b == b'+' || b == b'#') {
-            return Err(NameError::WildcardInTopicName);
+        // One pass without early exit, which compiles to vector instructions; what was wrong is found out only if something is.
+        let forbidden = text.bytes().fold(false, |found, b| found | matches!(b, 0 | b'+' | b'#'));
+        if !forbidden && (1..=usize::from(u16::MAX)).contains(&text.len()) {
+            return Ok(());
         }
-        Ok(())
+        checked_length(text)?;
+        Err(NameError::WildcardInTopicName)
     }
 
     /// Whether the topic is for the server's own use: it begins with `$` (section 4.7.2).

@@ -53,6 +53,65 @@ impl TryFrom<u8> for QoS {
 /// A packet identifier, 1 to 65,535 [MQTT-2.2.1-3].
 pub type PacketId = NonZeroU16;
 
+/// The four bits that begin a packet (section 2.1.2).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names are the standard's")]
+pub enum PacketType {
+    Connect = 1,
+    ConnAck = 2,
+    Publish = 3,
+    PubAck = 4,
+    PubRec = 5,
+    PubRel = 6,
+    PubComp = 7,
+    Subscribe = 8,
+    SubAck = 9,
+    Unsubscribe = 10,
+    UnsubAck = 11,
+    PingReq = 12,
+    PingResp = 13,
+    Disconnect = 14,
+    Auth = 15,
+}
+
+impl PacketType {
+    /// The low four bits of the first byte, except for PUBLISH (section 2.1.3).
+    pub(crate) fn reserved_flags(self) -> u8 {
+        match self {
+            // [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1]
+            Self::PubRel | Self::Subscribe | Self::Unsubscribe => 0b0010,
+            _ => 0,
+        }
+    }
+}
+
+impl TryFrom<u8> for PacketType {
+    type Error = u8;
+    /// # Errors
+    /// The number itself: 0, or above 15.
+    fn try_from(value: u8) -> Result<Self, u8> {
+        Ok(match value {
+            1 => Self::Connect,
+            2 => Self::ConnAck,
+            3 => Self::Publish,
+            4 => Self::PubAck,
+            5 => Self::PubRec,
+            6 => Self::PubRel,
+            7 => Self::PubComp,
+            8 => Self::Subscribe,
+            9 => Self::SubAck,
+            10 => Self::Unsubscribe,
+            11 => Self::UnsubAck,
+            12 => Self::PingReq,
+            13 => Self::PingResp,
+            14 => Self::Disconnect,
+            15 => Self::Auth,
+            other => return Err(other),
+        })
+    }
+}
+
 /// Any of the 15 packet types. Only PUBLISH borrows from the bytes it was read from: what is kept of it is copied once, later.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Packet<'a> {
@@ -88,8 +147,31 @@ pub enum Packet<'a> {
     Auth(Auth),
 }
 
+impl Packet<'_> {
+    /// Which of the 15 it is.
+    pub fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
+}
+
 /// CONNECT: the first packet of a client [MQTT-3.1.0-1].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Connect {
     /// From protocol name and level.
     pub version: Version,
@@ -107,6 +189,21 @@ pub struct Connect {
     pub username: Option<Box<str>>,
     /// Any bytes. Never logged.
     pub password: Option<Bytes>,
+}
+
+impl std::fmt::Debug for Connect {
+    /// Without what must never be logged: the password, and the data of an authentication.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive", &self.keep_alive)
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .field("has_password", &self.password.is_some())
+            .field("has_will", &self.will.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The will of a CONNECT (section 3.1.2.5).

@@ -1,9 +1,15 @@
 //! MQTT 5 properties (section 2.2.2), one struct per packet, so that a property cannot stand where it may not.
 
-use crate::{names::{ClientId, TopicName}, packet::QoS};
+use crate::{
+    names::{ClientId, TopicName},
+    packet::QoS,
+};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::num::{NonZeroU16, NonZeroU32};
+
+mod wire;
+pub(crate) use wire::{PropertySet, properties_len, read_properties, write_properties};
 
 /// User Property pairs (0x26), in order, repeats kept [MQTT-3.3.2-18].
 pub type UserProperties = Vec<(Box<str>, Box<str>)>;

@@ -1,5 +1,7 @@
 //! Reason codes (MQTT 5.0 section 2.4), the one vocabulary of refusals in the whole broker.
 
+use crate::packet::PacketType;
+
 macro_rules! reason_codes {
     ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal;)*) => {
         /// A reason code of section 2.4. Below 0x80 means success.
@@ -120,6 +122,36 @@ impl ReasonCode {
     /// Whether the code says failure.
     pub fn is_error(self) -> bool {
         self as u8 >= 0x80
+    }
+
+    /// Whether MQTT 5 lists the code for this packet, from either sender (section 2.4 and the tables of chapter 3).
+    pub fn is_allowed_in(self, packet: PacketType) -> bool {
+        let allowed: &[u8] = match packet {
+            // [MQTT-3.2.2-8]
+            PacketType::ConnAck => &[
+                0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90, 0x95,
+                0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F,
+            ],
+            // [MQTT-3.4.2-1], [MQTT-3.5.2-1]
+            PacketType::PubAck | PacketType::PubRec => {
+                &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+            }
+            // [MQTT-3.6.2-1], [MQTT-3.7.2-1]
+            PacketType::PubRel | PacketType::PubComp => &[0x00, 0x92],
+            // [MQTT-3.9.3-2]
+            PacketType::SubAck => &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2],
+            // [MQTT-3.11.3-2]
+            PacketType::UnsubAck => &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91],
+            // [MQTT-3.14.2-1]; 0x8C is in section 2.4 only.
+            PacketType::Disconnect => &[
+                0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8C, 0x8D, 0x8E, 0x8F, 0x90, 0x93,
+                0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2,
+            ],
+            // [MQTT-3.15.2-1]
+            PacketType::Auth => &[0x00, 0x18, 0x19],
+            _ => &[],
+        };
+        allowed.contains(&(self as u8))
     }
 }
 

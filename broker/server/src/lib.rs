@@ -1,1 +1,37 @@
-//! Under construction.
+//! The Tidegate broker: sockets and wiring around the protocol crates, the binary `tidegate`, and the embedding API.
+//!
+//! Reading order is the way of a message: `listen`, `connect`, `connection` (with `scratch`), `publish`, `subscribe`, `mailbox`; then
+//! `clients` (every session, live or parked) and `parked_sessions` (wills and expiry), `shared` (what they all share), `sys`,
+//! `counters`, `clock`; and around it `server` (start and stop) and `config`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tidegate::StartError> {
+//! let config = tidegate::Config::read("tidegate.toml".as_ref())?;
+//! let broker = tidegate::Broker::start(config).await?;
+//! println!("listening on {:?}", broker.addresses());
+//! broker.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod shared;
+mod clients;
+mod clock;
+mod config;
+mod connect;
+mod connection;
+mod counters;
+mod listen;
+mod mailbox;
+mod parked_sessions;
+mod publish;
+mod scratch;
+mod server;
+mod subscribe;
+mod sys;
+
+pub use config::{Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat};
+pub use mailbox::QueueFull;
+pub use server::{Broker, StartError, check};
+pub use tidegate_hooks as hooks;
+pub use tidegate_plugin_host::{PluginConfig, PluginReport, PluginState};

@@ -1,1 +1,20 @@
-//! Under construction.
+//! What MQTT says happens next. No I/O, no clock: packets, answers and time go in, bytes and requests come out.
+//!
+//! Reading order: `session` (the whole), `receiving` (messages from the client), `sending` (messages to the client),
+//! `topic_alias`, `keep_alive`, `will`, `state` (what outlives a connection).
+
+mod keep_alive;
+mod receiving;
+mod sending;
+mod session;
+mod state;
+mod topic_alias;
+mod will;
+
+pub use keep_alive::KeepAlive;
+pub use receiving::PublishToken;
+pub use sending::{Delivered, Delivery};
+pub use session::{Incoming, Request, Session, Terms, Violation};
+pub use state::{Inflight, SessionState, Stage, Subscribed};
+pub use topic_alias::ResolvedTopic;
+pub use will::{Ending, PendingWill, WillFate};

@@ -1,0 +1,300 @@
+//! `tidegate.toml`: a struct a section, defaults in one `Default` each, unknown keys refused with line and nearest key.
+
+mod mistake;
+
+pub use mistake::ConfigError;
+
+use crate::mailbox::QueueFull;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    num::{NonZeroU16, NonZeroU32, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tidegate_plugin_host::{ByteSize, PluginConfig, duration};
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the plugins, relative to the config file. Default `"plugins"`.
+    pub plugin_dir: PathBuf,
+    /// Folder of what the broker keeps, relative to the config file. Default `"data"`.
+    pub data_dir: PathBuf,
+    /// Whether clients that no plugin vouches for may come in. Default false with a config file, true without one.
+    pub allow_anonymous: bool,
+    /// Threads that serve connections. Default: one a core.
+    pub workers: NonZeroUsize,
+    /// Where clients come in. Default: one on 127.0.0.1:1883.
+    #[serde(rename = "listener")]
+    pub listeners: Vec<Listener>,
+    /// What clients may ask for and use up.
+    pub limits: Limits,
+    /// What is told, and how.
+    pub log: Log,
+    /// Seconds between updates of `$SYS/broker/…`. 0: never. Default 10.
+    pub sys_interval: u32,
+    /// One table a plugin, by file name without `.wasm`.
+    #[serde(rename = "plugin")]
+    pub plugins: BTreeMap<String, PluginConfig>,
+    /// Whether there is no file: then nobody asked for a plugin folder either.
+    #[serde(skip)]
+    pub(crate) without_file: bool,
+}
+
+/// One way in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// What is spoken below MQTT.
+    #[serde(default)]
+    pub kind: ListenerKind,
+    /// `IP:PORT`; port 0 takes any free one and says which.
+    pub address: SocketAddr,
+    /// For logs and plugins. Default: kind and address.
+    pub name: Option<String>,
+}
+
+/// What is spoken below MQTT.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListenerKind {
+    /// Plain TCP.
+    #[default]
+    Tcp,
+}
+
+impl Listener {
+    /// What logs and plugins call it.
+    pub fn name(&self) -> String {
+        match (&self.name, self.kind) {
+            (Some(name), _) => name.clone(),
+            (None, ListenerKind::Tcp) => format!("tcp {}", self.address),
+        }
+    }
+}
+
+/// What clients may ask for and use up. Announced in CONNACK where MQTT 5 has a property for it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once; more are refused with 0x97. Default 15,000.
+    pub max_connections: usize,
+    /// Time for a client to get its CONNECT across. Default `"10s"`.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// Bytes of the largest packet a client may send (0x95). Default 1 MiB.
+    pub max_packet_size: NonZeroU32,
+    /// QoS 1 and 2 messages a client may have open at once (0x93 in MQTT 5). Default 1,024.
+    pub receive_maximum: NonZeroU16,
+    /// QoS 1 and 2 messages on their way to one client at once, even if it takes more. Default 1,024.
+    pub max_inflight: NonZeroU16,
+    /// Topic aliases a client may use (0x94). Default 32.
+    pub topic_alias_maximum: u16,
+    /// Longest session expiry in seconds; longer wishes are cut. Default 4294967295: for ever.
+    pub max_session_expiry: u32,
+    /// Longest keep alive in seconds; longer or none are cut in MQTT 5. 0: any. Default 0.
+    pub max_keep_alive: u16,
+    /// Subscriptions of one client (0x97). Default 1,000.
+    pub max_subscriptions: usize,
+    /// Levels of a topic or filter (0x8F, 0x90). Default 128.
+    pub max_topic_levels: usize,
+    /// Messages that wait for one session. Default 10,000.
+    pub max_queued_messages: usize,
+    /// Bytes that wait for one session. Default 32 MiB.
+    pub max_queued_bytes: ByteSize,
+    /// Bytes that wait for all sessions together. Default 1 GiB.
+    pub max_queued_bytes_total: ByteSize,
+    /// What happens to QoS 1 and 2 messages beyond: `"drop-newest"`, `"drop-oldest"` or `"disconnect"`. QoS 0 is dropped.
+    pub queue_full: QueueFull,
+    /// Retained messages (0x97). Default 1,000,000.
+    pub max_retained_messages: usize,
+    /// Bytes of retained messages (0x97). Default 1 GiB.
+    pub max_retained_bytes: ByteSize,
+}
+
+/// What is told, and how.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `"text"` or `"json"`. Default text.
+    pub format: LogFormat,
+    /// `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"`, or directives such as `"info,tidegate=debug"`. Default info.
+    pub level: Option<String>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            plugin_dir: "plugins".into(),
+            data_dir: "data".into(),
+            allow_anonymous: false,
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            listeners: vec![Listener {
+                kind: ListenerKind::Tcp,
+                address: (Ipv4Addr::LOCALHOST, 1883).into(),
+                name: None,
+            }],
+            limits: Limits::default(),
+            log: Log::default(),
+            sys_interval: 10,
+            plugins: BTreeMap::new(),
+            without_file: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 15_000,
+            connect_timeout: Duration::from_secs(10),
+            max_packet_size: const { NonZeroU32::new(1 << 20).unwrap() },
+            receive_maximum: const { NonZeroU16::new(1024).unwrap() },
+            max_inflight: const { NonZeroU16::new(1024).unwrap() },
+            topic_alias_maximum: 32,
+            max_session_expiry: u32::MAX,
+            max_keep_alive: 0,
+            max_subscriptions: 1_000,
+            max_topic_levels: 128,
+            max_queued_messages: 10_000,
+            max_queued_bytes: ByteSize::mib(32),
+            max_queued_bytes_total: ByteSize::mib(1024),
+            queue_full: QueueFull::DropNewest,
+            max_retained_messages: 1_000_000,
+            max_retained_bytes: ByteSize::mib(1024),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file; folders in it become relative to where it lies.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: one line that names file, line, key and remedy.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.into(), error })?;
+        let mut config = Self::parse(&text, path)?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        config.plugin_dir = beside.join(&config.plugin_dir);
+        config.data_dir = beside.join(&config.data_dir);
+        Ok(config)
+    }
+
+    /// Takes the text of a file apart. `path` is for errors only.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::mistake(path, text, &error))?;
+        if config.listeners.is_empty() {
+            return Err(ConfigError::NoListener { path: path.into() });
+        }
+        Ok(config)
+    }
+
+    /// What holds without a file: loopback only, anonymous.
+    pub fn without_file() -> Self {
+        Self { allow_anonymous: true, without_file: true, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str) -> String {
+        Config::parse(text, Path::new("tidegate.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_nearest_key() {
+        assert_eq!(
+            mistake("data_dir = \"d\"\nplugin_dri = \"p\"\n"),
+            "tidegate.toml:2: unknown key \"plugin_dri\"; did you mean \"plugin_dir\"?"
+        );
+        let nested = mistake("[[listener]]\nkind = \"tcp\"\nadress = \"127.0.0.1:1\"\naddress = \"127.0.0.1:1\"\n");
+        assert_eq!(nested, "tidegate.toml:3: unknown key \"adress\"; did you mean \"address\"?");
+        let plugin = mistake("\n\n[plugin.passwd]\nrequird = true\n");
+        assert_eq!(plugin, "tidegate.toml:4: unknown key \"requird\"; did you mean \"required\"?");
+        let far = mistake("xyzzy = 1\n");
+        assert!(far.starts_with("tidegate.toml:1: unknown key \"xyzzy\"; known here: "), "{far}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_line() {
+        let kind = mistake("[[listener]]\nkind = \"udp\"\naddress = \"127.0.0.1:1\"\n");
+        assert!(kind.starts_with("tidegate.toml:2: unknown value \"udp\""), "{kind}");
+        let syntax = mistake("plugin_dir = \n");
+        assert!(syntax.starts_with("tidegate.toml:1: "), "{syntax}");
+        assert!(!syntax.contains('\n'), "{syntax}");
+        let address = mistake("[[listener]]\naddress = \"localhost\"\n");
+        assert!(address.starts_with("tidegate.toml:2: "), "{address}");
+        let missing = mistake("[[listener]]\nkind = \"tcp\"\n");
+        assert!(missing.contains("missing field `address`"), "{missing}");
+    }
+
+    #[test]
+    fn an_empty_file_is_loopback_only_and_lets_nobody_in_unasked() {
+        let config = Config::parse("", Path::new("tidegate.toml")).unwrap();
+        assert!(config.listeners.iter().all(|listener| listener.address.ip().is_loopback()));
+        assert!(!config.allow_anonymous);
+        assert!(Config::without_file().allow_anonymous);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = r#"
+            plugin_dir = "p"
+            data_dir = "d"
+            allow_anonymous = true
+            workers = 3
+            sys_interval = 0
+            [[listener]]
+            kind = "tcp"
+            address = "[::1]:1884"
+            name = "inside"
+            [limits]
+            max_connections = 1
+            connect_timeout = "2s"
+            max_packet_size = 100
+            receive_maximum = 2
+            max_inflight = 3
+            topic_alias_maximum = 4
+            max_session_expiry = 5
+            max_keep_alive = 6
+            max_subscriptions = 7
+            max_topic_levels = 8
+            max_queued_messages = 9
+            max_queued_bytes = "10KiB"
+            max_queued_bytes_total = "11MiB"
+            queue_full = "drop-oldest"
+            max_retained_messages = 12
+            max_retained_bytes = "13MiB"
+            [log]
+            format = "json"
+            level = "debug"
+            [plugin.stamp]
+            order = 5
+        "#;
+        let config = Config::parse(text, Path::new("tidegate.toml")).unwrap();
+        assert_eq!(config.listeners[0].name(), "inside");
+        assert_eq!(config.limits.connect_timeout, Duration::from_secs(2));
+        assert_eq!(config.limits.queue_full, QueueFull::DropOldest);
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.plugins["stamp"].order, 5);
+    }
+}

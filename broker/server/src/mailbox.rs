@@ -1,0 +1,346 @@
+//! What waits for one session: the only way others reach it. Bounded in messages and bytes, of each session and of all.
+
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tidegate_mqtt::{QoS, ReasonCode};
+use tidegate_session::Delivery;
+use tokio::sync::{Notify, oneshot};
+
+/// What happens to QoS 1 and 2 messages for a session whose queue is full.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueFull {
+    /// The new message is dropped for this session.
+    #[default]
+    DropNewest,
+    /// The message that has waited longest is dropped for this session.
+    DropOldest,
+    /// The session's connection is closed (0x97), and the new message dropped for it.
+    Disconnect,
+}
+
+/// Bounds of a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) queue_full: QueueFull,
+}
+
+/// Bytes that all mailboxes together may hold. Mailboxes take from it in pieces, so that it is not touched by every message.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { left: AtomicUsize::new(bytes) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Each mailbox may hold this much without asking the [`Budget`].
+const FREE_BYTES: usize = 16 * 1024;
+/// What a mailbox takes from the [`Budget`] at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What the broker wants of a connection.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Another connection wants the session: end, leave it behind, then drop the sender.
+    TakeOver { new_session: bool, left: oneshot::Sender<()> },
+    /// End with this reason.
+    Disconnect { reason: ReasonCode, text: &'static str },
+}
+
+/// What became of a delivery put into a mailbox.
+#[derive(Debug)]
+pub(crate) enum Posted {
+    /// It waits.
+    Queued,
+    /// It waits, and the queue is more than half full: the publisher may let others run first.
+    Congested,
+    /// Dropped: this one, or the one that waited longest.
+    Dropped(Delivery),
+    /// Nobody is connected, and QoS 0 does not wait.
+    Offline,
+}
+
+/// What waits for one session.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    waiting: Mutex<Waiting>,
+    /// Told when a queue goes from empty to non-empty, and of commands.
+    pub(crate) wake: Notify,
+    bounds: Bounds,
+    budget: Arc<Budget>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    connected: bool,
+    /// QoS 0: goes out whatever the client's window.
+    at_most_once: VecDeque<Delivery>,
+    /// QoS 1 and 2: wait for room in the client's window.
+    at_least_once: VecDeque<Delivery>,
+    bytes: usize,
+    from_budget: usize,
+    commands: VecDeque<Command>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(bounds: Bounds, budget: Arc<Budget>) -> Self {
+        Self { waiting: Mutex::default(), wake: Notify::new(), bounds, budget }
+    }
+
+    pub(crate) fn post(&self, delivery: Delivery) -> Posted {
+        let mut waiting = self.waiting.lock();
+        let qos0 = delivery.qos == QoS::AtMostOnce;
+        if qos0 && !waiting.connected {
+            return Posted::Offline;
+        }
+        let cost = cost(&delivery);
+        let mut dropped = None;
+        if !waiting.fits(cost, &self.bounds, &self.budget) {
+            match self.bounds.queue_full {
+                QueueFull::DropOldest if !qos0 && !waiting.at_least_once.is_empty() => {
+                    dropped = waiting.at_least_once.pop_front();
+                    let freed = dropped.as_ref().map_or(0, |oldest| self::cost(oldest));
+                    waiting.bytes -= freed;
+                    if !waiting.fits(cost, &self.bounds, &self.budget) {
+                        waiting.bytes += freed;
+                        waiting.at_least_once.extend(dropped);
+                        waiting.at_least_once.rotate_right(1);
+                        return Posted::Dropped(delivery);
+                    }
+                }
+                QueueFull::Disconnect if !qos0 => {
+                    let full = Command::Disconnect { reason: ReasonCode::QuotaExceeded, text: "the queue is full" };
+                    waiting.commands.push_back(full);
+                    drop(waiting);
+                    self.wake.notify_one();
+                    return Posted::Dropped(delivery);
+                }
+                _ => return Posted::Dropped(delivery),
+            }
+        }
+        waiting.bytes += cost;
+        // Each queue wakes by itself: QoS 0 goes out even where QoS 1 and 2 wait for the client's window.
+        let queue = if qos0 { &mut waiting.at_most_once } else { &mut waiting.at_least_once };
+        let was_empty = queue.is_empty();
+        queue.push_back(delivery);
+        let congested = waiting.connected && waiting.len() * 2 > self.bounds.messages.min(CONGESTED_FROM * 2);
+        drop(waiting);
+        if was_empty {
+            self.wake.notify_one();
+        }
+        match dropped {
+            Some(dropped) => Posted::Dropped(dropped),
+            None if congested => Posted::Congested,
+            None => Posted::Queued,
+        }
+    }
+
+    /// Whether a QoS 1 or 2 message could be delivered without waiting for a client to return: what a shared subscription looks for.
+    pub(crate) fn is_ready(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.connected && waiting.len() < self.bounds.messages && waiting.bytes < self.bounds.bytes
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        self.waiting.lock().commands.push_back(command);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        let mut waiting = self.waiting.lock();
+        waiting.connected = connected;
+        if !connected {
+            waiting.at_most_once = VecDeque::new();
+            waiting.bytes = waiting.at_least_once.iter().map(cost).sum();
+        }
+    }
+
+    /// The next command, and up to `limit` deliveries: QoS 1 and 2 only as far as `room` goes.
+    pub(crate) fn collect(&self, limit: usize, room: usize, deliveries: &mut Vec<Delivery>) -> Option<Command> {
+        let mut waiting = self.waiting.lock();
+        if let Some(command) = waiting.commands.pop_front() {
+            return Some(command);
+        }
+        let acknowledged = limit.min(room).min(waiting.at_least_once.len());
+        deliveries.extend(waiting.at_least_once.drain(..acknowledged));
+        let qos0 = (limit - acknowledged).min(waiting.at_most_once.len());
+        deliveries.extend(waiting.at_most_once.drain(..qos0));
+        waiting.bytes -= deliveries.iter().map(cost).sum::<usize>();
+        if waiting.is_empty() {
+            waiting.release(&self.budget);
+        }
+        None
+    }
+
+    /// Everything that waits: the session is over.
+    pub(crate) fn take_all(&self) -> Vec<Delivery> {
+        let mut waiting = self.waiting.lock();
+        let mut all: Vec<_> = std::mem::take(&mut waiting.at_least_once).into();
+        all.extend(std::mem::take(&mut waiting.at_most_once));
+        waiting.release(&self.budget);
+        all
+    }
+
+    /// Commands nobody will carry out any more; dropping them tells who waits.
+    pub(crate) fn drop_commands(&self) {
+        self.waiting.lock().commands.clear();
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.waiting.get_mut().release(&self.budget);
+    }
+}
+
+/// Messages from which on a publisher yields between batches.
+const CONGESTED_FROM: usize = 1024;
+
+fn cost(delivery: &Delivery) -> usize {
+    delivery.message.cost() + size_of::<Delivery>()
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.at_most_once.len() + self.at_least_once.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn fits(&mut self, cost: usize, bounds: &Bounds, budget: &Budget) -> bool {
+        if self.len() >= bounds.messages || self.bytes + cost > bounds.bytes {
+            return false;
+        }
+        let missing = (self.bytes + cost).saturating_sub(FREE_BYTES + self.from_budget);
+        let pieces = missing.div_ceil(PIECE_BYTES) * PIECE_BYTES;
+        if pieces > 0 && !budget.take(pieces) {
+            return false;
+        }
+        self.from_budget += pieces;
+        true
+    }
+
+    fn release(&mut self, budget: &Budget) {
+        self.bytes = 0;
+        budget.give_back(std::mem::take(&mut self.from_budget));
+        // An idle session holds no buffer.
+        self.at_most_once = VecDeque::new();
+        self.at_least_once = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use tidegate_mqtt::{HomeId, Message, MessageId, Timestamp, TopicName};
+
+    fn delivery(sequence: u64, qos: QoS) -> Delivery {
+        let message = Message {
+            id: MessageId { home: HomeId::LOCAL, sequence },
+            topic: TopicName::new("t").unwrap(),
+            payload: Bytes::from(vec![0; 1000]),
+            qos,
+            retain: false,
+            properties: None,
+            publisher: None,
+            accepted_at: Timestamp(0),
+        };
+        Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
+    }
+
+    fn mailbox(messages: usize, bytes: usize, queue_full: QueueFull, budget: &Arc<Budget>) -> Mailbox {
+        let mailbox = Mailbox::new(Bounds { messages, bytes, queue_full }, budget.clone());
+        mailbox.set_connected(true);
+        mailbox
+    }
+
+    fn sequences(mailbox: &Mailbox, room: usize) -> Vec<u64> {
+        let mut deliveries = Vec::new();
+        assert!(mailbox.collect(100, room, &mut deliveries).is_none());
+        deliveries.iter().map(|delivery| delivery.message.id.sequence).collect()
+    }
+
+    #[test]
+    fn qos0_goes_out_though_the_window_is_closed() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        mailbox.post(delivery(1, QoS::AtLeastOnce));
+        mailbox.post(delivery(2, QoS::AtMostOnce));
+        mailbox.post(delivery(3, QoS::AtLeastOnce));
+        assert_eq!(sequences(&mailbox, 0), [2]);
+        assert_eq!(sequences(&mailbox, 1), [1]);
+        assert_eq!(sequences(&mailbox, 9), [3]);
+    }
+
+    #[test]
+    fn a_full_queue_drops_by_policy() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let newest = mailbox(2, 1 << 20, QueueFull::DropNewest, &budget);
+        let oldest = mailbox(2, 1 << 20, QueueFull::DropOldest, &budget);
+        let disconnect = mailbox(2, 1 << 20, QueueFull::Disconnect, &budget);
+        for mailbox in [&newest, &oldest, &disconnect] {
+            mailbox.post(delivery(1, QoS::AtLeastOnce));
+            mailbox.post(delivery(2, QoS::AtLeastOnce));
+        }
+        let dropped = |mailbox: &Mailbox| match mailbox.post(delivery(3, QoS::AtLeastOnce)) {
+            Posted::Dropped(dropped) => dropped.message.id.sequence,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((dropped(&newest), dropped(&oldest), dropped(&disconnect)), (3, 1, 3));
+        assert_eq!(sequences(&newest, 9), [1, 2]);
+        assert_eq!(sequences(&oldest, 9), [2, 3]);
+        let command = disconnect.collect(9, 9, &mut Vec::new());
+        assert!(matches!(command, Some(Command::Disconnect { reason: ReasonCode::QuotaExceeded, .. })));
+    }
+
+    #[test]
+    fn bytes_are_bounded_for_each_and_for_all_and_given_back() {
+        let budget = Arc::new(Budget::new(2 * PIECE_BYTES));
+        let one = mailbox(10_000, 1 << 30, QueueFull::DropNewest, &budget);
+        let two = mailbox(10_000, 30_000, QueueFull::DropNewest, &budget);
+        let fill = |mailbox: &Mailbox| {
+            (0..).take_while(|n| !matches!(mailbox.post(delivery(*n, QoS::AtLeastOnce)), Posted::Dropped(_))).count()
+        };
+        let each = cost(&delivery(1, QoS::AtLeastOnce));
+        assert_eq!(fill(&one), (2 * PIECE_BYTES + FREE_BYTES) / each);
+        assert_eq!(fill(&two), FREE_BYTES / each);
+        one.take_all();
+        assert_eq!(fill(&two) + FREE_BYTES / each, 30_000 / each);
+        drop(two);
+        assert_eq!(budget.left.load(Ordering::Relaxed), 2 * PIECE_BYTES);
+    }
+
+    #[test]
+    fn v5_4_1_0_1_qos0_does_not_wait_for_a_client_that_is_away() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        mailbox.post(delivery(1, QoS::AtMostOnce));
+        mailbox.post(delivery(2, QoS::AtLeastOnce));
+        mailbox.set_connected(false);
+        assert!(matches!(mailbox.post(delivery(3, QoS::AtMostOnce)), Posted::Offline));
+        mailbox.set_connected(true);
+        assert_eq!(sequences(&mailbox, 9), [2]);
+    }
+}

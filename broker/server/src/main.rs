@@ -1,0 +1,114 @@
+//! The binary `tidegate`.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+use tidegate::{Broker, Config, LogFormat, PluginState};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// An MQTT broker scripted by WebAssembly components.
+///
+/// Without a config file it listens on 127.0.0.1:1883 and lets everybody in.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version)]
+struct Arguments {
+    /// The config file. Folders in it are relative to where it lies.
+    #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what a start would say: read the config, load every plugin, open nothing. Exit code 1 if something is wrong.
+    Check,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => Config::without_file(),
+    };
+    start_log(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .thread_name("tidegate-worker")
+        .enable_all()
+        .build()
+        .context("cannot start worker threads")?;
+    match arguments.command {
+        Some(Command::Check) => runtime.block_on(check(&config)),
+        None => runtime.block_on(serve(config)),
+    }
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let level = config.log.level.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(level)
+        .with_context(|| format!("log level {level:?}; write \"info\", \"debug\" or the like in [log] level"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            log.with_target(false).with_ansi(colours).init();
+        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let starting = Broker::start(config);
+    let broker = tokio::select! {
+        broker = starting => broker?,
+        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::select! {
+        () = broker.stop() => Ok(ExitCode::SUCCESS),
+        // Asked twice: at once.
+        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut good = true;
+    for report in tidegate::check(config).await? {
+        let name = &report.name;
+        let line = match &report.state {
+            PluginState::Running => format!("plugin {name}: ok, hooks {}", report.hooks.join(" ")),
+            PluginState::Waiting => {
+                good &= !report.required;
+                format!("plugin {name}: configured, but {} is not there", report.file.display())
+            }
+            PluginState::Refused { reason } => {
+                good = false;
+                format!("plugin {name}: refused: {reason}")
+            }
+        };
+        eprintln!("{line}");
+    }
+    for listener in &config.listeners {
+        eprintln!("listener {}: {}", listener.name(), listener.address);
+    }
+    eprintln!("{}", if good { "ok" } else { "not ok" });
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,214 @@
+//! Start and stop: from a config to a running broker, and back.
+
+use crate::{
+    clock,
+    config::{Config, ConfigError},
+    listen::{bind, listen},
+    parked_sessions, sys,
+    shared::Shared,
+};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tidegate_hooks::HookRegistry;
+use tidegate_mqtt::ReasonCode;
+use tidegate_plugin_host::{HostError, HostOptions, PluginHost, PluginReport, PluginState};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// A running broker. Dropped without [`Broker::stop`] it ends without a word to its clients.
+#[derive(Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    plugins: Option<PluginHost>,
+    stop: watch::Sender<bool>,
+    connections: TaskTracker,
+    tasks: JoinSet<()>,
+}
+
+/// The broker did not start. One line that says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A folder or a required plugin cannot be used.
+    #[error(transparent)]
+    Plugins(#[from] HostError),
+    /// The data folder cannot be made.
+    #[error("data_dir {}: {error}; name a folder the broker may write to", .path.display())]
+    DataDir {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An address cannot be had.
+    #[error("listener {address}: {error}; name a free address of this machine in [[listener]] address")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The world could come in.
+    #[error(
+        "listener {address} is open to other machines, but no plugin authenticates clients; add one to {}, listen on 127.0.0.1 \
+         or set allow_anonymous = true", .plugin_dir.display()
+    )]
+    OpenToAll {
+        /// Which address.
+        address: SocketAddr,
+        /// Where a plugin would lie.
+        plugin_dir: PathBuf,
+    },
+}
+
+/// How long clients may take to leave when the broker stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Broker {
+    /// Loads the plugins, then opens the listeners.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was opened, or everything is closed again.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        info!("tidegate {}", env!("CARGO_PKG_VERSION"));
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
+        let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+        let plugins = match options(&config, &hooks) {
+            Some(options) => Some(PluginHost::start(options).await?),
+            None => None,
+        };
+        refuse_open_to_all(&config, &hooks)?;
+        let mut bound = Vec::new();
+        for listener in &config.listeners {
+            let address = listener.address;
+            bound.push(bind(listener).map_err(|error| StartError::Bind { address, error })?);
+        }
+
+        let (looks, parked) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(config, hooks, looks));
+        let (stop, stopped) = watch::channel(false);
+        let connections = TaskTracker::new();
+        let mut tasks = JoinSet::new();
+        let reports = plugins.as_ref().map_or_else(|| watch::channel(Vec::new()).1, PluginHost::watch);
+        reports.borrow().iter().for_each(tell_plugin);
+        tasks.spawn(sys::tell(shared.clone(), reports));
+        tasks.spawn(parked_sessions::watch(shared.clone(), parked));
+        let addresses = bound.iter().map(|bound| bound.address).collect();
+        for bound in bound {
+            info!(address = %bound.address, "listening: {}", bound.name);
+            tasks.spawn(listen(shared.clone(), bound, connections.clone(), stopped.clone()));
+        }
+        info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
+        Ok(Self { shared, addresses, plugins, stop, connections, tasks })
+    }
+
+    /// Where clients come in, in the order of the config; the ports in fact taken.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Puts a native hook into the chain beside the plugins.
+    pub fn hooks(&self) -> &Arc<HookRegistry> {
+        &self.shared.hooks
+    }
+
+    /// The plugins as they stand.
+    pub fn plugins(&self) -> Vec<PluginReport> {
+        self.plugins.as_ref().map(PluginHost::reports).unwrap_or_default()
+    }
+
+    /// Takes nobody in any more, tells the clients (0x8B), waits for them up to five seconds, then drains the plugins.
+    pub async fn stop(mut self) {
+        let began = clock::now();
+        let connected = self.shared.clients.connected();
+        info!(clients = connected, "stopping");
+        let _ = self.stop.send(true);
+        self.shared.clients.disconnect_all(ReasonCode::ServerShuttingDown, "the broker stops");
+        self.connections.close();
+        if tokio::time::timeout(FAREWELL, self.connections.wait()).await.is_err() {
+            warn!(clients = self.connections.len(), "clients did not leave in time");
+        }
+        self.tasks.shutdown().await;
+        if let Some(plugins) = self.plugins.take() {
+            plugins.stop().await;
+        }
+        info!(milliseconds = clock::now().since(began).as_millis(), "stopped");
+    }
+}
+
+/// Says what a start would say, without opening a listener.
+///
+/// # Errors
+/// As [`Broker::start`].
+pub async fn check(config: &Config) -> Result<Vec<PluginReport>, StartError> {
+    let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+    let reports = match options(config, &hooks) {
+        Some(options) => PluginHost::check(options).await?,
+        None => Vec::new(),
+    };
+    refuse_open_to_all(config, &hooks)?;
+    Ok(reports)
+}
+
+/// None if there is no plugin folder and nothing says there should be.
+fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
+    (!config.without_file || config.plugin_dir.is_dir()).then(|| HostOptions {
+        plugin_dir: config.plugin_dir.clone(),
+        data_dir: config.data_dir.clone(),
+        plugins: config.plugins.clone(),
+        registry: hooks.clone(),
+        broker_version: env!("CARGO_PKG_VERSION").to_owned(),
+        workers: config.workers.get(),
+    })
+}
+
+fn refuse_open_to_all(config: &Config, hooks: &HookRegistry) -> Result<(), StartError> {
+    let authenticates = hooks.chain().members().iter().any(|member| member.hooks.kinds().authenticate);
+    if authenticates || config.allow_anonymous {
+        return Ok(());
+    }
+    match config.listeners.iter().find(|listener| !listener.address.ip().is_loopback()) {
+        Some(listener) => {
+            Err(StartError::OpenToAll { address: listener.address, plugin_dir: config.plugin_dir.clone() })
+        }
+        None => {
+            warn!("no plugin authenticates clients and allow_anonymous is false: nobody will be let in");
+            Ok(())
+        }
+    }
+}
+
+fn tell_plugin(report: &PluginReport) {
+    let PluginReport { name, generation, .. } = report;
+    match &report.state {
+        PluginState::Running => info!(
+            hooks = report.hooks.join(" "),
+            scopes = %Scopes(report),
+            grants = if report.grants.is_empty() { "none".to_owned() } else { report.grants.join(", ") },
+            "plugin {name}: generation {generation}"
+        ),
+        PluginState::Waiting => warn!("plugin {name}: configured, but {} is not there", report.file.display()),
+        PluginState::Refused { reason } => warn!("plugin {name}: refused: {reason}"),
+    }
+}
+
+/// `publish: sensors/#; acl: all`
+struct Scopes<'a>(&'a PluginReport);
+
+impl std::fmt::Display for Scopes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, scope) in self.0.scopes.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            let filters = if scope.filters.is_empty() { "all topics".to_owned() } else { scope.filters.join(" ") };
+            write!(f, "{separator}{}: {filters}", scope.hook)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What all connections share.
+
+use crate::{
+    clients::{Clients, Due, Parked, Subscriber},
+    clock,
+    config::Config,
+    counters::Counters,
+    mailbox::{Bounds, Budget},
+    publish::{Draft, Publisher, publish},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tidegate_hooks::HookRegistry;
+use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
+use tidegate_routing::{Retained, Routes};
+use tidegate_session::{Delivery, SessionState, Stage};
+use tidegate_store::{Memory, Store, Ticket};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+/// The state of a running broker.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) hooks: Arc<HookRegistry>,
+    pub(crate) routes: Routes<Arc<Subscriber>>,
+    pub(crate) retained: Retained,
+    pub(crate) store: Store,
+    pub(crate) clients: Clients,
+    pub(crate) counters: Counters,
+    sequences: AtomicU64,
+    /// Sessions to look at later, for [`parked_sessions`](crate::parked_sessions).
+    pub(crate) parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        hooks: Arc<HookRegistry>,
+        parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
+    ) -> Self {
+        let limits = &config.limits;
+        let bounds = Bounds {
+            messages: limits.max_queued_messages,
+            bytes: limits.max_queued_bytes.bytes(),
+            queue_full: limits.queue_full,
+        };
+        let budget = Budget::new(limits.max_queued_bytes_total.bytes());
+        Self {
+            clients: Clients::new(bounds, budget),
+            config,
+            hooks,
+            routes: Routes::new(),
+            retained: Retained::new(),
+            store: Store::new(Arc::new(Memory::default())),
+            counters: Counters::default(),
+            sequences: AtomicU64::new(1),
+            parked,
+        }
+    }
+
+    /// The first of `n` message numbers nobody else has.
+    pub(crate) fn take_sequences(&self, n: u64) -> u64 {
+        self.sequences.fetch_add(n, Ordering::Relaxed)
+    }
+
+    /// A session is done with a message.
+    pub(crate) fn done(&self, subscriber: &Subscriber, message: MessageId) {
+        if subscriber.is_persistent() {
+            // Nobody waits for it: a message that is forgotten late is delivered again at worst.
+            let _: Ticket = self.store.done(subscriber.session, message);
+        }
+    }
+
+    pub(crate) fn dropped_queue_full(&self, subscriber: &Subscriber, dropped: &Delivery) {
+        if dropped.qos == QoS::AtMostOnce {
+            self.counters.dropped_queue_full_qos0.add(1);
+        } else {
+            self.counters.dropped_queue_full.add(1);
+            self.done(subscriber, dropped.message.id);
+        }
+        debug!(client_id = %subscriber.client_id, topic = %dropped.message.topic, "queue full, message dropped");
+    }
+
+    /// A session is over: its subscriptions, its queue and what is stored of it go.
+    pub(crate) fn forget_session<'a>(
+        &self,
+        subscriber: &Subscriber,
+        filters: impl Iterator<Item = &'a SubscriptionFilter>,
+        inflight: impl Iterator<Item = MessageId>,
+    ) {
+        for filter in filters {
+            self.routes.unsubscribe(subscriber.session, filter);
+        }
+        let queued = subscriber.mailbox.take_all();
+        for message in queued.iter().map(|delivery| delivery.message.id).chain(inflight) {
+            self.done(subscriber, message);
+        }
+        if subscriber.is_persistent() {
+            let _: Ticket = self.store.forget_session(subscriber.session);
+        }
+    }
+
+    pub(crate) fn forget_parked(&self, subscriber: &Subscriber, state: &SessionState) {
+        let inflight = state.inflight.iter().map(|inflight| match &inflight.stage {
+            Stage::Published(delivery) => delivery.message.id,
+            Stage::Released(id) => *id,
+        });
+        self.forget_session(subscriber, state.subscriptions.keys(), inflight);
+    }
+
+    /// Publishes a will, as its client would have.
+    pub(crate) async fn publish_will(&self, publisher: &mut Publisher, will: Will) {
+        let client_id = publisher.client_id.clone();
+        let topic = will.topic.clone();
+        match publish(self, publisher, Draft::of_will(will)).await {
+            Ok(receivers) => debug!(%client_id, %topic, receivers = receivers.count, "will published"),
+            Err(error) => {
+                self.refused(&error);
+                tracing::warn!(%client_id, %topic, %error, "will not published");
+            }
+        }
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refused(&self, error: &crate::publish::PublishError) {
+        if error.is_fault() {
+            self.counters.plugin_faults.add(1);
+        } else {
+            self.counters.publishes_refused.add(1);
+        }
+    }
+
+    /// The connection of a session that goes on is over.
+    pub(crate) fn park(&self, subscriber: &Subscriber, parked: Parked) {
+        let due = parked.due_at();
+        self.clients.park(subscriber, parked);
+        if let Some(at) = due {
+            self.look_later(subscriber, at);
+        }
+    }
+
+    fn look_later(&self, subscriber: &Subscriber, at: tidegate_mqtt::Timestamp) {
+        let look = crate::parked_sessions::Look { at, client_id: subscriber.client_id.clone(), session: subscriber.session };
+        // Nobody looks any more only while the broker stops.
+        let _ = self.parked.send(look);
+    }
+
+    /// Looks at a parked session; returns when to look again.
+    pub(crate) async fn look(&self, client_id: &tidegate_mqtt::ClientId, session: SessionId) -> Option<tidegate_mqtt::Timestamp> {
+        match self.clients.due(client_id, session, clock::now()) {
+            Due::Nothing => None,
+            Due::Later(at) => Some(at),
+            Due::Will(mut will, next) => {
+                self.publish_will(&mut will.publisher, will.will).await;
+                next
+            }
+            Due::Expired(subscriber, parked) => {
+                debug!(%client_id, "session expired");
+                self.forget_parked(&subscriber, &parked.state);
+                if let Some(mut will) = parked.will {
+                    self.publish_will(&mut will.publisher, will.will).await;
+                }
+                None
+            }
+        }
+    }
+
+    /// When a session that ends its connection now expires; None: never.
+    pub(crate) fn expires_at(&self, expiry: u32) -> Option<tidegate_mqtt::Timestamp> {
+        (expiry != u32::MAX).then(|| clock::now().after(Duration::from_secs(expiry.into())))
+    }
+}

@@ -1,0 +1,214 @@
+//! Messages to the client: the window of QoS 1 and 2 messages that it has not acknowledged to their end (section 4.3, 4.9).
+
+use crate::{
+    session::Terms,
+    state::{Inflight, Stage},
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tidegate_mqtt::{
+    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionIds, Timestamp, Version,
+};
+
+/// A message on its way to one client.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Shared with all others who get it.
+    pub message: Arc<Message>,
+    /// The lower of the message's and the subscription's.
+    pub qos: QoS,
+    /// RETAIN flag as this client sees it.
+    pub retain: bool,
+    /// Of the subscriptions that brought it.
+    pub identifiers: SubscriptionIds,
+}
+
+/// What became of a [`Delivery`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Delivered {
+    /// Written; QoS 1 and 2 now wait for the client.
+    Sent,
+    /// Larger than the client's Maximum Packet Size: dropped for it alone [MQTT-3.1.2-25].
+    TooLarge,
+    /// Its time had passed [MQTT-3.3.2-5].
+    Expired,
+}
+
+/// The window of messages to the client.
+#[derive(Debug)]
+pub(crate) struct SendingWindow {
+    /// QoS 1 and 2 messages that may be open at once: the client's Receive Maximum or ours, the lower.
+    maximum: usize,
+    /// In the order they were first sent [MQTT-4.6.0-1].
+    inflight: VecDeque<Inflight>,
+    next_packet_id: u16,
+}
+
+/// What an acknowledgement from the client did.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Acknowledged {
+    /// The client is done with this message.
+    Done(MessageId),
+    /// PUBREL follows.
+    Released,
+    /// No message has that packet identifier in that state.
+    Unknown,
+}
+
+impl SendingWindow {
+    pub(crate) fn new(maximum: u16, inflight: Vec<Inflight>, next_packet_id: u16) -> Self {
+        Self { maximum: maximum.into(), inflight: inflight.into(), next_packet_id }
+    }
+
+    /// Whether another QoS 1 or 2 message may be sent now [MQTT-4.9.0-2].
+    pub(crate) fn has_room(&self) -> bool {
+        self.inflight.len() < self.maximum
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inflight.len()
+    }
+
+    /// The caller has asked [`SendingWindow::has_room`] if the delivery needs a packet identifier.
+    pub(crate) fn deliver(&mut self, delivery: Delivery, terms: &Terms, now: Timestamp, out: &mut Outgoing) -> Delivered {
+        if delivery.qos == QoS::AtMostOnce {
+            return write(&delivery, None, false, terms, now, out);
+        }
+        let packet_id = self.free_packet_id();
+        let delivered = write(&delivery, Some(packet_id), false, terms, now, out);
+        if delivered == Delivered::Sent {
+            self.inflight.push_back(Inflight { packet_id, stage: Stage::Published(delivery) });
+        }
+        delivered
+    }
+
+    /// Sends again what the client has not acknowledged [MQTT-4.4.0-1]; returns the messages that can no longer be sent.
+    pub(crate) fn resend(&mut self, terms: &Terms, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
+        let mut gone = Vec::new();
+        self.inflight.retain(|inflight| match &inflight.stage {
+            Stage::Published(delivery) => {
+                let sent = write(delivery, Some(inflight.packet_id), true, terms, now, out) == Delivered::Sent;
+                if !sent {
+                    gone.push(delivery.message.id);
+                }
+                sent
+            }
+            Stage::Released(_) => {
+                terms.write(&Packet::PubRel(ack(inflight.packet_id, ReasonCode::Success)), out);
+                true
+            }
+        });
+        gone
+    }
+
+    /// PUBACK [MQTT-4.3.2-3].
+    pub(crate) fn puback(&mut self, packet_id: PacketId) -> Acknowledged {
+        let is_it = |stage: &Stage| matches!(stage, Stage::Published(delivery) if delivery.qos == QoS::AtLeastOnce);
+        self.done(packet_id, is_it)
+    }
+
+    /// PUBREC: the message is the client's now, only its PUBCOMP is missing [MQTT-4.3.3-4]; or refused [MQTT-4.3.3-4].
+    pub(crate) fn pubrec(&mut self, packet_id: PacketId, reason: ReasonCode) -> Acknowledged {
+        let Some(index) = self.position(packet_id) else { return Acknowledged::Unknown };
+        match &self.inflight[index].stage {
+            Stage::Published(delivery) if delivery.qos == QoS::ExactlyOnce => {
+                let id = delivery.message.id;
+                if reason.is_error() {
+                    self.inflight.remove(index);
+                    return Acknowledged::Done(id);
+                }
+                self.inflight[index].stage = Stage::Released(id);
+                Acknowledged::Released
+            }
+            Stage::Published(_) => Acknowledged::Unknown,
+            Stage::Released(_) => Acknowledged::Released,
+        }
+    }
+
+    /// PUBCOMP.
+    pub(crate) fn pubcomp(&mut self, packet_id: PacketId) -> Acknowledged {
+        self.done(packet_id, |stage| matches!(stage, Stage::Released(_)))
+    }
+
+    fn done(&mut self, packet_id: PacketId, is_it: impl Fn(&Stage) -> bool) -> Acknowledged {
+        let index = self.position(packet_id).filter(|index| is_it(&self.inflight[*index].stage));
+        match index.and_then(|index| self.inflight.remove(index)).map(|inflight| inflight.stage) {
+            Some(Stage::Published(delivery)) => Acknowledged::Done(delivery.message.id),
+            Some(Stage::Released(id)) => Acknowledged::Done(id),
+            None => Acknowledged::Unknown,
+        }
+    }
+
+    /// Clients acknowledge in order, nearly always: the search ends at the front.
+    fn position(&self, packet_id: PacketId) -> Option<usize> {
+        self.inflight.iter().position(|inflight| inflight.packet_id == packet_id)
+    }
+
+    /// The window is smaller than the number of packet identifiers, so one is free.
+    fn free_packet_id(&mut self) -> PacketId {
+        loop {
+            let candidate = PacketId::new(self.next_packet_id).unwrap_or(PacketId::MIN);
+            self.next_packet_id = candidate.get().wrapping_add(1);
+            if self.position(candidate).is_none() {
+                return candidate;
+            }
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Inflight>, u16) {
+        (self.inflight.into(), self.next_packet_id)
+    }
+}
+
+/// Section 2.1.4: a fixed header of five bytes and 268,435,455 more.
+const MAXIMUM_OF_THE_PROTOCOL: usize = 268_435_460;
+
+pub(crate) fn ack(packet_id: PacketId, reason: ReasonCode) -> Ack {
+    Ack { packet_id, reason, properties: None }
+}
+
+fn write(
+    delivery: &Delivery,
+    packet_id: Option<PacketId>,
+    dup: bool,
+    terms: &Terms,
+    now: Timestamp,
+    out: &mut Outgoing,
+) -> Delivered {
+    let message = &*delivery.message;
+    let expires_at = message.expires_at();
+    if expires_at.is_some_and(|at| at <= now) {
+        return Delivered::Expired;
+    }
+    let mut properties = None;
+    if terms.version == Version::V5 && (message.properties.is_some() || !delivery.identifiers.is_empty()) {
+        let mut own = message.properties.clone().unwrap_or_default();
+        own.subscription_identifiers.clone_from(&delivery.identifiers); // [MQTT-3.3.4-3]
+        if let Some(at) = expires_at {
+            own.message_expiry_interval = Some(seconds_left(at.since(now))); // [MQTT-3.3.2-6]
+        }
+        properties = Some(own);
+    }
+    let publish = Publish {
+        dup,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        topic: &message.topic,
+        packet_id,
+        properties,
+        payload: &message.payload,
+    };
+    let maximum = terms.client_maximum_packet_size as usize;
+    if maximum < MAXIMUM_OF_THE_PROTOCOL && !publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum) {
+        return Delivered::TooLarge;
+    }
+    if publish.encode_head(terms.version, out.tail()).is_err() {
+        return Delivered::TooLarge;
+    }
+    out.push_shared(message.payload.clone());
+    Delivered::Sent
+}
+
+/// At least 1: what has not expired yet must not look as if it had.
+fn seconds_left(left: Duration) -> u32 {
+    u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,336 @@
+//! A session while its client is connected.
+
+use crate::{
+    receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
+    sending::{Acknowledged, Delivered, Delivery, SendingWindow, ack},
+    state::{SessionState, Subscribed},
+    topic_alias::{ResolvedTopic, TopicAliases},
+};
+use std::collections::BTreeMap;
+use tidegate_mqtt::{
+    Ack, AckProperties, Auth, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet, PacketId, Publish,
+    ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, UnsubAck, Unsubscribe, Version,
+};
+
+/// What CONNECT and CONNACK agreed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the connection speaks.
+    pub version: Version,
+    /// QoS 1 and 2 messages the broker takes at once, as announced.
+    pub receive_maximum: u16,
+    /// QoS 1 and 2 messages the client takes at once, or fewer if the broker wants to.
+    pub client_receive_maximum: u16,
+    /// Bytes of the largest packet the client takes; `u32::MAX` if it did not say.
+    pub client_maximum_packet_size: u32,
+    /// Aliases the broker accepts, as announced.
+    pub topic_alias_maximum: u16,
+    /// Whether acknowledgements may carry reason strings and user properties [MQTT-3.1.2-29].
+    pub problem_information: bool,
+}
+
+impl Terms {
+    /// Writes a packet, without its reason string and user properties where the client does not want or cannot take them.
+    pub fn write(&self, packet: &Packet<'_>, out: &mut Outgoing) {
+        let stripped;
+        let mut packet = packet;
+        if self.version == Version::V5 && !self.problem_information {
+            stripped = packet.clone().without_problem_information();
+            packet = &stripped;
+        }
+        // What the version cannot say (DISCONNECT before MQTT 5), or the client cannot take, is not said [MQTT-3.1.2-24].
+        let _ = packet.encode_within(self.version, self.client_maximum_packet_size, out.tail());
+    }
+}
+
+/// What the broker has to do about a packet.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// Nothing: the session has answered by itself.
+    None,
+    /// Ask hooks, store and routes, then call [`Session::published`].
+    Publish(Incoming<'a>),
+    /// Ask hooks and routes, then call [`Session::subscribed`].
+    Subscribe(Subscribe),
+    /// Then call [`Session::unsubscribed`].
+    Unsubscribe(Unsubscribe),
+    /// The client is done with this message.
+    Done(MessageId),
+    /// The client leaves.
+    Disconnect(Disconnect),
+    /// A step of enhanced authentication.
+    Auth(Auth),
+}
+
+/// A message from the client.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// Goes back with the decision.
+    pub token: PublishToken,
+    /// The packet.
+    pub publish: Publish<'a>,
+    /// Its topic.
+    pub topic: ResolvedTopic<'a>,
+}
+
+/// The client broke the protocol. The connection ends with the reason code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Violation {
+    /// [MQTT-3.1.0-2]
+    #[error("a second CONNECT")]
+    SecondConnect,
+    /// Only servers send it.
+    #[error("a packet that only servers send")]
+    ServerPacket,
+    /// [MQTT-3.3.4-7]
+    #[error("more QoS 1 and 2 messages at once than the Receive Maximum")]
+    ReceiveMaximumExceeded,
+    /// [MQTT-3.3.2-8], [MQTT-3.3.2-9]
+    #[error("a topic alias above the Topic Alias Maximum")]
+    TopicAliasTooLarge,
+    /// An alias that was never set.
+    #[error("a topic alias that stands for nothing yet")]
+    TopicAliasUnknown,
+    /// [MQTT-3.3.4-6]
+    #[error("a subscription identifier in a PUBLISH from a client")]
+    SubscriptionIdentifier,
+    /// [MQTT-3.14.2-2]: a session that was to end with its connection cannot be prolonged.
+    #[error("a session expiry in DISCONNECT though CONNECT had none")]
+    SessionExpiryProlonged,
+}
+
+impl Violation {
+    /// What the client is told.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::SecondConnect
+            | Self::ServerPacket
+            | Self::SubscriptionIdentifier
+            | Self::TopicAliasUnknown
+            | Self::SessionExpiryProlonged => ReasonCode::ProtocolError,
+            Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
+            Self::TopicAliasTooLarge => ReasonCode::TopicAliasInvalid,
+        }
+    }
+}
+
+/// A session while its client is connected. Packets, answers and time go in; bytes and [`Request`]s come out.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    client_id: ClientId,
+    terms: Terms,
+    expiry: u32,
+    subscriptions: BTreeMap<SubscriptionFilter, Subscribed>,
+    aliases: TopicAliases,
+    receiving: ReceivingWindow,
+    sending: SendingWindow,
+}
+
+impl Session {
+    /// A connection takes up a session, new or resumed.
+    pub fn new(terms: Terms, state: SessionState) -> Self {
+        let SessionState { id, client_id, expiry, subscriptions, inflight, next_packet_id, awaiting_release } = state;
+        let receive_maximum = (terms.version == Version::V5).then_some(terms.receive_maximum);
+        Self {
+            id,
+            client_id,
+            terms,
+            expiry,
+            subscriptions,
+            aliases: TopicAliases::new(terms.topic_alias_maximum),
+            receiving: ReceivingWindow::new(receive_maximum, awaiting_release),
+            sending: SendingWindow::new(terms.client_receive_maximum, inflight, next_packet_id),
+        }
+    }
+
+    /// After CONNACK: sends again what the client had not acknowledged [MQTT-4.4.0-1]. Returns messages that expired or that the
+    /// client cannot take any more.
+    pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
+        self.sending.resend(&self.terms, now, out)
+    }
+
+    /// A packet from the client.
+    ///
+    /// # Errors
+    /// [`Violation`]: tell the client and close.
+    pub fn receive<'a>(&mut self, packet: Packet<'a>, out: &mut Outgoing) -> Result<Request<'a>, Violation> {
+        match packet {
+            Packet::Publish(publish) => self.receive_publish(publish, out),
+            Packet::PubAck(ack) => Ok(done(self.sending.puback(ack.packet_id))),
+            Packet::PubRec(pubrec) => {
+                let acknowledged = self.sending.pubrec(pubrec.packet_id, pubrec.reason);
+                match acknowledged {
+                    Acknowledged::Released => self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out),
+                    Acknowledged::Unknown => {
+                        let unknown = ack(pubrec.packet_id, ReasonCode::PacketIdentifierNotFound);
+                        self.write(&Packet::PubRel(unknown), out);
+                    }
+                    Acknowledged::Done(_) => {}
+                }
+                Ok(done(acknowledged))
+            }
+            Packet::PubRel(pubrel) => {
+                let reason = if self.receiving.release(pubrel.packet_id) {
+                    ReasonCode::Success
+                } else {
+                    ReasonCode::PacketIdentifierNotFound
+                };
+                self.write(&Packet::PubComp(ack(pubrel.packet_id, reason)), out); // [MQTT-4.3.3-11]
+                Ok(Request::None)
+            }
+            Packet::PubComp(ack) => Ok(done(self.sending.pubcomp(ack.packet_id))),
+            Packet::Subscribe(subscribe) => Ok(Request::Subscribe(subscribe)),
+            Packet::Unsubscribe(unsubscribe) => Ok(Request::Unsubscribe(unsubscribe)),
+            Packet::PingReq => {
+                self.write(&Packet::PingResp, out); // [MQTT-3.12.4-1]
+                Ok(Request::None)
+            }
+            Packet::Disconnect(disconnect) => {
+                if let Some(expiry) = disconnect.properties.session_expiry_interval {
+                    if self.expiry == 0 && expiry != 0 {
+                        return Err(Violation::SessionExpiryProlonged);
+                    }
+                    self.expiry = expiry;
+                }
+                Ok(Request::Disconnect(disconnect))
+            }
+            Packet::Auth(auth) => Ok(Request::Auth(auth)),
+            Packet::Connect(_) => Err(Violation::SecondConnect),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => Err(Violation::ServerPacket),
+        }
+    }
+
+    fn receive_publish<'a>(&mut self, publish: Publish<'a>, out: &mut Outgoing) -> Result<Request<'a>, Violation> {
+        if publish.properties.as_ref().is_some_and(|p| !p.subscription_identifiers.is_empty()) {
+            return Err(Violation::SubscriptionIdentifier);
+        }
+        let topic = self.aliases.resolve(&publish)?;
+        match self.receiving.publish(&publish)? {
+            Arrival::New(token) => Ok(Request::Publish(Incoming { token, publish, topic })),
+            Arrival::Acknowledged(packet_id) => {
+                self.write(&Packet::PubRec(ack(packet_id, ReasonCode::Success)), out);
+                Ok(Request::None)
+            }
+            Arrival::Undecided => Ok(Request::None),
+        }
+    }
+
+    /// The broker accepted a message (a reason below 0x80) or refused it, and what it promises is safe: PUBACK or PUBREC goes out.
+    /// Decisions are given in the order the messages came [MQTT-4.6.0-2], [MQTT-4.6.0-3].
+    pub fn published(&mut self, token: PublishToken, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) {
+        self.receiving.decided(token.0, !reason.is_error());
+        let answer = |packet_id| Ack { packet_id, reason, properties: text.map(|text| Box::new(explanation(text))) };
+        match token.0 {
+            Waiting::Nothing => {}
+            Waiting::PubAck(id) => self.write(&Packet::PubAck(answer(id)), out),
+            Waiting::PubRec(id) => self.write(&Packet::PubRec(answer(id)), out),
+        }
+    }
+
+    /// Remembers a granted subscription; true if the session had one with that filter already.
+    pub fn subscribe(&mut self, filter: SubscriptionFilter, subscribed: Subscribed) -> bool {
+        self.subscriptions.insert(filter, subscribed).is_some()
+    }
+
+    /// Answers a SUBSCRIBE: one reason for each filter, in order [MQTT-3.8.4-6].
+    pub fn subscribed(&self, packet_id: PacketId, reasons: Vec<ReasonCode>, text: Option<&str>, out: &mut Outgoing) {
+        let properties = text.map(explanation).unwrap_or_default();
+        self.write(&Packet::SubAck(SubAck { packet_id, properties, reasons }), out);
+    }
+
+    /// Forgets a subscription; false if there was none.
+    pub fn unsubscribe(&mut self, filter: &SubscriptionFilter) -> bool {
+        self.subscriptions.remove(filter).is_some()
+    }
+
+    /// Answers an UNSUBSCRIBE: one reason for each filter, in order [MQTT-3.11.3-1].
+    pub fn unsubscribed(&self, packet_id: PacketId, reasons: Vec<ReasonCode>, out: &mut Outgoing) {
+        self.write(&Packet::UnsubAck(UnsubAck { packet_id, properties: AckProperties::default(), reasons }), out);
+    }
+
+    /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first.
+    pub fn deliver(&mut self, delivery: Delivery, now: Timestamp, out: &mut Outgoing) -> Delivered {
+        self.sending.deliver(delivery, &self.terms, now, out)
+    }
+
+    /// Whether the client takes another QoS 1 or 2 message now [MQTT-4.9.0-2].
+    pub fn has_room(&self) -> bool {
+        self.sending.has_room()
+    }
+
+    /// Tells an MQTT 5 client why the connection ends; others are just closed.
+    pub fn disconnect(&self, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) {
+        let properties = DisconnectProperties { reason_string: text.map(Into::into), ..DisconnectProperties::default() };
+        if self.terms.version == Version::V5 {
+            self.write(&Packet::Disconnect(Disconnect { reason, properties }), out);
+        }
+    }
+
+    /// The connection is over; this is what is left.
+    pub fn end(self) -> SessionState {
+        let (inflight, next_packet_id) = self.sending.into_parts();
+        SessionState {
+            id: self.id,
+            client_id: self.client_id,
+            expiry: self.expiry,
+            subscriptions: self.subscriptions,
+            inflight,
+            next_packet_id,
+            awaiting_release: self.receiving.into_awaiting_release(),
+        }
+    }
+
+    /// Its number for life.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whose it is.
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
+    /// What was agreed.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Seconds it outlives its connection.
+    pub fn expiry(&self) -> u32 {
+        self.expiry
+    }
+
+    /// Its subscriptions.
+    pub fn subscriptions(&self) -> &BTreeMap<SubscriptionFilter, Subscribed> {
+        &self.subscriptions
+    }
+
+    /// QoS 1 and 2 messages the client has not acknowledged to their end.
+    pub fn inflight(&self) -> usize {
+        self.sending.len()
+    }
+
+    /// QoS 1 and 2 messages from the client that are not acknowledged to their end.
+    pub fn receiving(&self) -> usize {
+        self.receiving.open()
+    }
+
+    fn write(&self, packet: &Packet<'_>, out: &mut Outgoing) {
+        self.terms.write(packet, out);
+    }
+}
+
+fn done<'a>(acknowledged: Acknowledged) -> Request<'a> {
+    match acknowledged {
+        Acknowledged::Done(id) => Request::Done(id),
+        Acknowledged::Released | Acknowledged::Unknown => Request::None,
+    }
+}
+
+fn explanation(text: &str) -> AckProperties {
+    AckProperties { reason_string: Some(text.into()), ..AckProperties::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! The engine that forgets everything with the process.
+
+use crate::{
+    backend::{Backend, Batch, Operation, Row, StoreError, Table},
+    ticket::{Outcome, Ticket},
+};
+use bytes::Bytes;
+use parking_lot::RwLock;
+use std::{collections::BTreeMap, ops::Bound};
+
+/// Ordered maps in memory, one a table.
+#[derive(Debug, Default)]
+pub struct Memory {
+    tables: RwLock<BTreeMap<Table, BTreeMap<Bytes, Bytes>>>,
+}
+
+impl Backend for Memory {
+    fn commit(&self, batch: Batch) -> Ticket {
+        let mut tables = self.tables.write();
+        for operation in batch.0 {
+            match operation {
+                Operation::Put(table, key, value) => {
+                    tables.entry(table).or_default().insert(key, value);
+                }
+                Operation::Delete(table, key) => {
+                    tables.entry(table).or_default().remove(&key);
+                }
+            }
+        }
+        Ticket::settled(Outcome::Durable)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.tables.read().get(&table).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        let tables = self.tables.read();
+        let Some(rows) = tables.get(&table) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let mut bytes = 0;
+        let found = rows.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let fitting = found.take_while(|(key, value)| {
+            let first = bytes == 0;
+            bytes += key.len() + value.len();
+            first || bytes <= max_bytes
+        });
+        Ok(fitting.map(|(key, value)| Row { key: key.clone(), value: value.clone() }).collect())
+    }
+}
