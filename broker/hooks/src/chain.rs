@@ -52,7 +52,10 @@ pub struct Member {
 
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Member").field("place", &self.place).field("kinds", &self.hooks.kinds()).finish_non_exhaustive()
+        f.debug_struct("Member")
+            .field("place", &self.place)
+            .field("kinds", &self.hooks.kinds())
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,13 +122,18 @@ impl Chain {
                 Ok(AuthVerdict::Grant(grant)) => {
                     let client_id = grant.client_id.unwrap_or_else(|| ClientId::new(request.client_id));
                     let username = grant.username.or_else(|| request.username.map(Into::into));
-                    let rules = Rules::compile(&grant.rules, &client_id, username.as_deref()).map_err(|error| {
-                        AuthRefusal::fault(HookFailed {
-                            plugin: member.place.name.clone(),
-                            kind: crate::FaultKind::Contract(error.to_string().into()),
-                        })
-                    })?;
-                    let permissions = Permissions { rules, granted_at: Some(member.place.clone()), ..Permissions::default() };
+                    let rules =
+                        Rules::compile(&grant.rules, &client_id, username.as_deref()).map_err(|error| {
+                            AuthRefusal::fault(HookFailed {
+                                plugin: member.place.name.clone(),
+                                kind: crate::FaultKind::Contract(error.to_string().into()),
+                            })
+                        })?;
+                    let permissions = Permissions {
+                        rules,
+                        granted_at: Some(member.place.clone()),
+                        ..Permissions::default()
+                    };
                     return Ok(Authenticated {
                         client_id,
                         username,
@@ -186,7 +194,10 @@ impl Chain {
             };
             if !span.ttl.is_zero() {
                 let until = now.after(span.ttl);
-                permissions.remember(self.generation, Answer { member: index, action: request.action, filter: span.filter, allow, until });
+                permissions.remember(
+                    self.generation,
+                    Answer { member: index, action: request.action, filter: span.filter, allow, until },
+                );
             }
             return Ok(Authorization::from(allow));
         }
@@ -201,7 +212,10 @@ impl Chain {
     pub fn publish_scope(&self, topic: &str) -> InScope {
         let in_scope = |member: &Member| {
             member.hooks.kinds().publish
-                && member.publish_scope.as_ref().is_none_or(|scope| scope.iter().any(|filter| filter.matches(topic)))
+                && member
+                    .publish_scope
+                    .as_ref()
+                    .is_none_or(|scope| scope.iter().any(|filter| filter.matches(topic)))
         };
         let indexes = self.members.iter().enumerate().filter(|(_, member)| in_scope(member));
         InScope(indexes.filter_map(|(index, _)| u16::try_from(index).ok()).collect())
@@ -373,7 +387,13 @@ impl Permissions {
         self.answers.clear();
     }
 
-    fn remembered(&self, generation: u64, member: usize, request: &AclRequest<'_>, now: Timestamp) -> Option<bool> {
+    fn remembered(
+        &self,
+        generation: u64,
+        member: usize,
+        request: &AclRequest<'_>,
+        now: Timestamp,
+    ) -> Option<bool> {
         if self.generation != generation {
             return None;
         }

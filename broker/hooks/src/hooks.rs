@@ -13,7 +13,10 @@ pub trait Hooks: Send + Sync + 'static {
     fn kinds(&self) -> HookKinds;
 
     /// CONNECT: may this client come in?
-    fn authenticate<'a>(&'a self, _request: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+    fn authenticate<'a>(
+        &'a self,
+        _request: &'a ConnectRequest<'a>,
+    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
         Reply::Now(Ok(AuthVerdict::Next))
     }
 
@@ -23,7 +26,10 @@ pub trait Hooks: Send + Sync + 'static {
     }
 
     /// PUBLISH, after it was authorized: what becomes of this message?
-    fn on_publish<'a>(&'a self, _request: &'a PublishRequest<'a>) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
+    fn on_publish<'a>(
+        &'a self,
+        _request: &'a PublishRequest<'a>,
+    ) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
         Reply::Now(Ok(PublishVerdict::Next))
     }
 }

@@ -12,8 +12,8 @@ mod rules;
 mod verdicts;
 
 pub use chain::{
-    AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnFault, Permissions, Place, PublishOutcome,
-    PublishRefusal,
+    AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnFault, Permissions, Place,
+    PublishOutcome, PublishRefusal,
 };
 pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, Reply};
 pub use questions::{AclRequest, Action, ConnectRequest, PublishRequest};

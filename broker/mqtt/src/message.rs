@@ -1,5 +1,9 @@
 //! An application message as the broker keeps it: accepted once, then shared by every queue, store and socket.
 
+mod heads;
+
+pub use heads::Heads;
+
 use crate::{names::TopicName, packet::QoS, properties::PublishProperties};
 use bytes::Bytes;
 use std::time::Duration;
@@ -62,6 +66,8 @@ pub struct Message {
     pub publisher: Option<SessionId>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// Encoded on first use, see [`Message::write_head`].
+    pub heads: Heads,
 }
 
 impl Message {

@@ -1,1 +1,32 @@
-//! Under construction.
+//! Runs WebAssembly components as hooks. The only crate that knows wasmtime.
+//!
+//! Reading order: `host` (the folder's plugins, kept in the chain), `folder` (what lies there, and when it has settled), `config`
+//! with `grants`, `limits` and `units` (what the operator says), `compile` and `engine` (bytes to code), `generation` (one file and
+//! configuration, loaded; answers as a member of the chain), `exports` (questions and answers, checked), `imports` (what guests may
+//! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
+//! `breaker`, `refusal` (why a plugin is not taken), `report`.
+
+mod breaker;
+mod compile;
+mod config;
+mod engine;
+mod exports;
+mod folder;
+mod generation;
+mod grants;
+mod host;
+mod imports;
+mod instance;
+mod limits;
+mod refusal;
+mod report;
+mod units;
+mod wire;
+
+pub use config::{OnFault, PluginConfig, ScopedHook};
+pub use engine::EngineError;
+pub use grants::Grants;
+pub use host::{HostError, HostOptions, PluginHost};
+pub use limits::Limits;
+pub use report::{HookCalls, PluginReport, PluginState, ScopeReport};
+pub use units::{ByteSize, UnitError, duration};

@@ -84,7 +84,7 @@ pub(crate) enum Due {
     /// Nothing: its client is back, or it is gone.
     Nothing,
     /// The will's delay has passed; look again then, if ever.
-    Will(DelayedWill, Option<Timestamp>),
+    Will(Box<DelayedWill>, Option<Timestamp>),
     /// The session has expired.
     Expired(Arc<Subscriber>, Box<Parked>),
     /// Not yet.
@@ -123,7 +123,12 @@ impl Clients {
 
     /// Takes the session of `client_id` for a connection, ending the connection that has it now [MQTT-3.1.4-3]. `session` is the number
     /// of the session that begins if there is none to resume.
-    pub(crate) async fn take_up(&self, client_id: &ClientId, session: SessionId, clean_start: bool) -> TakenUp {
+    pub(crate) async fn take_up(
+        &self,
+        client_id: &ClientId,
+        session: SessionId,
+        clean_start: bool,
+    ) -> TakenUp {
         loop {
             let left = {
                 let mut shard = self.shard(client_id).lock();
@@ -185,7 +190,10 @@ impl Clients {
     pub(crate) fn end(&self, subscriber: &Subscriber) {
         subscriber.mailbox.set_connected(false);
         let mut shard = self.shard(&subscriber.client_id).lock();
-        if shard.get(&subscriber.client_id).is_some_and(|entry| entry.subscriber.session == subscriber.session) {
+        if shard
+            .get(&subscriber.client_id)
+            .is_some_and(|entry| entry.subscriber.session == subscriber.session)
+        {
             shard.remove(&subscriber.client_id);
         }
         drop(shard);
@@ -214,7 +222,7 @@ impl Clients {
         if parked.will.as_ref().is_some_and(|will| will.at <= now)
             && let Some(will) = parked.will.take()
         {
-            return Due::Will(will, parked.expires_at);
+            return Due::Will(Box::new(will), parked.expires_at);
         }
         parked.due_at().map_or(Due::Nothing, Due::Later)
     }

@@ -186,7 +186,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: one line that names file, line, key and remedy.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.into(), error })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.into(), error })?;
         let mut config = Self::parse(&text, path)?;
         let beside = path.parent().unwrap_or(Path::new(""));
         config.plugin_dir = beside.join(&config.plugin_dir);
@@ -226,7 +227,8 @@ mod tests {
             mistake("data_dir = \"d\"\nplugin_dri = \"p\"\n"),
             "tidegate.toml:2: unknown key \"plugin_dri\"; did you mean \"plugin_dir\"?"
         );
-        let nested = mistake("[[listener]]\nkind = \"tcp\"\nadress = \"127.0.0.1:1\"\naddress = \"127.0.0.1:1\"\n");
+        let nested =
+            mistake("[[listener]]\nkind = \"tcp\"\nadress = \"127.0.0.1:1\"\naddress = \"127.0.0.1:1\"\n");
         assert_eq!(nested, "tidegate.toml:3: unknown key \"adress\"; did you mean \"address\"?");
         let plugin = mistake("\n\n[plugin.passwd]\nrequird = true\n");
         assert_eq!(plugin, "tidegate.toml:4: unknown key \"requird\"; did you mean \"required\"?");

@@ -1,15 +1,16 @@
 //! From the first packet to CONNACK: who is it, may it come in, and which session does it get?
 
 use crate::{
-    shared::Shared,
     clients::{Parked, Subscriber, TakenUp},
     clock,
     publish::Publisher,
+    shared::Shared,
 };
 use std::{num::NonZeroU32, sync::Arc};
 use tidegate_hooks::{Authenticated, ConnectRequest};
 use tidegate_mqtt::{
-    ClientId, ConnAck, ConnAckProperties, Connect, DecodeError, Outgoing, Packet, ReasonCode, SessionId, Timestamp, Version,
+    ClientId, ConnAck, ConnAckProperties, Connect, DecodeError, Outgoing, Packet, ReasonCode, SessionId,
+    Timestamp, Version,
 };
 use tidegate_session::{KeepAlive, PendingWill, Session, SessionState, Terms};
 use tracing::{debug, warn};
@@ -61,7 +62,8 @@ pub(crate) async fn connect(
 
     let now = clock::now();
     let agreed = Agreed::new(&connect, broker);
-    let (subscriber, state, session_present) = take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
+    let (subscriber, state, session_present) =
+        take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
     subscriber.set_persistent(agreed.expiry > 0);
     let mut session = Session::new(agreed.terms, SessionState { expiry: agreed.expiry, ..state });
     let properties = agreed.announce(&connect, broker, assigned.then(|| granted.client_id.clone()));
@@ -150,7 +152,8 @@ async fn authenticate(
 }
 
 fn refuse(version: Version, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) -> Refused {
-    let properties = ConnAckProperties { reason_string: text.map(Into::into), ..ConnAckProperties::default() };
+    let properties =
+        ConnAckProperties { reason_string: text.map(Into::into), ..ConnAckProperties::default() };
     let connack = Packet::ConnAck(Box::new(ConnAck { session_present: false, reason, properties }));
     // A CONNACK always has a form for an error; if not, closing says enough.
     let _ = connack.encode(version, out.tail());

@@ -1,13 +1,13 @@
 //! One task a connection: it owns the socket and the session, and others reach it through its mailbox only.
 
 use crate::{
-    shared::Shared,
     clients::{DelayedWill, Parked, Subscriber},
     clock,
     connect::{Connected, Visitor, connect, refuse_malformed},
     mailbox::Command,
     publish::{Draft, PublishError, Publisher, Receivers, fault_kind, publish},
     scratch::Scratch,
+    shared::Shared,
     subscribe::{RetainedFeed, subscribe, unsubscribe},
 };
 use bytes::Bytes;
@@ -21,10 +21,12 @@ use std::{
     task::Poll,
 };
 use tidegate_mqtt::{
-    DecodeError, Outgoing, Packet, PublishProperties, QoS, ReasonCode, Subscribe, Unsubscribe, Version, next_frame,
+    DecodeError, Outgoing, Packet, PublishProperties, QoS, ReasonCode, Subscribe, Unsubscribe, Version,
+    next_frame,
 };
 use tidegate_session::{
-    Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session, Violation, WillFate,
+    Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session, Violation,
+    WillFate,
 };
 use tokio::{net::TcpStream, sync::oneshot, time::Instant};
 use tracing::{debug, error, info, warn};
@@ -89,6 +91,7 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
         expires_at,
         feeds: VecDeque::new(),
         congested: false,
+        backlog: false,
     };
     let guard = connection.broker.clone();
     let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
@@ -158,7 +161,10 @@ impl Socket {
             let mut scratch = Scratch::take();
             match self.stream.try_read(&mut scratch) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => return Ok(self.tail.extend_from_slice(&scratch[..n])),
+                Ok(n) => {
+                    self.tail.extend_from_slice(&scratch[..n]);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -225,7 +231,10 @@ struct Connection {
     /// When the client's grant ends.
     expires_at: Option<tidegate_mqtt::Timestamp>,
     feeds: VecDeque<RetainedFeed>,
+    /// A queue that this client fills is filling.
     congested: bool,
+    /// The tail may hold whole packets.
+    backlog: bool,
 }
 
 /// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
@@ -247,22 +256,22 @@ impl Connection {
 
     /// Sends what can be sent, then waits for something to happen and handles it.
     async fn turn(&mut self) -> Result<(), End> {
-        if !self.socket.tail.is_empty() && self.out.len() < OUTGOING_BOUND {
+        tokio::task::consume_budget().await;
+        if self.backlog && self.out.len() < OUTGOING_BOUND {
             let tail = std::mem::take(&mut self.socket.tail);
-            let rest = self.handle(Buffer::Tail(tail)).await?;
-            self.socket.tail = rest;
+            self.handle(Buffer::Tail(tail)).await?;
         }
         let more = self.deliver()?;
         self.socket.write(&mut self.out).map_err(End::Closed)?;
         if std::mem::take(&mut self.congested) {
             tokio::task::yield_now().await;
         }
-        if more && self.out.len() < OUTGOING_BOUND {
-            // Others first: a client with a long queue is no reason to wait.
+        let full = self.out.len() >= OUTGOING_BOUND;
+        if (more || self.backlog) && !full {
+            // Others first: a client with much to do is no reason for them to wait.
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let full = self.out.len() >= OUTGOING_BOUND;
         let pending = !self.out.is_empty();
         let timer = self.timer();
         tokio::select! {
@@ -284,7 +293,9 @@ impl Connection {
         while self.out.len() < OUTGOING_BOUND {
             let room = if self.session.has_room() { self.room() } else { 0 };
             match self.subscriber.mailbox.collect(COLLECT, room, &mut deliveries) {
-                Some(Command::TakeOver { new_session, left }) => return Err(End::TakenOver { new_session, left }),
+                Some(Command::TakeOver { new_session, left }) => {
+                    return Err(End::TakenOver { new_session, left });
+                }
                 Some(Command::Disconnect { reason, text }) => return Err(End::Told { reason, text }),
                 None => {}
             }
@@ -350,34 +361,43 @@ impl Connection {
             Buffer::Tail(tail)
         };
         self.keep_alive.heard(clock::now());
-        self.socket.tail = self.handle(buffer).await?;
-        Ok(())
+        self.handle(buffer).await
     }
 
-    /// Handles all whole packets in the buffer; returns what is left. The buffer is given back before anything is waited for: then more
-    /// whole packets may be left.
-    async fn handle(&mut self, buffer: Buffer) -> Result<Vec<u8>, End> {
+    /// Handles the whole packets in the buffer; what is left becomes the tail. The buffer is given back before anything is waited for, and
+    /// nothing is handled while too much waits to be sent: then whole packets are left, the backlog.
+    async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
         let mut at = 0;
+        self.backlog = false;
         let max_packet_size = self.broker.config.limits.max_packet_size.get();
         while let Some(frame) = next_frame(&buffer.bytes()[at..], max_packet_size).map_err(End::Malformed)? {
+            if self.out.len() >= OUTGOING_BOUND {
+                self.backlog = true;
+                break;
+            }
             at += frame.len();
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
-            if let Some(work) = self.begin(packet)? {
+            let Some(work) = self.begin(packet)? else { continue };
+            let rest = {
                 let mut work = pin!(self.perform(work));
                 match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
-                    Poll::Ready(result) => result?,
+                    Poll::Ready(done) => {
+                        done?;
+                        continue;
+                    }
                     Poll::Pending => {
                         let rest = buffer.into_rest(at);
                         work.await?;
-                        return Ok(rest);
+                        rest
                     }
                 }
-            }
-            if self.out.len() >= OUTGOING_BOUND {
-                break;
-            }
+            };
+            self.socket.tail = rest;
+            self.backlog = true;
+            return Ok(());
         }
-        Ok(buffer.into_rest(at))
+        self.socket.tail = buffer.into_rest(at);
+        Ok(())
     }
 
     /// What needs no hook, no store and no time is done at once.
@@ -385,9 +405,14 @@ impl Connection {
         match self.session.receive(packet, &mut self.out).map_err(End::Violation)? {
             Request::None => Ok(None),
             Request::Publish(Incoming { token, publish, topic }) => {
-                let properties = publish.properties.map(without_connection_properties).filter(|p| **p != PublishProperties::default());
+                let properties = publish
+                    .properties
+                    .map(without_connection_properties)
+                    .filter(|p| **p != PublishProperties::default());
                 let topic = self.publisher.topic(topic.as_str());
-                let Some(topic) = topic.filter(|t| crate::connect::levels(t) <= self.broker.config.limits.max_topic_levels) else {
+                let Some(topic) =
+                    topic.filter(|t| crate::connect::levels(t) <= self.broker.config.limits.max_topic_levels)
+                else {
                     self.session.published(token, ReasonCode::TopicNameInvalid, None, &mut self.out);
                     return Ok(None);
                 };
@@ -403,9 +428,10 @@ impl Connection {
             }
             Request::Disconnect(disconnect) => Err(End::Goodbye(disconnect.reason)),
             // No method was agreed on, so none can go on.
-            Request::Auth(_) => {
-                Err(End::Told { reason: ReasonCode::ProtocolError, text: "no authentication method was agreed on" })
-            }
+            Request::Auth(_) => Err(End::Told {
+                reason: ReasonCode::ProtocolError,
+                text: "no authentication method was agreed on",
+            }),
         }
     }
 
@@ -419,7 +445,8 @@ impl Connection {
             Work::Subscribe(packet) => {
                 let packet_id = packet.packet_id;
                 let (reasons, feeds) =
-                    subscribe(&self.broker, &self.subscriber, &mut self.publisher, &mut self.session, packet).await;
+                    subscribe(&self.broker, &self.subscriber, &mut self.publisher, &mut self.session, packet)
+                        .await;
                 self.session.subscribed(packet_id, reasons, None, &mut self.out);
                 self.feeds.extend(feeds);
                 Ok(())
@@ -441,7 +468,11 @@ impl Connection {
         let error = match decision {
             Ok(receivers) => {
                 self.congested |= receivers.congested;
-                let reason = if receivers.count == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+                let reason = if receivers.count == 0 {
+                    ReasonCode::NoMatchingSubscribers
+                } else {
+                    ReasonCode::Success
+                };
                 self.session.published(token, reason, None, &mut self.out);
                 return Ok(());
             }
@@ -471,7 +502,10 @@ impl Connection {
     fn look_at_time(&self) -> Result<(), End> {
         let now = clock::now();
         if self.keep_alive.deadline().is_some_and(|at| at <= now) {
-            return Err(End::Told { reason: ReasonCode::KeepAliveTimeout, text: "nothing heard for one and a half keep alives" });
+            return Err(End::Told {
+                reason: ReasonCode::KeepAliveTimeout,
+                text: "nothing heard for one and a half keep alives",
+            });
         }
         if self.expires_at.is_some_and(|at| at <= now) {
             return Err(End::Told { reason: ReasonCode::MaximumConnectTime, text: "the grant has expired" });

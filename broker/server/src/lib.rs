@@ -14,7 +14,6 @@
 //! # }
 //! ```
 
-mod shared;
 mod clients;
 mod clock;
 mod config;
@@ -27,6 +26,7 @@ mod parked_sessions;
 mod publish;
 mod scratch;
 mod server;
+mod shared;
 mod subscribe;
 mod sys;
 

@@ -1,6 +1,6 @@
 //! Listeners: from a bound socket to a task a connection.
 
-use crate::{shared::Shared, config::Listener, connection};
+use crate::{config::Listener, connection, shared::Shared};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -29,11 +29,20 @@ pub(crate) fn bind(listener: &Listener) -> io::Result<Bound> {
     socket.bind(&listener.address.into())?;
     socket.listen(4096)?;
     let listener_socket = TcpListener::from_std(socket.into())?;
-    Ok(Bound { name: listener.name().into(), address: listener_socket.local_addr()?, listener: listener_socket })
+    Ok(Bound {
+        name: listener.name().into(),
+        address: listener_socket.local_addr()?,
+        listener: listener_socket,
+    })
 }
 
 /// Takes clients in until told to stop.
-pub(crate) async fn listen(broker: Arc<Shared>, bound: Bound, connections: TaskTracker, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn listen(
+    broker: Arc<Shared>,
+    bound: Bound,
+    connections: TaskTracker,
+    mut stop: watch::Receiver<bool>,
+) {
     let Bound { name, listener, .. } = bound;
     loop {
         let accepted = tokio::select! {
@@ -51,7 +60,13 @@ pub(crate) async fn listen(broker: Arc<Shared>, bound: Bound, connections: TaskT
     }
 }
 
-fn take_in(broker: &Arc<Shared>, connections: &TaskTracker, stream: TcpStream, name: &Arc<str>, peer: SocketAddr) {
+fn take_in(
+    broker: &Arc<Shared>,
+    connections: &TaskTracker,
+    stream: TcpStream,
+    name: &Arc<str>,
+    peer: SocketAddr,
+) {
     let peer = peer.to_string();
     let span = connection::span(name, &peer);
     connections.spawn(connection::serve(broker.clone(), stream, name.clone(), peer).instrument(span));

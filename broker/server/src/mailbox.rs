@@ -45,7 +45,8 @@ impl Budget {
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        let taken =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken.is_ok()
     }
 
@@ -120,7 +121,7 @@ impl Mailbox {
             match self.bounds.queue_full {
                 QueueFull::DropOldest if !qos0 && !waiting.at_least_once.is_empty() => {
                     dropped = waiting.at_least_once.pop_front();
-                    let freed = dropped.as_ref().map_or(0, |oldest| self::cost(oldest));
+                    let freed = dropped.as_ref().map_or(0, self::cost);
                     waiting.bytes -= freed;
                     if !waiting.fits(cost, &self.bounds, &self.budget) {
                         waiting.bytes += freed;
@@ -130,7 +131,8 @@ impl Mailbox {
                     }
                 }
                 QueueFull::Disconnect if !qos0 => {
-                    let full = Command::Disconnect { reason: ReasonCode::QuotaExceeded, text: "the queue is full" };
+                    let full =
+                        Command::Disconnect { reason: ReasonCode::QuotaExceeded, text: "the queue is full" };
                     waiting.commands.push_back(full);
                     drop(waiting);
                     self.wake.notify_one();
@@ -177,7 +179,12 @@ impl Mailbox {
     }
 
     /// The next command, and up to `limit` deliveries: QoS 1 and 2 only as far as `room` goes.
-    pub(crate) fn collect(&self, limit: usize, room: usize, deliveries: &mut Vec<Delivery>) -> Option<Command> {
+    pub(crate) fn collect(
+        &self,
+        limit: usize,
+        room: usize,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Option<Command> {
         let mut waiting = self.waiting.lock();
         if let Some(command) = waiting.commands.pop_front() {
             return Some(command);
@@ -268,6 +275,7 @@ mod tests {
             properties: None,
             publisher: None,
             accepted_at: Timestamp(0),
+            heads: Default::default(),
         };
         Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
     }
@@ -322,7 +330,9 @@ mod tests {
         let one = mailbox(10_000, 1 << 30, QueueFull::DropNewest, &budget);
         let two = mailbox(10_000, 30_000, QueueFull::DropNewest, &budget);
         let fill = |mailbox: &Mailbox| {
-            (0..).take_while(|n| !matches!(mailbox.post(delivery(*n, QoS::AtLeastOnce)), Posted::Dropped(_))).count()
+            (0..)
+                .take_while(|n| !matches!(mailbox.post(delivery(*n, QoS::AtLeastOnce)), Posted::Dropped(_)))
+                .count()
         };
         let each = cost(&delivery(1, QoS::AtLeastOnce));
         assert_eq!(fill(&one), (2 * PIECE_BYTES + FREE_BYTES) / each);

@@ -56,8 +56,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let level = config.log.level.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(level)
-        .with_context(|| format!("log level {level:?}; write \"info\", \"debug\" or the like in [log] level"))?;
+    let filter = EnvFilter::try_new(level).with_context(|| {
+        format!("log level {level:?}; write \"info\", \"debug\" or the like in [log] level")
+    })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => {

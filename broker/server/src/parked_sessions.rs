@@ -1,6 +1,6 @@
 //! Looks at parked sessions when their will is due or they expire.
 
-use crate::{shared::Shared, clock};
+use crate::{clock, shared::Shared};
 use std::{collections::BTreeSet, sync::Arc};
 use tidegate_mqtt::{ClientId, SessionId, Timestamp};
 use tokio::sync::mpsc;

@@ -1,14 +1,15 @@
 //! The path of a message through the broker. Only this file knows the order of its steps.
 
-use crate::{shared::Shared, clients::Subscriber, clock, mailbox::Posted};
+use crate::{clients::Subscriber, clock, mailbox::Posted, shared::Shared};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
-    AclRequest, Action, Authorization, Chain, FaultKind, HookFailed, InScope, Patch, Permissions, PublishOutcome,
-    PublishRefusal, PublishRequest,
+    AclRequest, Action, Authorization, Chain, FaultKind, HookFailed, InScope, Patch, Permissions,
+    PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, HomeId, Message, MessageId, PublishProperties, QoS, ReasonCode, SessionId, Timestamp, TopicName, Will,
+    ClientId, Heads, HomeId, Message, MessageId, PublishProperties, QoS, ReasonCode, SessionId, Timestamp,
+    TopicName, Will,
 };
 use tidegate_routing::{Generation, Match, Matches};
 use tidegate_session::Delivery;
@@ -105,7 +106,12 @@ impl PublishError {
 }
 
 impl Publisher {
-    pub(crate) fn new(session: SessionId, client_id: ClientId, username: Option<Box<str>>, permissions: Permissions) -> Self {
+    pub(crate) fn new(
+        session: SessionId,
+        client_id: ClientId,
+        username: Option<Box<str>>,
+        permissions: Permissions,
+    ) -> Self {
         Self { session, client_id, username, permissions, topics: HashMap::default(), sequence: 0..0 }
     }
 
@@ -151,7 +157,11 @@ impl Publisher {
 /// Takes a message in: authorize, transform, authorize again if the topic changed, store, route, deliver.
 ///
 /// Answers at once unless a plugin or the store has to wait for something.
-pub(crate) async fn publish(broker: &Shared, from: &mut Publisher, mut draft: Draft) -> Result<Receivers, PublishError> {
+pub(crate) async fn publish(
+    broker: &Shared,
+    from: &mut Publisher,
+    mut draft: Draft,
+) -> Result<Receivers, PublishError> {
     let now = clock::now();
     let chain = broker.hooks.chain();
     authorize(&chain, from, &draft, now).await?;
@@ -183,7 +193,12 @@ pub(crate) async fn publish_own(broker: &Shared, draft: Draft) -> Result<Receive
     accept(broker, &message, &matches).await
 }
 
-async fn authorize(chain: &Chain, from: &mut Publisher, draft: &Draft, now: Timestamp) -> Result<(), PublishError> {
+async fn authorize(
+    chain: &Chain,
+    from: &mut Publisher,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<(), PublishError> {
     let request = AclRequest {
         session: from.session,
         client_id: &from.client_id,
@@ -268,7 +283,9 @@ fn retention(broker: &Shared, message: &Message) -> Result<Retention, PublishErr
 }
 
 /// The member whose turn it is, or the next that can take the message now; if none can, one that will when it returns.
-fn member_in_turn(shared: &tidegate_routing::SharedMatch<Arc<Subscriber>>) -> Option<&Match<Arc<Subscriber>>> {
+fn member_in_turn(
+    shared: &tidegate_routing::SharedMatch<Arc<Subscriber>>,
+) -> Option<&Match<Arc<Subscriber>>> {
     let mut away = None;
     for member in shared.in_turn() {
         if member.subscriber.mailbox.is_ready() {
@@ -284,7 +301,7 @@ fn member_in_turn(shared: &tidegate_routing::SharedMatch<Arc<Subscriber>>) -> Op
 fn delivery(message: &Arc<Message>, to: &Match<Arc<Subscriber>>) -> Delivery {
     Delivery {
         message: message.clone(),
-        qos: message.qos.min(to.maximum_qos), // [MQTT-3.8.4-8]
+        qos: message.qos.min(to.maximum_qos),             // [MQTT-3.8.4-8]
         retain: message.retain && to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
         identifiers: to.identifiers.clone(),
     }
@@ -321,7 +338,17 @@ impl Draft {
 
     fn accepted(self, id: MessageId, publisher: SessionId, accepted_at: Timestamp) -> Message {
         let Self { topic, payload, qos, retain, properties } = self;
-        Message { id, topic, payload, qos, retain, properties, publisher: Some(publisher), accepted_at }
+        Message {
+            id,
+            topic,
+            payload,
+            qos,
+            retain,
+            properties,
+            publisher: Some(publisher),
+            accepted_at,
+            heads: Heads::default(),
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::{
     clock,
     config::{Config, ConfigError},
     listen::{bind, listen},
-    parked_sessions, sys,
+    parked_sessions,
     shared::Shared,
+    sys,
 };
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_hooks::HookRegistry;
@@ -80,11 +81,11 @@ impl Broker {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
         let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
-        let plugins = match options(&config, &hooks) {
-            Some(options) => Some(PluginHost::start(options).await?),
-            None => None,
+        let (plugins, reports) = match options(&config, &hooks) {
+            Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
+            None => (None, Vec::new()),
         };
-        refuse_open_to_all(&config, &hooks)?;
+        refuse_open_to_all(&config, &reports)?;
         let mut bound = Vec::new();
         for listener in &config.listeners {
             let address = listener.address;
@@ -96,9 +97,11 @@ impl Broker {
         let (stop, stopped) = watch::channel(false);
         let connections = TaskTracker::new();
         let mut tasks = JoinSet::new();
-        let reports = plugins.as_ref().map_or_else(|| watch::channel(Vec::new()).1, PluginHost::watch);
-        reports.borrow().iter().for_each(tell_plugin);
-        tasks.spawn(sys::tell(shared.clone(), reports));
+        for missing in reports.iter().filter(|report| report.state == PluginState::Waiting) {
+            warn!("plugin {}: configured, but {} is not there", missing.name, missing.file.display());
+        }
+        let changes = plugins.as_ref().map_or_else(|| watch::channel(reports).1, PluginHost::changes);
+        tasks.spawn(sys::tell(shared.clone(), changes));
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         let addresses = bound.iter().map(|bound| bound.address).collect();
         for bound in bound {
@@ -153,7 +156,7 @@ pub async fn check(config: &Config) -> Result<Vec<PluginReport>, StartError> {
         Some(options) => PluginHost::check(options).await?,
         None => Vec::new(),
     };
-    refuse_open_to_all(config, &hooks)?;
+    refuse_open_to_all(config, &reports)?;
     Ok(reports)
 }
 
@@ -169,9 +172,10 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
     })
 }
 
-fn refuse_open_to_all(config: &Config, hooks: &HookRegistry) -> Result<(), StartError> {
-    let authenticates = hooks.chain().members().iter().any(|member| member.hooks.kinds().authenticate);
-    if authenticates || config.allow_anonymous {
+fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), StartError> {
+    let authenticates =
+        |plugin: &PluginReport| plugin.state == PluginState::Running && plugin.hooks.contains(&"auth");
+    if config.allow_anonymous || plugins.iter().any(authenticates) {
         return Ok(());
     }
     match config.listeners.iter().find(|listener| !listener.address.ip().is_loopback()) {
@@ -182,33 +186,5 @@ fn refuse_open_to_all(config: &Config, hooks: &HookRegistry) -> Result<(), Start
             warn!("no plugin authenticates clients and allow_anonymous is false: nobody will be let in");
             Ok(())
         }
-    }
-}
-
-fn tell_plugin(report: &PluginReport) {
-    let PluginReport { name, generation, .. } = report;
-    match &report.state {
-        PluginState::Running => info!(
-            hooks = report.hooks.join(" "),
-            scopes = %Scopes(report),
-            grants = if report.grants.is_empty() { "none".to_owned() } else { report.grants.join(", ") },
-            "plugin {name}: generation {generation}"
-        ),
-        PluginState::Waiting => warn!("plugin {name}: configured, but {} is not there", report.file.display()),
-        PluginState::Refused { reason } => warn!("plugin {name}: refused: {reason}"),
-    }
-}
-
-/// `publish: sensors/#; acl: all`
-struct Scopes<'a>(&'a PluginReport);
-
-impl std::fmt::Display for Scopes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (n, scope) in self.0.scopes.iter().enumerate() {
-            let separator = if n == 0 { "" } else { "; " };
-            let filters = if scope.filters.is_empty() { "all topics".to_owned() } else { scope.filters.join(" ") };
-            write!(f, "{separator}{}: {filters}", scope.hook)?;
-        }
-        Ok(())
     }
 }

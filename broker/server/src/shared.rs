@@ -146,13 +146,21 @@ impl Shared {
     }
 
     fn look_later(&self, subscriber: &Subscriber, at: tidegate_mqtt::Timestamp) {
-        let look = crate::parked_sessions::Look { at, client_id: subscriber.client_id.clone(), session: subscriber.session };
+        let look = crate::parked_sessions::Look {
+            at,
+            client_id: subscriber.client_id.clone(),
+            session: subscriber.session,
+        };
         // Nobody looks any more only while the broker stops.
         let _ = self.parked.send(look);
     }
 
     /// Looks at a parked session; returns when to look again.
-    pub(crate) async fn look(&self, client_id: &tidegate_mqtt::ClientId, session: SessionId) -> Option<tidegate_mqtt::Timestamp> {
+    pub(crate) async fn look(
+        &self,
+        client_id: &tidegate_mqtt::ClientId,
+        session: SessionId,
+    ) -> Option<tidegate_mqtt::Timestamp> {
         match self.clients.due(client_id, session, clock::now()) {
             Due::Nothing => None,
             Due::Later(at) => Some(at),

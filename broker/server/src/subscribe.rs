@@ -1,10 +1,11 @@
 //! SUBSCRIBE and UNSUBSCRIBE: may it, from now on it gets, and what was retained.
 
-use crate::{shared::Shared, clients::Subscriber, clock, connect::levels, publish::Publisher};
+use crate::{clients::Subscriber, clock, connect::levels, publish::Publisher, shared::Shared};
 use std::{collections::VecDeque, sync::Arc};
 use tidegate_hooks::{AclRequest, Action, Authorization};
 use tidegate_mqtt::{
-    HomeId, Message, QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, Unsubscribe,
+    HomeId, Message, QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions,
+    Unsubscribe,
 };
 use tidegate_routing::{Cursor, Subscription};
 use tidegate_session::{Delivery, Session, Subscribed};
@@ -57,7 +58,12 @@ pub(crate) async fn subscribe(
         }
     }
     if subscriber.is_persistent() {
-        let ticket: Ticket = broker.store.save_session(session.id(), session.client_id(), session.expiry(), session.subscriptions());
+        let ticket: Ticket = broker.store.save_session(
+            session.id(),
+            session.client_id(),
+            session.expiry(),
+            session.subscriptions(),
+        );
         if ticket.wait().await != Outcome::Durable {
             // What is not safe is not acknowledged.
             reasons.iter_mut().for_each(|reason| *reason = ReasonCode::ImplementationSpecificError);
@@ -123,7 +129,12 @@ pub(crate) async fn unsubscribe(
     };
     let reasons = packet.filters.iter().map(&mut end).collect();
     if subscriber.is_persistent() {
-        let ticket = broker.store.save_session(session.id(), session.client_id(), session.expiry(), session.subscriptions());
+        let ticket = broker.store.save_session(
+            session.id(),
+            session.client_id(),
+            session.expiry(),
+            session.subscriptions(),
+        );
         ticket.wait().await;
     }
     reasons

@@ -1,9 +1,9 @@
 //! `$SYS/broker/…`: what the broker says about itself, as retained messages.
 
 use crate::{
-    shared::Shared,
     clock,
     publish::{Draft, publish_own},
+    shared::Shared,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tidegate_mqtt::{QoS, TopicName};
@@ -19,7 +19,8 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
     let started = clock::now();
     let mut told = HashMap::new();
     let mut tick = tokio::time::interval(Duration::from_secs(interval.into()));
-    tell_one(&broker, &mut told, "version", concat!("tidegate version ", env!("CARGO_PKG_VERSION")).into()).await;
+    tell_one(&broker, &mut told, "version", concat!("tidegate version ", env!("CARGO_PKG_VERSION")).into())
+        .await;
     let mut plugins_known = true;
     loop {
         tokio::select! {
@@ -43,8 +44,13 @@ async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &s
         return;
     }
     let Ok(name) = TopicName::new(&format!("$SYS/broker/{topic}")) else { return };
-    let draft =
-        Draft { topic: name, payload: value.clone().into(), qos: QoS::AtMostOnce, retain: true, properties: None };
+    let draft = Draft {
+        topic: name,
+        payload: value.clone().into(),
+        qos: QoS::AtMostOnce,
+        retain: true,
+        properties: None,
+    };
     if publish_own(broker, draft).await.is_ok() {
         told.insert(topic.to_owned(), value);
     }
@@ -64,7 +70,9 @@ fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp) -> Vec<(String, Stri
     ]
     .map(|(topic, value)| (topic.to_owned(), value))
     .into();
-    rows.extend(broker.counters.rows().into_iter().map(|(topic, count)| (topic.to_owned(), count.to_string())));
+    rows.extend(
+        broker.counters.rows().into_iter().map(|(topic, count)| (topic.to_owned(), count.to_string())),
+    );
     rows
 }
 
@@ -78,8 +86,8 @@ fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
     [
         ("generation", report.generation.to_string()),
         ("state", state),
-        ("hooks", report.hooks.join(" ")),
-        ("problem", report.problem.clone().unwrap_or_default()),
+        ("hooks", if report.hooks.is_empty() { "none".to_owned() } else { report.hooks.join(" ") }),
+        ("problem", report.problem.clone().unwrap_or_else(|| "none".to_owned())),
         ("calls", calls.to_string()),
         ("faults", faults.to_string()),
     ]

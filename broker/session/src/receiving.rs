@@ -53,7 +53,9 @@ impl ReceivingWindow {
     }
 
     pub(crate) fn publish(&mut self, publish: &Publish<'_>) -> Result<Arrival, Violation> {
-        let Some(packet_id) = publish.packet_id else { return Ok(Arrival::New(PublishToken(Waiting::Nothing))) };
+        let Some(packet_id) = publish.packet_id else {
+            return Ok(Arrival::New(PublishToken(Waiting::Nothing)));
+        };
         if publish.qos == QoS::ExactlyOnce {
             match self.exactly_once.get(&packet_id) {
                 Some(Receiving::Publishing) => return Ok(Arrival::Undecided),

@@ -6,7 +6,8 @@ use crate::{
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tidegate_mqtt::{
-    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionIds, Timestamp, Version,
+    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionIds,
+    Timestamp, Version,
 };
 
 /// A message on its way to one client.
@@ -69,7 +70,13 @@ impl SendingWindow {
     }
 
     /// The caller has asked [`SendingWindow::has_room`] if the delivery needs a packet identifier.
-    pub(crate) fn deliver(&mut self, delivery: Delivery, terms: &Terms, now: Timestamp, out: &mut Outgoing) -> Delivered {
+    pub(crate) fn deliver(
+        &mut self,
+        delivery: Delivery,
+        terms: &Terms,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> Delivered {
         if delivery.qos == QoS::AtMostOnce {
             return write(&delivery, None, false, terms, now, out);
         }
@@ -86,7 +93,8 @@ impl SendingWindow {
         let mut gone = Vec::new();
         self.inflight.retain(|inflight| match &inflight.stage {
             Stage::Published(delivery) => {
-                let sent = write(delivery, Some(inflight.packet_id), true, terms, now, out) == Delivered::Sent;
+                let sent =
+                    write(delivery, Some(inflight.packet_id), true, terms, now, out) == Delivered::Sent;
                 if !sent {
                     gone.push(delivery.message.id);
                 }
@@ -102,7 +110,8 @@ impl SendingWindow {
 
     /// PUBACK [MQTT-4.3.2-3].
     pub(crate) fn puback(&mut self, packet_id: PacketId) -> Acknowledged {
-        let is_it = |stage: &Stage| matches!(stage, Stage::Published(delivery) if delivery.qos == QoS::AtLeastOnce);
+        let is_it =
+            |stage: &Stage| matches!(stage, Stage::Published(delivery) if delivery.qos == QoS::AtLeastOnce);
         self.done(packet_id, is_it)
     }
 
@@ -179,29 +188,38 @@ fn write(
     if expires_at.is_some_and(|at| at <= now) {
         return Delivered::Expired;
     }
-    let mut properties = None;
-    if terms.version == Version::V5 && (message.properties.is_some() || !delivery.identifiers.is_empty()) {
+    let maximum = terms.client_maximum_packet_size as usize;
+    let flags = (dup, delivery.qos, delivery.retain);
+    let own_properties =
+        terms.version == Version::V5 && (expires_at.is_some() || !delivery.identifiers.is_empty());
+    let shared = Arc::strong_count(&delivery.message) > 1;
+    if shared && !own_properties && maximum >= MAXIMUM_OF_THE_PROTOCOL {
+        // What was encoded for one receiver serves all; a single one is cheaper served directly.
+        return match message.write_head(terms.version, flags, packet_id, out.tail()) {
+            Ok(()) => {
+                out.push_shared(message.payload.clone());
+                Delivered::Sent
+            }
+            Err(_) => Delivered::TooLarge,
+        };
+    }
+    let properties = own_properties.then(|| {
         let mut own = message.properties.clone().unwrap_or_default();
         own.subscription_identifiers.clone_from(&delivery.identifiers); // [MQTT-3.3.4-3]
-        if let Some(at) = expires_at {
-            own.message_expiry_interval = Some(seconds_left(at.since(now))); // [MQTT-3.3.2-6]
-        }
-        properties = Some(own);
-    }
+        own.message_expiry_interval = expires_at.map(|at| seconds_left(at.since(now))); // [MQTT-3.3.2-6]
+        own
+    });
     let publish = Publish {
         dup,
         qos: delivery.qos,
         retain: delivery.retain,
         topic: &message.topic,
         packet_id,
-        properties,
+        properties: properties.or_else(|| message.properties.clone()),
         payload: &message.payload,
     };
-    let maximum = terms.client_maximum_packet_size as usize;
-    if maximum < MAXIMUM_OF_THE_PROTOCOL && !publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum) {
-        return Delivered::TooLarge;
-    }
-    if publish.encode_head(terms.version, out.tail()).is_err() {
+    let fits = publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum);
+    if !fits || publish.encode_head(terms.version, out.tail()).is_err() {
         return Delivered::TooLarge;
     }
     out.push_shared(message.payload.clone());

@@ -8,8 +8,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use tidegate_mqtt::{
-    Ack, AckProperties, Auth, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet, PacketId, Publish,
-    ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, UnsubAck, Unsubscribe, Version,
+    Ack, AckProperties, Auth, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet,
+    PacketId, Publish, ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, UnsubAck,
+    Unsubscribe, Version,
 };
 
 /// What CONNECT and CONNACK agreed on.
@@ -130,7 +131,8 @@ pub struct Session {
 impl Session {
     /// A connection takes up a session, new or resumed.
     pub fn new(terms: Terms, state: SessionState) -> Self {
-        let SessionState { id, client_id, expiry, subscriptions, inflight, next_packet_id, awaiting_release } = state;
+        let SessionState { id, client_id, expiry, subscriptions, inflight, next_packet_id, awaiting_release } =
+            state;
         let receive_maximum = (terms.version == Version::V5).then_some(terms.receive_maximum);
         Self {
             id,
@@ -161,7 +163,9 @@ impl Session {
             Packet::PubRec(pubrec) => {
                 let acknowledged = self.sending.pubrec(pubrec.packet_id, pubrec.reason);
                 match acknowledged {
-                    Acknowledged::Released => self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out),
+                    Acknowledged::Released => {
+                        self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out)
+                    }
                     Acknowledged::Unknown => {
                         let unknown = ack(pubrec.packet_id, ReasonCode::PacketIdentifierNotFound);
                         self.write(&Packet::PubRel(unknown), out);
@@ -197,11 +201,17 @@ impl Session {
             }
             Packet::Auth(auth) => Ok(Request::Auth(auth)),
             Packet::Connect(_) => Err(Violation::SecondConnect),
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => Err(Violation::ServerPacket),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(Violation::ServerPacket)
+            }
         }
     }
 
-    fn receive_publish<'a>(&mut self, publish: Publish<'a>, out: &mut Outgoing) -> Result<Request<'a>, Violation> {
+    fn receive_publish<'a>(
+        &mut self,
+        publish: Publish<'a>,
+        out: &mut Outgoing,
+    ) -> Result<Request<'a>, Violation> {
         if publish.properties.as_ref().is_some_and(|p| !p.subscription_identifiers.is_empty()) {
             return Err(Violation::SubscriptionIdentifier);
         }
@@ -218,9 +228,16 @@ impl Session {
 
     /// The broker accepted a message (a reason below 0x80) or refused it, and what it promises is safe: PUBACK or PUBREC goes out.
     /// Decisions are given in the order the messages came [MQTT-4.6.0-2], [MQTT-4.6.0-3].
-    pub fn published(&mut self, token: PublishToken, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) {
+    pub fn published(
+        &mut self,
+        token: PublishToken,
+        reason: ReasonCode,
+        text: Option<&str>,
+        out: &mut Outgoing,
+    ) {
         self.receiving.decided(token.0, !reason.is_error());
-        let answer = |packet_id| Ack { packet_id, reason, properties: text.map(|text| Box::new(explanation(text))) };
+        let answer =
+            |packet_id| Ack { packet_id, reason, properties: text.map(|text| Box::new(explanation(text))) };
         match token.0 {
             Waiting::Nothing => {}
             Waiting::PubAck(id) => self.write(&Packet::PubAck(answer(id)), out),
@@ -234,7 +251,13 @@ impl Session {
     }
 
     /// Answers a SUBSCRIBE: one reason for each filter, in order [MQTT-3.8.4-6].
-    pub fn subscribed(&self, packet_id: PacketId, reasons: Vec<ReasonCode>, text: Option<&str>, out: &mut Outgoing) {
+    pub fn subscribed(
+        &self,
+        packet_id: PacketId,
+        reasons: Vec<ReasonCode>,
+        text: Option<&str>,
+        out: &mut Outgoing,
+    ) {
         let properties = text.map(explanation).unwrap_or_default();
         self.write(&Packet::SubAck(SubAck { packet_id, properties, reasons }), out);
     }
@@ -246,7 +269,10 @@ impl Session {
 
     /// Answers an UNSUBSCRIBE: one reason for each filter, in order [MQTT-3.11.3-1].
     pub fn unsubscribed(&self, packet_id: PacketId, reasons: Vec<ReasonCode>, out: &mut Outgoing) {
-        self.write(&Packet::UnsubAck(UnsubAck { packet_id, properties: AckProperties::default(), reasons }), out);
+        self.write(
+            &Packet::UnsubAck(UnsubAck { packet_id, properties: AckProperties::default(), reasons }),
+            out,
+        );
     }
 
     /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first.
@@ -261,7 +287,8 @@ impl Session {
 
     /// Tells an MQTT 5 client why the connection ends; others are just closed.
     pub fn disconnect(&self, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) {
-        let properties = DisconnectProperties { reason_string: text.map(Into::into), ..DisconnectProperties::default() };
+        let properties =
+            DisconnectProperties { reason_string: text.map(Into::into), ..DisconnectProperties::default() };
         if self.terms.version == Version::V5 {
             self.write(&Packet::Disconnect(Disconnect { reason, properties }), out);
         }

@@ -1,7 +1,10 @@
 //! What outlives a connection, as plain data: the same for takeover, restart and backup.
 
 use crate::sending::Delivery;
-use std::{collections::{BTreeMap, BTreeSet}, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 use tidegate_mqtt::{ClientId, MessageId, PacketId, SessionId, SubscriptionFilter, SubscriptionOptions};
 
 /// A session between two connections.

@@ -19,7 +19,13 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`] if the engine cannot read.
-    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Row>, StoreError>;
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, StoreError>;
 }
 
 /// Each kind of record has a table of its own. The numbers are part of the format.

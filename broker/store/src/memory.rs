@@ -34,12 +34,19 @@ impl Backend for Memory {
         Ok(self.tables.read().get(&table).and_then(|rows| rows.get(key)).cloned())
     }
 
-    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let tables = self.tables.read();
         let Some(rows) = tables.get(&table) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let mut bytes = 0;
-        let found = rows.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let found =
+            rows.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
         let fitting = found.take_while(|(key, value)| {
             let first = bytes == 0;
             bytes += key.len() + value.len();

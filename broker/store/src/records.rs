@@ -3,8 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tidegate_mqtt::{
-    ClientId, HomeId, Message, MessageId, Packet, PacketId, Publish, QoS, RetainHandling, SessionId, SubscriptionFilter,
-    SubscriptionOptions, Timestamp, TopicName, Version, next_frame,
+    ClientId, Heads, HomeId, Message, MessageId, Packet, PacketId, Publish, QoS, RetainHandling, SessionId,
+    SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, next_frame,
 };
 use tidegate_session::{Delivery, SessionState, Subscribed};
 
@@ -66,6 +66,7 @@ pub(crate) fn read_message(mut record: &[u8]) -> Option<Message> {
         properties: publish.properties,
         publisher,
         accepted_at,
+        heads: Heads::default(),
     })
 }
 

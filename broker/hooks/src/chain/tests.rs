@@ -16,7 +16,11 @@ struct Scripted {
 
 impl Hooks for Scripted {
     fn kinds(&self) -> HookKinds {
-        HookKinds { authenticate: self.auth.is_some(), acl: self.acl.is_some(), publish: self.publish.is_some() }
+        HookKinds {
+            authenticate: self.auth.is_some(),
+            acl: self.acl.is_some(),
+            publish: self.publish.is_some(),
+        }
     }
     fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
@@ -81,7 +85,12 @@ async fn connect(registry: &HookRegistry, username: Option<&str>) -> Result<Auth
     registry.chain().authenticate(&request).await
 }
 
-async fn publish_allowed(registry: &HookRegistry, permissions: &mut Permissions, topic: &str, now: u64) -> bool {
+async fn publish_allowed(
+    registry: &HookRegistry,
+    permissions: &mut Permissions,
+    topic: &str,
+    now: u64,
+) -> bool {
     let request = AclRequest {
         session: SessionId(1),
         client_id: "c1",
@@ -164,7 +173,8 @@ async fn a_plugin_that_goes_away_leaves_its_question_asked() {
 #[tokio::test]
 async fn a_rule_that_does_not_parse_is_a_fault() {
     let grants = auth(|| {
-        let rule = Rule { allow: true, action: Action::Publish, filter: "a/#/b".into(), max_qos: QoS::AtMostOnce };
+        let rule =
+            Rule { allow: true, action: Action::Publish, filter: "a/#/b".into(), max_qos: QoS::AtMostOnce };
         Ok(AuthVerdict::Grant(Box::new(Grant { rules: vec![rule], ..Grant::default() })))
     });
     assert!(connect(&registry(false, &[member("a", &grants)]), None).await.unwrap_err().fault.is_some());
@@ -178,7 +188,9 @@ async fn without_rules_and_acl_plugins_everything_is_allowed() {
 #[tokio::test]
 async fn nobody_deciding_an_acl_question_refuses() {
     let next = acl(|| Ok(AclVerdict::Next));
-    assert!(!publish_allowed(&registry(false, &[member("a", &next)]), &mut Permissions::default(), "a", 0).await);
+    assert!(
+        !publish_allowed(&registry(false, &[member("a", &next)]), &mut Permissions::default(), "a", 0).await
+    );
 }
 
 #[tokio::test]
@@ -223,7 +235,8 @@ async fn an_answer_holds_for_its_span_and_time_and_chain() {
 async fn a_remembered_allow_does_not_pass_over_an_earlier_member() {
     let denies = acl(|| Ok(AclVerdict::Deny(span("a/secret", 0))));
     let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
-    let scoped = Member { acl_scope: Some(vec![TopicFilter::new("a/secret").unwrap()]), ..member("a", &denies) };
+    let scoped =
+        Member { acl_scope: Some(vec![TopicFilter::new("a/secret").unwrap()]), ..member("a", &denies) };
     let registry = registry(false, &[scoped, member("b", &allows)]);
     let mut permissions = Permissions::default();
     assert!(publish_allowed(&registry, &mut permissions, "a/b", 0).await);
@@ -244,9 +257,13 @@ async fn answers_kept_a_client_are_bounded() {
 #[tokio::test]
 async fn edits_chain_in_order_and_accept_ends_the_chain() {
     let one = transform(|| {
-        Ok(PublishVerdict::Edit(Box::new(Patch { topic: Some(TopicName::new("one").unwrap()), ..Patch::default() })))
+        Ok(PublishVerdict::Edit(Box::new(Patch {
+            topic: Some(TopicName::new("one").unwrap()),
+            ..Patch::default()
+        })))
     });
-    let two = transform(|| Ok(PublishVerdict::Edit(Box::new(Patch { retain: Some(true), ..Patch::default() }))));
+    let two =
+        transform(|| Ok(PublishVerdict::Edit(Box::new(Patch { retain: Some(true), ..Patch::default() }))));
     let accepts = transform(|| Ok(PublishVerdict::Accept));
     let never = transform(|| panic!("asked after accept"));
     let registry =
@@ -259,7 +276,8 @@ async fn edits_chain_in_order_and_accept_ends_the_chain() {
 #[tokio::test]
 async fn a_message_outside_every_scope_asks_nobody() {
     let never = transform(|| panic!("out of scope"));
-    let scoped = Member { publish_scope: Some(vec![TopicFilter::new("a/#").unwrap()]), ..member("a", &never) };
+    let scoped =
+        Member { publish_scope: Some(vec![TopicFilter::new("a/#").unwrap()]), ..member("a", &never) };
     let registry = registry(false, &[scoped]);
     assert!(registry.chain().publish_scope("b").is_empty());
     assert!(matches!(on_publish(&registry, "b").await, Ok(PublishOutcome::Unchanged)));

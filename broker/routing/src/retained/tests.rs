@@ -18,6 +18,7 @@ fn expiring(topic: &str, payload: &str, seconds: Option<u32>) -> Arc<Message> {
         properties: seconds.map(|_| Box::new(properties)),
         publisher: None,
         accepted_at: Timestamp(0),
+        heads: Default::default(),
     })
 }
 

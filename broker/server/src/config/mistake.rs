@@ -43,7 +43,8 @@ impl ConfigError {
 fn remedy(message: &str) -> String {
     let kinds = [("unknown field `", "key"), ("unknown variant `", "value")];
     for (beginning, kind) in kinds {
-        let Some((wrong, expected)) = message.strip_prefix(beginning).and_then(|rest| rest.split_once('`')) else {
+        let Some((wrong, expected)) = message.strip_prefix(beginning).and_then(|rest| rest.split_once('`'))
+        else {
             continue;
         };
         let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();

@@ -98,7 +98,9 @@ impl Script {
 }
 
 fn text(packet: &Packet<'_>) -> String {
-    let reason = |ack: &Ack| if ack.reason == ReasonCode::Success { String::new() } else { format!(" {:#x}", ack.reason as u8) };
+    let reason = |ack: &Ack| {
+        if ack.reason == ReasonCode::Success { String::new() } else { format!(" {:#x}", ack.reason as u8) }
+    };
     match packet {
         Packet::Publish(p) => {
             let dup = if p.dup { " dup" } else { "" };
@@ -116,11 +118,20 @@ fn text(packet: &Packet<'_>) -> String {
 
 fn publish(topic: &'static str, qos: QoS, packet_id: u16) -> Packet<'static> {
     let packet_id = PacketId::new(packet_id);
-    Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, properties: None, payload: b"p" })
+    Packet::Publish(Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic,
+        packet_id,
+        properties: None,
+        payload: b"p",
+    })
 }
 
 fn aliased(topic: &'static str, alias: u16) -> Packet<'static> {
-    let properties = PublishProperties { topic_alias: NonZeroU16::new(alias), ..PublishProperties::default() };
+    let properties =
+        PublishProperties { topic_alias: NonZeroU16::new(alias), ..PublishProperties::default() };
     let Packet::Publish(publish) = publish(topic, QoS::AtMostOnce, 0) else { unreachable!() };
     Packet::Publish(Publish { properties: Some(Box::new(properties)), ..publish })
 }
@@ -135,13 +146,15 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
         properties: None,
         publisher: None,
         accepted_at: Timestamp(1_000_000),
+        heads: Default::default(),
     };
     Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
 }
 
 fn expiring(sequence: u64, seconds: u32) -> Delivery {
     let delivery = message(sequence, "t", QoS::AtLeastOnce);
-    let properties = PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() };
+    let properties =
+        PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() };
     let message = Message { properties: Some(Box::new(properties)), ..Message::clone(&delivery.message) };
     Delivery { message: Arc::new(message), ..delivery }
 }
@@ -274,7 +287,10 @@ fn v5_3_3_4_6_a_client_does_not_send_subscription_identifiers() {
     };
     let Packet::Publish(publish) = publish("a", Q0, 0) else { unreachable!() };
     let packet = Packet::Publish(Publish { properties: Some(Box::new(properties)), ..publish });
-    assert_eq!(Script::connected(Version::V5).try_sends(packet).unwrap_err(), Violation::SubscriptionIdentifier);
+    assert_eq!(
+        Script::connected(Version::V5).try_sends(packet).unwrap_err(),
+        Violation::SubscriptionIdentifier
+    );
 }
 
 #[test]
@@ -374,7 +390,8 @@ fn v5_3_3_2_5_and_6_a_message_expires_and_carries_the_time_left() {
 #[test]
 fn v5_3_14_2_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
     let goodbye = |expiry| {
-        let properties = DisconnectProperties { session_expiry_interval: Some(expiry), ..DisconnectProperties::default() };
+        let properties =
+            DisconnectProperties { session_expiry_interval: Some(expiry), ..DisconnectProperties::default() };
         Packet::Disconnect(Disconnect { reason: ReasonCode::Success, properties })
     };
     let mut client = Script::connected(Version::V5);
@@ -391,8 +408,15 @@ fn v5_3_1_2_29_no_reason_strings_for_a_client_that_wants_no_problem_information(
     let mut client = Script::with(quiet, SessionState::new(SessionId(1), ClientId::new("c1"), 0));
     let refusal = |client: &mut Script| {
         let packet = publish("a", Q1, 1);
-        let Request::Publish(incoming) = client.session.receive(packet, &mut client.out).unwrap() else { panic!() };
-        client.session.published(incoming.token, ReasonCode::NotAuthorized, Some("not yours"), &mut client.out);
+        let Request::Publish(incoming) = client.session.receive(packet, &mut client.out).unwrap() else {
+            panic!()
+        };
+        client.session.published(
+            incoming.token,
+            ReasonCode::NotAuthorized,
+            Some("not yours"),
+            &mut client.out,
+        );
         client.out.tail().split_off(0)
     };
     assert_eq!(refusal(&mut client), [0x40, 3, 0, 1, 0x87]);

@@ -1,0 +1,56 @@
+//! Reads what a component exports and imports, before anything of it runs.
+
+use crate::{
+    imports,
+    instance::Exports,
+    refusal::{Refusal, VERSION},
+};
+use wasmtime::{Engine, component::Component};
+
+const PACKAGE: &str = "tidegate:plugin/";
+const HOOKS: [&str; 3] = ["auth", "acl", "publish"];
+
+/// A component that may become a plugin.
+#[derive(Clone)]
+pub(crate) struct Inspected {
+    pub(crate) component: Component,
+    pub(crate) exports: Exports,
+    /// Whether it reads payloads through `current`.
+    pub(crate) reads_current: bool,
+}
+
+/// Checks names and versions of exports and imports.
+pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected, Refusal> {
+    let ty = component.component_type();
+    let exported: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+    for name in &exported {
+        let Some((interface, version)) = apart(name) else { continue };
+        if version != VERSION {
+            return Err(Refusal::ExportVersion((*name).into()));
+        }
+        if !HOOKS.contains(&interface) && !["lifecycle", "types"].contains(&interface) {
+            return Err(Refusal::UnknownExport((*name).into()));
+        }
+    }
+    let mut reads_current = false;
+    for (name, _) in ty.imports(engine) {
+        match apart(name) {
+            Some((interface, VERSION)) if imports::INTERFACES.contains(&interface) => {
+                reads_current |= interface == "current";
+            }
+            _ if name.starts_with("wasi:") => return Err(Refusal::Wasi(name.into())),
+            _ => return Err(Refusal::UnknownImport(name.into())),
+        }
+    }
+    let exports = Exports::of(&component).ok_or(Refusal::NoLifecycle)?;
+    if !exports.authenticates() && !exports.checks() && !exports.publishes() {
+        return Err(Refusal::NoHook);
+    }
+    Ok(Inspected { component, exports, reads_current })
+}
+
+/// `tidegate:plugin/acl@0.1.0` is (acl, 0.1.0). None: of another package.
+fn apart(name: &str) -> Option<(&str, &str)> {
+    let name = name.strip_prefix(PACKAGE)?;
+    Some(name.split_once('@').unwrap_or((name, "")))
+}

@@ -1,0 +1,82 @@
+//! Why a plugin is not taken. Each reason names a remedy where there is one.
+
+use crate::config::ScopedHook;
+use std::io;
+
+/// The interface version that this broker serves.
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// A file, a configuration or a guest that cannot be used. Displayed after the file's name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the name must be made of a-z, 0-9, _ and - only; rename the file")]
+    Name,
+    #[error("cannot be read: {0}")]
+    Unreadable(Box<str>),
+    #[error("the file ends too early; copy it again")]
+    Truncated,
+    #[error(
+        "not a WebAssembly file; build a component, for example with `cargo build --target wasm32-unknown-unknown` and `wasm-tools component new`"
+    )]
+    NotWasm,
+    #[error("a core module, not a component; turn it into one with `wasm-tools component new`")]
+    CoreModule,
+    #[error(
+        "it needs the asynchronous part of the component model, which plugins are not offered; build it with synchronous exports and imports"
+    )]
+    NeedsAsync,
+    #[error("not a valid component: {0}")]
+    Invalid(Box<str>),
+    #[error(
+        "it exports {0}, but this broker knows version {VERSION} only; build it with the plugin interface of this broker"
+    )]
+    ExportVersion(Box<str>),
+    #[error(
+        "it exports {0}, which is not an interface of this broker; known are lifecycle, auth, acl and publish"
+    )]
+    UnknownExport(Box<str>),
+    #[error(
+        "it does not export tidegate:plugin/lifecycle@{VERSION}, which every plugin must; include the world `base`, or copy the file again if it was cut short"
+    )]
+    NoLifecycle,
+    #[error("it exports no hook; export at least one of auth, acl and publish at tidegate:plugin@{VERSION}")]
+    NoHook,
+    #[error("it imports {0}; WASI is not offered to plugins yet, so build it for wasm32-unknown-unknown")]
+    Wasi(Box<str>),
+    #[error(
+        "it imports {0}, which this broker does not offer; plugins may import logging, config, kv and current of tidegate:plugin@{VERSION}"
+    )]
+    UnknownImport(Box<str>),
+    #[error(
+        "it does not fit the plugin interface {VERSION}: {0}; build it with the plugin interface of this broker"
+    )]
+    Interface(Box<str>),
+    #[error("it cannot be started: {0}")]
+    Instantiate(Box<str>),
+    #[error("init failed: {0}")]
+    Init(Box<str>),
+    #[error("init asks for a scope of {0:?}, which is neither \"acl\" nor \"publish\"")]
+    UnknownScope(Box<str>),
+    #[error("init asks for a scope of {0}, a hook it does not export")]
+    ScopeWithoutHook(ScopedHook),
+    #[error("init asks for topic filter {0:?}: {1}")]
+    ScopeFilter(Box<str>, tidegate_mqtt::NameError),
+    #[error("init wants {0:?}; known are payload, client-id, username and properties")]
+    UnknownField(Box<str>),
+    #[error("`scopes.{0}` is set, but it does not export that hook; remove the key")]
+    ConfiguredScopeWithoutHook(ScopedHook),
+    #[error(
+        "`on_fault = \"next\"` is set, but it decides about access only, which is always refused on a fault; remove the key"
+    )]
+    OnFaultNext,
+    #[error("it is configured twice, in [plugin.{0}] and in {0}.toml; keep one of them")]
+    ConfiguredTwice(Box<str>),
+    #[error("{0}")]
+    Config(Box<str>),
+}
+
+impl Refusal {
+    pub(crate) fn unreadable(error: &io::Error) -> Self {
+        Self::Unreadable(error.to_string().into())
+    }
+}

@@ -1,0 +1,71 @@
+//! The plugin's `config` table. [`Plugin::Config`](crate::Plugin::Config) is usually all one needs of it.
+
+use crate::host;
+use serde::de::DeserializeOwned;
+
+/// One key of the table: a string as it is, anything else as JSON.
+pub fn get(key: &str) -> Option<String> {
+    host::config_get(key)
+}
+
+/// The whole table as JSON.
+pub fn document() -> String {
+    host::config_document()
+}
+
+/// The table as the author's own type.
+///
+/// # Errors
+/// A sentence that names the key.
+pub fn parse<C: DeserializeOwned>(document: &str) -> Result<C, String> {
+    let document = if document.trim().is_empty() { "{}" } else { document };
+    let value: serde_json::Value =
+        serde_json::from_str(document).map_err(|error| format!("config is not JSON: {error}"))?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let why = error.inner();
+        if path == "." { format!("config: {why}") } else { format!("config key `{path}`: {why}") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoConfig;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        rules: Vec<Rule>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Rule {
+        topic: String,
+    }
+
+    fn error(document: &str) -> String {
+        parse::<Config>(document).unwrap_err()
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        assert_eq!(
+            error(r#"{"rules": [{"topic": "a"}, {"topic": 5}]}"#),
+            "config key `rules[1].topic`: invalid type: integer `5`, expected a string"
+        );
+        assert_eq!(error("{}"), "config: missing field `rules`");
+        assert_eq!(
+            error(r#"{"rules": [], "ruls": 1}"#),
+            "config key `ruls`: unknown field `ruls`, expected `rules`"
+        );
+    }
+
+    #[test]
+    fn no_table_is_an_empty_one() {
+        assert_eq!(parse::<NoConfig>(""), Ok(NoConfig {}));
+        assert_eq!(parse::<NoConfig>("{}"), Ok(NoConfig {}));
+    }
+}

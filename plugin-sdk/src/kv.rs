@@ -1,0 +1,66 @@
+//! A small store for each plugin, shared by its instances and kept across generations. Needs the grant `kv`.
+
+use crate::host;
+use std::time::Duration;
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The operator has not granted it.
+    #[error("the plugin is not granted kv")]
+    Denied,
+    /// The granted bytes are used up.
+    #[error("the granted kv bytes are used up")]
+    Full,
+    /// The store failed.
+    #[error("kv failed: {0}")]
+    Failed(String),
+}
+
+/// The value of a key.
+///
+/// # Errors
+/// See [`Error`].
+pub fn get(key: &str) -> Result<Option<Vec<u8>>, Error> {
+    host::kv_get(key)
+}
+
+/// Sets a key, for a time or for good.
+///
+/// # Errors
+/// See [`Error`].
+pub fn set(key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), Error> {
+    host::kv_set(key, value, ttl)
+}
+
+/// Removes a key, if it is there.
+///
+/// # Errors
+/// See [`Error`].
+pub fn delete(key: &str) -> Result<(), Error> {
+    host::kv_delete(key)
+}
+
+/// Adds to a counter and returns its new value. A counter that is not there begins at 0.
+///
+/// # Errors
+/// See [`Error`].
+pub fn add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, Error> {
+    host::kv_add(key, delta, ttl)
+}
+
+/// Sets `new` if the value is still `old`; says whether it was.
+///
+/// # Errors
+/// See [`Error`].
+pub fn swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Error> {
+    host::kv_swap(key, old, new)
+}
+
+/// Up to `limit` keys that begin with `prefix`, in order, from behind `after` on.
+///
+/// # Errors
+/// See [`Error`].
+pub fn keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
+    host::kv_keys(prefix, after, limit)
+}

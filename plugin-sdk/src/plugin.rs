@@ -1,0 +1,125 @@
+//! What every plugin has.
+
+use crate::bindings::lifecycle::exports::tidegate::plugin::lifecycle;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// A plugin: made once an instance, then asked by the hooks it has.
+pub trait Plugin: Sized + 'static {
+    /// The plugin's `config` table; [`NoConfig`] if it has none. Use `#[serde(deny_unknown_fields)]`, so that a mistyped key is
+    /// an error at start and not a setting that never works.
+    type Config: DeserializeOwned;
+
+    /// Makes the instance.
+    ///
+    /// # Errors
+    /// A sentence for the operator. The plugin is not loaded; on a reload the generation before stays.
+    fn new(start: Start, config: Self::Config) -> Result<Self, String>;
+
+    /// Narrows hooks to some topics, and names the fields they want. A hook without a scope is asked about every topic, and is
+    /// given no optional field.
+    fn scopes(&self) -> Vec<Scope> {
+        Vec::new()
+    }
+
+    /// The last call: what the next generation gets as [`Start::state`].
+    fn drain(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// The circumstances of an instance's start.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Start {
+    /// The plugin's name: its file name without `.wasm`.
+    pub plugin: String,
+    /// 1 for the first file of that name, one more for each that follows.
+    pub generation: u64,
+    /// Of the broker.
+    pub broker_version: String,
+    /// What the generation before left in [`Plugin::drain`].
+    pub state: Option<Vec<u8>>,
+}
+
+impl From<lifecycle::Start> for Start {
+    fn from(start: lifecycle::Start) -> Self {
+        let lifecycle::Start { plugin, generation, broker_version, state } = start;
+        Self { plugin, generation, broker_version, state }
+    }
+}
+
+/// A config table without keys.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// The topics one hook is asked about, and the fields it wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scope {
+    pub(crate) hook: &'static str,
+    pub(crate) filters: Vec<String>,
+    pub(crate) wants: Vec<Field>,
+}
+
+impl Scope {
+    /// [`Acl`](crate::Acl) is asked only about topics that match one of `filters`, and subscriptions that share topics with
+    /// one. No filter: everything.
+    pub fn acl(filters: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::new("acl", filters)
+    }
+
+    /// [`OnPublish`](crate::OnPublish) is asked only about topics that match one of `filters`. No filter: everything.
+    pub fn publish(filters: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::new("publish", filters)
+    }
+
+    fn new(hook: &'static str, filters: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { hook, filters: filters.into_iter().map(Into::into).collect(), wants: Vec::new() }
+    }
+
+    /// One more field to be filled with every question. What nobody wants is not copied.
+    #[must_use]
+    pub fn wanting(mut self, field: Field) -> Self {
+        self.wants.push(field);
+        self
+    }
+
+    /// The filters, empty for all topics.
+    pub fn filters(&self) -> &[String] {
+        &self.filters
+    }
+}
+
+impl From<Scope> for lifecycle::Scope {
+    fn from(scope: Scope) -> Self {
+        let Scope { hook, filters, wants } = scope;
+        Self {
+            hook: hook.into(),
+            filters,
+            wants: wants.into_iter().map(|field| field.name().into()).collect(),
+        }
+    }
+}
+
+/// A field of [`Message`](crate::Message) that is filled only where a scope wants it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Field {
+    /// The payload, with the question. Without it [`Message::payload`](crate::Message::payload) fetches it when called.
+    Payload,
+    /// The publisher's client id.
+    ClientId,
+    /// The publisher's username.
+    Username,
+    /// MQTT 5 properties.
+    Properties,
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::ClientId => "client-id",
+            Self::Username => "username",
+            Self::Properties => "properties",
+        }
+    }
+}

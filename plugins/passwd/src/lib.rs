@@ -1,0 +1,73 @@
+//! Users with argon2id password hashes, and what they may do, from the broker's config.
+//!
+//! Reading order: `config`: what the operator writes; `password`: hashes; here: what follows from both.
+
+mod config;
+mod password;
+
+use config::Config;
+use password::PasswordHash;
+use std::collections::BTreeMap;
+use tidegate_plugin::{
+    Action, Authenticate, Connect, Grant, Outcome, Plugin, ReasonCode, Rule, Start, debug, info,
+};
+
+/// Every user, with the rules that hold for it.
+pub struct Passwd {
+    users: BTreeMap<String, User>,
+    /// Verified for users that do not exist, so that both take the same time.
+    decoy: Option<PasswordHash>,
+}
+
+struct User {
+    password: PasswordHash,
+    rules: Vec<Rule>,
+}
+
+impl Plugin for Passwd {
+    type Config = Config;
+
+    fn new(_: Start, config: Config) -> Result<Self, String> {
+        config.check_users()?;
+        let decoy = config.users.values().max_by_key(|password| password.cost()).cloned();
+        let rules_of = |name: &str| {
+            let mut rules: Vec<Rule> =
+                config.acl.iter().filter(|acl| acl.applies_to(name)).flat_map(|acl| acl.rules()).collect();
+            if !config.acl.is_empty() {
+                // Whoever is not mentioned may do nothing.
+                rules.extend([Action::Publish, Action::Subscribe].map(|action| Rule::deny(action, "#")));
+            }
+            rules
+        };
+        let user = |(name, password): (&String, &PasswordHash)| {
+            (name.clone(), User { password: password.clone(), rules: rules_of(name) })
+        };
+        let users: BTreeMap<String, User> = config.users.iter().map(user).collect();
+        debug!("loaded", users = users.len(), acl = config.acl.len());
+        Ok(Self { users, decoy })
+    }
+}
+
+impl Authenticate for Passwd {
+    fn authenticate(&mut self, client: Connect) -> Outcome {
+        let Some(username) = &client.username else { return Outcome::Next };
+        let password = client.password.unwrap_or_default();
+        let user = self.users.get(username);
+        let verified = user
+            .map(|user| &user.password)
+            .or(self.decoy.as_ref())
+            .is_some_and(|hash| hash.verifies(&password));
+        match user {
+            Some(user) if verified => Grant::new().rules(user.rules.iter().cloned()).into(),
+            _ => {
+                info!("wrong user name or password", client = client.client_id, peer = client.peer);
+                Outcome::refuse(ReasonCode::BadUserNameOrPassword)
+            }
+        }
+    }
+}
+
+tidegate_plugin::export!(Passwd: authenticate);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The broker as its clients see it, over sockets. Names begin with the version and id of the requirement (`shared/conformance`).
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mqtt {
+    mod connect;
+    mod qos;
+    mod sessions;
+}

@@ -1,0 +1,263 @@
+//! Sessions that outlive their connections: what waits in them, for how long, and what happens when they are full.
+
+use tidegate_mqtt::{
+    Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, PublishProperties, QoS, ReasonCode,
+    Version,
+};
+use tidegate_tests::{BOTH, Broker, Client, PATIENCE, connect};
+
+use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+use Version::{V3_1_1, V5};
+
+/// A log that tells when sessions expire.
+const TELLS_EXPIRY: &str = "[log]\nformat = \"json\"\nlevel = \"info,tidegate=debug\"\n";
+
+/// A session of MQTT 5 that outlives its connection by so many seconds; true if it was there already.
+fn expiring(broker: &Broker, client_id: &str, clean_start: bool, expiry: u32) -> (Client, bool) {
+    let properties =
+        ConnectProperties { session_expiry_interval: Some(expiry), ..ConnectProperties::default() };
+    let connect = Connect { clean_start, properties, ..connect(V5, client_id) };
+    let (client, connack) = Client::connect_with(broker, connect);
+    (client, connack.session_present)
+}
+
+/// Waits until a second has passed, by the broker's own clock: until a session that began now has expired.
+fn wait_for_a_second(broker: &Broker) {
+    let seen = broker.log().len();
+    expiring(broker, "clock", true, 1).0.disconnect();
+    broker.log().wait_for_after(seen, "session expired", PATIENCE);
+}
+
+/// A session that stays, subscribed to `a` at QoS 2, whose client is away.
+fn away(broker: &Broker, version: Version, client_id: &str) {
+    let (mut client, _) = Client::connect_session(broker, version, client_id, false);
+    client.subscribe("a", ExactlyOnce);
+    client.disconnect();
+}
+
+fn expiry_of(seconds: u32) -> PublishProperties {
+    PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() }
+}
+
+#[test]
+fn v5_3_1_2_5_and_v311_3_1_2_5_messages_wait_for_a_client_that_is_away() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        away(&broker, version, "c");
+        let mut publisher = Client::connect(&broker, version, "p");
+        for (payload, qos) in [("0", AtMostOnce), ("1", AtLeastOnce), ("2", ExactlyOnce), ("3", AtLeastOnce)] {
+            publisher.publish("a", payload, qos);
+        }
+        let (mut client, present) = Client::connect_session(&broker, version, "c", false);
+        assert!(present);
+        for (payload, qos) in [("1", AtLeastOnce), ("2", ExactlyOnce), ("3", AtLeastOnce)] {
+            let message = client.accept();
+            // Sent for the first time, so without DUP.
+            assert_eq!((message.payload.as_str(), message.qos, message.dup), (payload, qos, false));
+        }
+        // v5 MQTT-4.1.0-1: the subscription is kept.
+        publisher.publish("a", "live", AtMostOnce);
+        assert_eq!(client.accept().payload, "live");
+        client.expect_nothing();
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_3_1_2_5_a_session_can_be_resumed_in_another_version() {
+    let broker = Broker::start("");
+    for (first, then) in [(V3_1_1, V5), (V5, V3_1_1)] {
+        away(&broker, first, "c");
+        Client::connect(&broker, V5, "p").publish("a", "queued", AtLeastOnce);
+        let (mut client, present) = Client::connect_session(&broker, then, "c", false);
+        assert!(present);
+        assert_eq!(client.payloads(1), ["queued"]);
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_3_1_2_23_a_session_without_expiry_ends_with_its_connection() {
+    let broker = Broker::start("");
+    for breaks in [false, true] {
+        let (mut client, connack) = Client::connect_with(&broker, connect(V5, "c"));
+        assert!(!connack.session_present);
+        client.subscribe("a", AtLeastOnce);
+        if breaks { client.break_off() } else { client.disconnect() }
+        let mut publisher = Client::connect(&broker, V5, "p");
+        assert_eq!(publisher.publish("a", "x", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
+        let (mut client, present) = expiring(&broker, "c", false, 0);
+        assert!(!present);
+        client.expect_nothing();
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_4_1_0_2_a_session_is_deleted_when_its_expiry_has_passed() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    let (mut client, _) = expiring(&broker, "c", true, 1);
+    client.subscribe("a", AtLeastOnce);
+    // Not before its connection is over.
+    wait_for_a_second(&broker);
+    let mut publisher = Client::connect(&broker, V5, "p");
+    assert_eq!(publisher.publish("a", "live", AtLeastOnce), ReasonCode::Success);
+    assert_eq!(client.payloads(1), ["live"]);
+    let seen = broker.log().len();
+    client.disconnect();
+    broker.log().wait_for_after(seen, "session expired", PATIENCE);
+    assert_eq!(publisher.publish("a", "late", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
+    assert!(!expiring(&broker, "c", false, 1).1);
+}
+
+#[test]
+fn v5_3_1_2_23_a_client_that_returns_in_time_keeps_its_session() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    expiring(&broker, "c", true, 1).0.disconnect();
+    let (client, present) = expiring(&broker, "c", false, 60);
+    assert!(present);
+    wait_for_a_second(&broker);
+    client.disconnect();
+    assert!(expiring(&broker, "c", false, 0).1);
+}
+
+#[test]
+fn v5_3_14_2_disconnect_can_change_the_expiry() {
+    let broker = Broker::start("");
+    let expiry = |seconds| DisconnectProperties {
+        session_expiry_interval: Some(seconds),
+        ..DisconnectProperties::default()
+    };
+    // From for ever to nothing.
+    let (client, _) = expiring(&broker, "c", true, u32::MAX);
+    client.disconnect_with(ReasonCode::Success, expiry(0));
+    assert!(!expiring(&broker, "c", false, 0).1);
+    // From nothing to something: a Protocol Error (section 3.14.2.2.2).
+    let (mut client, _) = expiring(&broker, "d", true, 0);
+    let prolonged = Disconnect { reason: ReasonCode::Success, properties: expiry(10) };
+    client.send(&Packet::Disconnect(prolonged));
+    client.expect_disconnect(ReasonCode::ProtocolError);
+}
+
+#[test]
+fn v5_3_2_2_a_session_lives_no_longer_than_max_session_expiry() {
+    let broker = Broker::start(&format!("[limits]\nmax_session_expiry = 1\n{TELLS_EXPIRY}"));
+    let (client, _) = expiring(&broker, "c", true, u32::MAX);
+    client.disconnect();
+    broker.wait_for_log("session expired", PATIENCE);
+    assert!(!expiring(&broker, "c", false, 0).1);
+}
+
+#[test]
+fn v5_3_14_2_nor_does_disconnect_prolong_it() {
+    let broker = Broker::start(&format!("[limits]\nmax_session_expiry = 1\n{TELLS_EXPIRY}"));
+    let (client, _) = expiring(&broker, "c", true, 1);
+    let properties =
+        DisconnectProperties { session_expiry_interval: Some(u32::MAX), ..DisconnectProperties::default() };
+    client.disconnect_with(ReasonCode::Success, properties);
+    broker.wait_for_log("session expired", PATIENCE);
+}
+
+#[test]
+fn v5_3_3_2_6_message_expiry_is_passed_on_less_the_time_it_waited() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    let mut live = Client::connect(&broker, V5, "live");
+    live.subscribe("a", AtLeastOnce);
+    away(&broker, V5, "c");
+    Client::connect(&broker, V5, "p").publish_properties("a", "x", AtLeastOnce, expiry_of(1000));
+    let left = live.accept().properties.message_expiry_interval.unwrap();
+    assert!((990..=1000).contains(&left), "{left}");
+    wait_for_a_second(&broker);
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    let left = client.accept().properties.message_expiry_interval.unwrap();
+    assert!((900..=999).contains(&left), "{left}");
+}
+
+#[test]
+fn v5_3_3_2_5_a_message_that_expired_while_it_waited_is_not_delivered() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    for version in BOTH {
+        away(&broker, version, "c");
+        let mut publisher = Client::connect(&broker, V5, "p");
+        publisher.publish_properties("a", "short", AtLeastOnce, expiry_of(1));
+        publisher.publish_properties("a", "long", AtLeastOnce, expiry_of(1000));
+        wait_for_a_second(&broker);
+        let (mut client, _) = Client::connect_session(&broker, version, "c", false);
+        assert_eq!(client.payloads(1), ["long"], "{version:?}");
+        client.expect_nothing();
+        client.disconnect();
+    }
+}
+
+/// What a client that was away gets of five messages, if there is room for three.
+fn waits_of_five(queue_full: &str) -> Vec<String> {
+    let broker = Broker::start(&format!("[limits]\nmax_queued_messages = 3\nqueue_full = \"{queue_full}\"\n"));
+    away(&broker, V5, "c");
+    let mut publisher = Client::connect(&broker, V5, "p");
+    for payload in ["1", "2", "3", "4", "5"] {
+        publisher.publish("a", payload, AtLeastOnce);
+    }
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    client.drain().into_iter().map(|message| message.payload).collect()
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_message_if_told_to() {
+    assert_eq!(waits_of_five("drop-newest"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_message_if_told_to() {
+    assert_eq!(waits_of_five("drop-oldest"), ["3", "4", "5"]);
+}
+
+#[test]
+fn a_full_queue_keeps_what_waits_for_a_client_that_is_away_if_told_to_disconnect() {
+    assert_eq!(waits_of_five("disconnect"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_full_queue_disconnects_a_client_that_does_not_keep_up_if_told_to() {
+    let broker = Broker::start("[limits]\nmax_queued_messages = 3\nmax_inflight = 1\nqueue_full = \"disconnect\"\n");
+    for version in BOTH {
+        let mut slow = Client::connect(&broker, version, "slow");
+        slow.subscribe("a", AtLeastOnce);
+        let mut quick = Client::connect(&broker, version, "quick");
+        quick.subscribe("a", AtLeastOnce);
+        let mut publisher = Client::connect(&broker, version, "p");
+        for payload in ["1", "2", "3", "4", "5"] {
+            publisher.publish("a", payload, AtLeastOnce);
+            assert_eq!(quick.payloads(1), [payload]);
+        }
+        assert_eq!(slow.message().payload, "1");
+        slow.expect_disconnect(ReasonCode::QuotaExceeded);
+        quick.ping();
+    }
+}
+
+#[test]
+fn a_full_queue_drops_qos_0_and_nobody_is_disconnected() {
+    let broker = Broker::start("[limits]\nmax_queued_messages = 3\n");
+    away(&broker, V3_1_1, "c");
+    let mut publisher = Client::connect(&broker, V5, "p");
+    for n in 0..10 {
+        publisher.publish("a", &n.to_string(), AtMostOnce);
+    }
+    let (mut client, _) = Client::connect_session(&broker, V3_1_1, "c", false);
+    client.expect_nothing();
+    publisher.publish("a", "live", AtMostOnce);
+    assert_eq!(client.payloads(1), ["live"]);
+}
+
+#[test]
+fn bytes_that_wait_are_bounded_too() {
+    let broker = Broker::start("[limits]\nmax_queued_bytes = \"64KiB\"\n");
+    away(&broker, V5, "c");
+    let mut publisher = Client::connect(&broker, V5, "p");
+    for n in 0..10 {
+        publisher.publish("a", &n.to_string().repeat(20_000), AtLeastOnce);
+    }
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    let waited: Vec<_> = client.drain().into_iter().map(|message| message.payload[..1].to_owned()).collect();
+    assert_eq!(waited, ["0", "1", "2"]);
+}

@@ -1,0 +1,51 @@
+//! Where the broker and the plugins were built.
+
+use std::path::{Path, PathBuf};
+
+/// The broker: `TIDEGATE_BIN`, or `target/<profile>/tidegate` beside the test.
+///
+/// # Panics
+/// If it is not built.
+pub fn broker_binary() -> PathBuf {
+    let path = std::env::var_os("TIDEGATE_BIN").map_or_else(|| profile_dir().join("tidegate"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is not there; build it (cargo build -p tidegate, with the profile of the tests) or set TIDEGATE_BIN",
+        path.display()
+    );
+    path
+}
+
+/// The component `NAME.wasm`: in `TIDEGATE_PLUGINS`, or in `target/plugins` beside the profile's folder.
+///
+/// # Panics
+/// If it is not built.
+pub fn plugin(name: &str) -> PathBuf {
+    component(name, "plugins", "TIDEGATE_PLUGINS")
+}
+
+/// A component that is for tests only: in `TIDEGATE_GUESTS`, or in `target/guests` beside the profile's folder.
+///
+/// # Panics
+/// If it is not built.
+pub fn guest(name: &str) -> PathBuf {
+    component(name, "guests", "TIDEGATE_GUESTS")
+}
+
+fn component(name: &str, folder: &str, variable: &str) -> PathBuf {
+    let beside_profile = || profile_dir().parent().map(|target| target.join(folder)).unwrap_or_default();
+    let dir = std::env::var_os(variable).map_or_else(beside_profile, PathBuf::from);
+    let path = dir.join(name).with_extension("wasm");
+    assert!(
+        path.is_file(),
+        "{} is not there; build it (cargo xtask plugins --guests) or set {variable} to its folder",
+        path.display()
+    );
+    path
+}
+
+/// `target/<profile>`: tests lie in its `deps`.
+fn profile_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned()
+}

@@ -1,0 +1,166 @@
+//! `test` and `ci`.
+
+use crate::{
+    command::{cargo, run, say},
+    packages, plugins,
+};
+use anyhow::{Context, bail, ensure};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+/// Programs that tests start.
+const TEST_PACKAGES: [&str; 1] = ["mosquitto-clients"];
+
+#[derive(clap::Args)]
+pub(crate) struct TestOptions {
+    /// For `cargo test`, after `--`
+    #[arg(last = true)]
+    cargo_args: Vec<String>,
+}
+
+/// Broker, plugins, then every test of the workspace, all in the release profile: the tree is built once.
+///
+/// # Errors
+/// If something does not build or a test fails.
+pub(crate) fn test(options: &TestOptions) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    test_steps(&mut steps, &options.cargo_args);
+    steps.finish()
+}
+
+/// What CI runs. Goes on after a failure, so that one run tells all.
+///
+/// # Errors
+/// If a step fails.
+pub(crate) fn ci() -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    steps.step("format", || run(&mut cargo(["fmt", "--all", "--check"])));
+    steps.step("lints", || {
+        run(&mut cargo(["clippy", "--workspace", "--release", "--all-targets", "--", "-D", "warnings"]))
+    });
+    steps.step("licences, bans, sources", deny);
+    steps.step("docs", || {
+        let mut doc = cargo(["doc", "--workspace", "--release", "--no-deps"]);
+        run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    test_steps(&mut steps, &[]);
+    steps.finish()
+}
+
+fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
+    steps.step("programs that tests start", || packages::ensure(&TEST_PACKAGES, "testing"));
+    steps.step("plugins and guests", || {
+        plugins::build(&plugins::Options { guests: true, ..Default::default() })
+    });
+    steps.step("broker", || run(&mut cargo(["build", "--release", "--package", "tidegate"])));
+    steps.step("tests", || {
+        let mut test = cargo(["test", "--workspace", "--release"]);
+        run_tests(test.args(cargo_args))
+    });
+}
+
+/// Advisories are left out: they need a database from the network.
+fn deny() -> anyhow::Result<()> {
+    let there = cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        say("cargo-deny is missing: installing it, which takes some minutes once");
+        run(&mut cargo(["install", "--locked", "cargo-deny"]))?;
+    }
+    say("advisories are not checked: their database comes from the network (`cargo deny check advisories`)");
+    run(&mut cargo(["deny", "--workspace", "check", "licenses", "bans", "sources"]))
+}
+
+/// Runs `cargo test`, shows what it says, and counts.
+fn run_tests(test: &mut Command) -> anyhow::Result<()> {
+    say("$ cargo test --workspace --release");
+    let mut child = test.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let mut counts = Counts::default();
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        let line = line?;
+        counts.add(&line);
+        eprintln!("{line}");
+    }
+    let status = child.wait()?;
+    let Counts { suites, passed, failed, ignored } = counts;
+    say(format_args!("{passed} tests passed, {failed} failed, {ignored} ignored, in {suites} suites"));
+    ensure!(status.success(), "cargo test: {status}");
+    Ok(())
+}
+
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Counts {
+    suites: u32,
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Counts {
+    /// Reads `test result: ok. 9 passed; 0 failed; 0 ignored; …`.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        self.suites += 1;
+        for part in result.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
+            let Ok(number) = number.parse::<u32>() else { continue };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Named steps, each timed.
+#[derive(Default)]
+struct Steps {
+    done: Vec<(&'static str, f32, bool)>,
+}
+
+impl Steps {
+    fn step(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()>) {
+        say(format_args!("== {name}"));
+        let began = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            say(format_args!("{name}: {error:#}"));
+        }
+        self.done.push((name, began.elapsed().as_secs_f32(), result.is_ok()));
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        say("== summary");
+        for (name, seconds, good) in &self.done {
+            say(format_args!("{} {seconds:>7.1} s  {name}", if *good { "ok    " } else { "FAILED" }));
+        }
+        let failed: Vec<&str> = self.done.iter().filter(|(.., good)| !good).map(|(name, ..)| *name).collect();
+        if !failed.is_empty() {
+            bail!("failed: {}", failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_results_are_counted() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 9 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.15s",
+            "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+        ] {
+            counts.add(line);
+        }
+        assert_eq!(counts, Counts { suites: 2, passed: 11, failed: 3, ignored: 1 });
+    }
+}

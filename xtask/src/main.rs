@@ -1,0 +1,79 @@
+//! `cargo xtask`: what a checkout can do, without anything installed but Rust.
+//!
+//! Reading order:
+//! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
+//! - `run`: the quickstart, from nothing
+//! - `check`: `test` and `ci`; `bench`: what hooks cost
+//! - `hash`: a password hash for the `passwd` plugin
+//! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
+
+mod bench;
+mod check;
+mod command;
+mod hash;
+mod packages;
+mod plugins;
+mod run;
+mod wasm_route;
+
+use clap::{Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a Tidegate checkout can do")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the plugins to WebAssembly components
+    Plugins(plugins::Options),
+    /// Build all there is and run the broker of examples/quickstart
+    Run {
+        /// For the broker, after `--`
+        #[arg(last = true)]
+        broker_args: Vec<String>,
+    },
+    /// Build all there is and run every test
+    Test(check::TestOptions),
+    /// Build all there is and print what hooks cost
+    Bench,
+    /// What CI runs: format, lints, licences, docs, tests
+    Ci,
+    /// Read a password from stdin and print its argon2id hash for the passwd plugin
+    Hash,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Plugins(options) => plugins::build(&options),
+        Task::Run { broker_args } => run::quickstart(&broker_args),
+        Task::Test(options) => check::test(&options),
+        Task::Bench => bench::hooks(),
+        Task::Ci => check::ci(),
+        Task::Hash => hash::from_stdin(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::say(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// Where cargo puts what it builds for this machine.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}

@@ -1,0 +1,124 @@
+//! Every folder below `plugins/` becomes a component; so do the guests of the tests, if they are asked for.
+
+use crate::{
+    command::{run, say},
+    wasm_route::{Route, TARGET},
+};
+use anyhow::{Context, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Folder for the components; target/plugins if not given
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Only this plugin; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// STAMP_LABEL while building: what the stamp plugin calls this build
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// The guests that tests and benches use too, to target/guests
+    #[arg(long)]
+    pub(crate) guests: bool,
+}
+
+/// Builds the plugins. Takes a second if there is nothing to do.
+///
+/// # Errors
+/// If a plugin does not build, or is no component of ours.
+pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
+    let root = crate::root();
+    let route = Route::find()?;
+    let plugins = chosen(&root.join("plugins"), &options.only)?;
+    if options.guests {
+        // Another build of stamp, to swap for the first: made before it, so that the first is what is left.
+        let guests = root.join("target/guests");
+        let stamp_two = Build { package: "stamp".to_owned(), component: "stamp-two".to_owned() };
+        components(&route, &[stamp_two], &guests, Some("two"))?;
+        components(&route, &chosen(&root.join("tests/guests"), &[])?, &guests, None)?;
+    }
+    let out = options.out.clone().unwrap_or_else(|| root.join("target/plugins"));
+    components(&route, &plugins, &out, options.label.as_deref())
+}
+
+/// A package, and what its component is called.
+struct Build {
+    package: String,
+    component: String,
+}
+
+fn components(route: &Route, builds: &[Build], out: &Path, label: Option<&str>) -> anyhow::Result<()> {
+    let target_dir = crate::root().join("target/wasm");
+    let mut cargo = route.cargo_build()?;
+    cargo.args(["--profile", "plugin", "--target-dir"]).arg(&target_dir);
+    for build in builds {
+        cargo.args(["--package", &build.package]);
+    }
+    if let Some(label) = label {
+        cargo.env("STAMP_LABEL", label);
+    }
+    run(&mut cargo)?;
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let modules = target_dir.join(TARGET).join("plugin");
+    for Build { package, component } in builds {
+        let module = modules.join(package.replace('-', "_")).with_extension("wasm");
+        let path = out.join(component).with_extension("wasm");
+        componentize(&module, &path).with_context(|| format!("plugin {component}"))?;
+    }
+    Ok(())
+}
+
+/// The packages in `folder`, each in a folder of its name, or only some of them.
+fn chosen(folder: &Path, only: &[String]) -> anyhow::Result<Vec<Build>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.join("Cargo.toml").is_file() {
+            all.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    all.sort();
+    if let Some(unknown) = only.iter().find(|name| !all.contains(name)) {
+        bail!("no plugin is called {unknown}; there are {}", all.join(", "));
+    }
+    let names = if only.is_empty() { all } else { only.to_vec() };
+    Ok(names.into_iter().map(|name| Build { package: name.clone(), component: name }).collect())
+}
+
+/// Writes the component of a core module, whole or not at all. One that is the same already is left alone.
+fn componentize(module: &Path, to: &Path) -> anyhow::Result<()> {
+    let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+    let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    let same = fs::read(to).is_ok_and(|old| old == component);
+    if !same {
+        let partial = to.with_extension("wasm.partial");
+        fs::write(&partial, &component).with_context(|| format!("cannot write {}", partial.display()))?;
+        fs::rename(&partial, to)?;
+    }
+    let kib = component.len().div_ceil(1024);
+    let unchanged = if same { " (unchanged)" } else { "" };
+    say(format_args!("{} {kib} KiB{unchanged}: {}", to.display(), interfaces(&component)?));
+    Ok(())
+}
+
+/// What a component exports and imports.
+fn interfaces(component: &[u8]) -> anyhow::Result<String> {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
+        bail!("not a component");
+    };
+    let world = &resolve.worlds[world];
+    let names = |items: Vec<_>| -> String {
+        let names: Vec<String> = items.into_iter().map(|key| resolve.name_world_key(key)).collect();
+        names.join(" ").replace("tidegate:plugin/", "")
+    };
+    Ok(format!(
+        "exports {}; imports {}",
+        names(world.exports.keys().collect()),
+        names(world.imports.keys().collect())
+    ))
+}

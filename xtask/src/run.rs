@@ -1,0 +1,37 @@
+//! The quickstart, from nothing.
+
+use crate::{
+    command::{cargo, run, say},
+    plugins,
+};
+use anyhow::Context;
+use std::{fs, process::Command};
+
+/// Builds broker and plugins, lays the plugins where `examples/quickstart` has them, and becomes the broker: Ctrl-C reaches it.
+///
+/// # Errors
+/// If something does not build, or the broker does not start.
+pub(crate) fn quickstart(broker_args: &[String]) -> anyhow::Result<()> {
+    let quickstart = crate::root().join("examples/quickstart");
+    let options = plugins::Options { out: Some(quickstart.join("plugins")), ..Default::default() };
+    plugins::build(&options)?;
+    run(&mut cargo(["build", "--release", "--package", "tidegate"]))?;
+    fs::create_dir_all(quickstart.join("data")).context("cannot make the data folder")?;
+    let mut broker = Command::new(crate::target_dir().join("release/tidegate"));
+    broker.arg("-c").arg(quickstart.join("tidegate.toml")).args(broker_args);
+    say("try it from another terminal; users and passwords are in examples/quickstart/README.md");
+    become_the(broker)
+}
+
+#[cfg(unix)]
+fn become_the(mut broker: Command) -> anyhow::Result<()> {
+    let error = std::os::unix::process::CommandExt::exec(&mut broker);
+    Err(error).context("cannot start the broker")
+}
+
+#[cfg(not(unix))]
+fn become_the(mut broker: Command) -> anyhow::Result<()> {
+    let status = broker.status().context("cannot start the broker")?;
+    anyhow::ensure!(status.success(), "the broker ended with {status}");
+    Ok(())
+}
