@@ -1,5 +1,7 @@
 //! What users can set or see has its line in `docs/`. The broker itself says what there is.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeSet, fs, path::Path};
 use tidegate_mqtt::{QoS, Version};
 use tidegate_tests::{Client, Folder, plugin};
@@ -62,7 +64,9 @@ fn every_sys_topic_has_its_line() {
 fn every_command_and_flag_is_in_the_readme_or_the_docs() {
     let text = documentation("README.md") + &documentation("docs/config.md");
     let help = Folder::new("").run(&["--help"]).stdout.join("\n");
-    for word in help.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-')) {
+    for word in
+        help.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-'))
+    {
         if word.starts_with("--") {
             assert!(text.contains(word), "{word} is nowhere");
         }

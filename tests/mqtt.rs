@@ -3,7 +3,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod mqtt {
+    mod clients;
     mod connect;
+    mod malformed;
+    mod properties;
     mod qos;
+    mod retained;
     mod sessions;
+    mod subscriptions;
+    mod wills;
 }

@@ -1,6 +1,8 @@
 //! Fifty clients, each publishing to the next at QoS 1, while the plugin that stamps every message is swapped under them. Every message is
 //! counted: none lost, none doubled, none out of order, and generations never go back.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS, RecvTimeoutError};
 use serde_json::Value;
 use std::{

@@ -2,7 +2,11 @@
 //!
 //! `cargo xtask bench`, or see `benches/README.md`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its figures and stops where it cannot go on")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures and stops where it cannot go on"
+)]
 
 use std::{fs, time::Instant};
 use tidegate_mqtt::{QoS, Version};
@@ -45,7 +49,9 @@ fn main() {
             }
         }
     }
-    println!("CPU of the broker a message: QoS 0, {PAYLOAD} B, no subscriber, one publisher, {MESSAGES} messages, {ROUNDS} rounds");
+    println!(
+        "CPU of the broker a message: QoS 0, {PAYLOAD} B, no subscriber, one publisher, {MESSAGES} messages, {ROUNDS} rounds"
+    );
     println!("{:<28} {:>9} {:>9} {:>14} {:>8}", "", "median ns", "best ns", "over none, ns", "ratio");
     let none = variants[0].costs.clone();
     for variant in &variants {

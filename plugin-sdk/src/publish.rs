@@ -219,3 +219,29 @@ impl From<types::Property> for Property {
         Self { id, value }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(client_id: &str) -> Message {
+        let message = publish::Message {
+            session: 7,
+            topic: "a".into(),
+            qos: 1,
+            retain: false,
+            payload_len: 5,
+            payload: None,
+            client_id: client_id.into(),
+            username: None,
+            properties: Vec::new(),
+        };
+        message.into()
+    }
+
+    #[test]
+    fn a_client_id_that_is_not_wanted_is_none() {
+        assert_eq!(message("").client_id, None);
+        assert_eq!(message("c1").client_id.as_deref(), Some("c1"));
+    }
+}

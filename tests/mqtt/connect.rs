@@ -3,7 +3,7 @@
 use tidegate_mqtt::{
     Auth, AuthProperties, ClientId, Connect, ConnectProperties, Packet, QoS, ReasonCode, Version,
 };
-use tidegate_tests::{BOTH, Broker, Client, connect, connect_frame, field, publish};
+use tidegate_tests::{BOTH, Broker, Client, connect, connect_frame, field, frame, publish};
 
 use Version::{V3_1, V3_1_1, V5};
 
@@ -36,12 +36,12 @@ fn v5_3_1_4_5_and_v311_3_1_4_4_a_connect_is_answered() {
 fn v5_3_1_0_1_and_v311_3_1_0_1_nothing_may_come_before_connect() {
     let broker = Broker::start("");
     let first: [&[u8]; 7] = [
-        &[0xC0, 0],                               // PINGREQ
-        &[0xE0, 0],                               // DISCONNECT
-        &[0x30, 5, 0, 3, b'a', b'/', b'b'],       // PUBLISH
-        &[0x82, 6, 0, 1, 0, 1, b'#', 0],          // SUBSCRIBE
-        &[0x20, 2, 0, 0],                         // CONNACK
-        &[0xF0, 0],                               // AUTH
+        &[0xC0, 0],                                 // PINGREQ
+        &[0xE0, 0],                                 // DISCONNECT
+        &[0x30, 5, 0, 3, b'a', b'/', b'b'],         // PUBLISH
+        &[0x82, 6, 0, 1, 0, 1, b'#', 0],            // SUBSCRIBE
+        &[0x20, 2, 0, 0],                           // CONNACK
+        &[0xF0, 0],                                 // AUTH
         b"GET / HTTP/1.1\r\nHost: example\r\n\r\n", // not for us at all
     ];
     for bytes in first {
@@ -102,7 +102,7 @@ fn v5_3_1_4_1_and_v311_3_1_4_1_a_connect_that_does_not_fit_its_layout_is_refused
     ];
     let broker = Broker::start("");
     for (what, flags, rest) in bad {
-        println!("{what}");
+        eprintln!("{what}");
         let mut old = Client::open(broker.address(), V3_1_1);
         old.send_bytes(&connect_frame("MQTT", 4, flags, &rest));
         old.expect_closed();
@@ -145,7 +145,9 @@ fn v5_3_1_3_5_and_v311_3_1_3_5_ordinary_client_identifiers_are_accepted() {
     let broker = Broker::start("");
     let long = "x".repeat(1000);
     for version in BOTH {
-        for id in ["0", "abcdefghijklmnopqrstuvw", "ABCDEFGHIJKLMNOPQRSTUVW", "01234567890123456789012", &long] {
+        for id in
+            ["0", "abcdefghijklmnopqrstuvw", "ABCDEFGHIJKLMNOPQRSTUVW", "01234567890123456789012", &long]
+        {
             Client::connect(&broker, version, id).disconnect();
         }
     }
@@ -289,8 +291,10 @@ fn v5_3_2_2_connack_announces_the_limits_that_hold() {
 #[test]
 fn v5_4_12_0_1_an_authentication_method_that_is_not_served_is_refused() {
     let broker = Broker::start("");
-    let properties =
-        ConnectProperties { authentication_method: Some("SCRAM-SHA-1".into()), ..ConnectProperties::default() };
+    let properties = ConnectProperties {
+        authentication_method: Some("SCRAM-SHA-1".into()),
+        ..ConnectProperties::default()
+    };
     let mut client = Client::open(broker.address(), V5);
     client.send(&Packet::Connect(Box::new(Connect { properties, ..connect(V5, "c") })));
     client.expect_refused(ReasonCode::BadAuthenticationMethod);
@@ -339,10 +343,24 @@ fn a_connect_may_come_byte_by_byte() {
     for version in BOTH {
         let mut client = Client::open(broker.address(), version);
         let id = ClientId::new("slow");
-        for byte in bytes_of(&Packet::Connect(Box::new(Connect { client_id: id, ..connect(version, "") })), version) {
+        for byte in
+            bytes_of(&Packet::Connect(Box::new(Connect { client_id: id, ..connect(version, "") })), version)
+        {
             client.send_bytes(&[byte]);
         }
         assert_eq!(client.expect_connack().reason, ReasonCode::Success);
         client.ping();
+    }
+}
+
+#[test]
+fn v5_3_1_4_packets_right_behind_connect_need_not_wait_for_connack() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let mut client = Client::open(broker.address(), version);
+        let connect = bytes_of(&Packet::Connect(Box::new(connect(version, "c"))), version);
+        client.send_bytes(&[connect, frame(0xC0, &[])].concat());
+        assert_eq!(client.expect_connack().reason, ReasonCode::Success); // v5 MQTT-3.2.0-1
+        client.expect_packet(&Packet::PingResp);
     }
 }

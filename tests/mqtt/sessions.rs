@@ -45,7 +45,8 @@ fn v5_3_1_2_5_and_v311_3_1_2_5_messages_wait_for_a_client_that_is_away() {
     for version in BOTH {
         away(&broker, version, "c");
         let mut publisher = Client::connect(&broker, version, "p");
-        for (payload, qos) in [("0", AtMostOnce), ("1", AtLeastOnce), ("2", ExactlyOnce), ("3", AtLeastOnce)] {
+        for (payload, qos) in [("0", AtMostOnce), ("1", AtLeastOnce), ("2", ExactlyOnce), ("3", AtLeastOnce)]
+        {
             publisher.publish("a", payload, qos);
         }
         let (mut client, present) = Client::connect_session(&broker, version, "c", false);
@@ -83,7 +84,11 @@ fn v5_3_1_2_23_a_session_without_expiry_ends_with_its_connection() {
         let (mut client, connack) = Client::connect_with(&broker, connect(V5, "c"));
         assert!(!connack.session_present);
         client.subscribe("a", AtLeastOnce);
-        if breaks { client.break_off() } else { client.disconnect() }
+        if breaks {
+            client.break_off()
+        } else {
+            client.disconnect()
+        }
         let mut publisher = Client::connect(&broker, V5, "p");
         assert_eq!(publisher.publish("a", "x", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
         let (mut client, present) = expiring(&broker, "c", false, 0);
@@ -149,16 +154,6 @@ fn v5_3_2_2_a_session_lives_no_longer_than_max_session_expiry() {
 }
 
 #[test]
-fn v5_3_14_2_nor_does_disconnect_prolong_it() {
-    let broker = Broker::start(&format!("[limits]\nmax_session_expiry = 1\n{TELLS_EXPIRY}"));
-    let (client, _) = expiring(&broker, "c", true, 1);
-    let properties =
-        DisconnectProperties { session_expiry_interval: Some(u32::MAX), ..DisconnectProperties::default() };
-    client.disconnect_with(ReasonCode::Success, properties);
-    broker.wait_for_log("session expired", PATIENCE);
-}
-
-#[test]
 fn v5_3_3_2_6_message_expiry_is_passed_on_less_the_time_it_waited() {
     let broker = Broker::start(TELLS_EXPIRY);
     let mut live = Client::connect(&broker, V5, "live");
@@ -191,7 +186,8 @@ fn v5_3_3_2_5_a_message_that_expired_while_it_waited_is_not_delivered() {
 
 /// What a client that was away gets of five messages, if there is room for three.
 fn waits_of_five(queue_full: &str) -> Vec<String> {
-    let broker = Broker::start(&format!("[limits]\nmax_queued_messages = 3\nqueue_full = \"{queue_full}\"\n"));
+    let broker =
+        Broker::start(&format!("[limits]\nmax_queued_messages = 3\nqueue_full = \"{queue_full}\"\n"));
     away(&broker, V5, "c");
     let mut publisher = Client::connect(&broker, V5, "p");
     for payload in ["1", "2", "3", "4", "5"] {
@@ -212,24 +208,23 @@ fn a_full_queue_drops_the_oldest_message_if_told_to() {
 }
 
 #[test]
-fn a_full_queue_keeps_what_waits_for_a_client_that_is_away_if_told_to_disconnect() {
-    assert_eq!(waits_of_five("disconnect"), ["1", "2", "3"]);
-}
-
-#[test]
 fn a_full_queue_disconnects_a_client_that_does_not_keep_up_if_told_to() {
-    let broker = Broker::start("[limits]\nmax_queued_messages = 3\nmax_inflight = 1\nqueue_full = \"disconnect\"\n");
+    let broker =
+        Broker::start("[limits]\nmax_queued_messages = 3\nmax_inflight = 1\nqueue_full = \"disconnect\"\n");
     for version in BOTH {
         let mut slow = Client::connect(&broker, version, "slow");
         slow.subscribe("a", AtLeastOnce);
         let mut quick = Client::connect(&broker, version, "quick");
         quick.subscribe("a", AtLeastOnce);
         let mut publisher = Client::connect(&broker, version, "p");
-        for payload in ["1", "2", "3", "4", "5"] {
+        publisher.publish("a", "1", AtLeastOnce);
+        // It is not acknowledged: nothing more goes out, and three wait.
+        assert_eq!(slow.message().payload, "1");
+        assert_eq!(quick.payloads(1), ["1"]);
+        for payload in ["2", "3", "4", "5"] {
             publisher.publish("a", payload, AtLeastOnce);
             assert_eq!(quick.payloads(1), [payload]);
         }
-        assert_eq!(slow.message().payload, "1");
         slow.expect_disconnect(ReasonCode::QuotaExceeded);
         quick.ping();
     }
@@ -260,4 +255,58 @@ fn bytes_that_wait_are_bounded_too() {
     let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
     let waited: Vec<_> = client.drain().into_iter().map(|message| message.payload[..1].to_owned()).collect();
     assert_eq!(waited, ["0", "1", "2"]);
+}
+
+#[test]
+fn a_full_queue_keeps_what_waits_for_a_client_that_is_away_if_told_to_disconnect() {
+    assert_eq!(waits_of_five("disconnect"), ["1", "2", "3"]);
+}
+
+#[test]
+fn v5_3_14_2_nor_does_disconnect_prolong_it() {
+    let broker = Broker::start(&format!("[limits]\nmax_session_expiry = 1\n{TELLS_EXPIRY}"));
+    let (client, _) = expiring(&broker, "c", true, 1);
+    let properties =
+        DisconnectProperties { session_expiry_interval: Some(u32::MAX), ..DisconnectProperties::default() };
+    client.disconnect_with(ReasonCode::Success, properties);
+    broker.wait_for_log("session expired", PATIENCE);
+}
+
+#[test]
+fn v5_4_3_3_7_a_qos_2_message_does_not_expire_once_its_publish_is_out() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    away(&broker, V5, "c");
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    Client::connect(&broker, V5, "p").publish_properties("a", "x", ExactlyOnce, expiry_of(1));
+    let first = client.message();
+    client.break_off();
+    wait_for_a_second(&broker);
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    let again = client.accept();
+    assert_eq!((again.packet_id, again.dup), (first.packet_id, true));
+    client.expect_nothing();
+}
+
+#[test]
+fn v5_3_3_4_9_a_resumed_session_keeps_to_the_new_receive_maximum() {
+    let broker = Broker::start("");
+    away(&broker, V5, "c");
+    let (mut client, _) = Client::connect_session(&broker, V5, "c", false);
+    let mut publisher = Client::connect(&broker, V5, "p");
+    for payload in ["1", "2", "3", "4", "5"] {
+        publisher.publish("a", payload, AtLeastOnce);
+    }
+    (0..5).for_each(|_| drop(client.message()));
+    client.break_off();
+    let properties = ConnectProperties {
+        session_expiry_interval: Some(u32::MAX),
+        receive_maximum: std::num::NonZeroU16::new(2),
+        ..ConnectProperties::default()
+    };
+    let connect = Connect { clean_start: false, properties, ..connect(V5, "c") };
+    let (mut client, _) = Client::connect_with(&broker, connect);
+    let first = [client.message(), client.message()];
+    client.expect_nothing();
+    first.iter().for_each(|message| client.acknowledge(message));
+    assert_eq!(client.payloads(3), ["3", "4", "5"]);
 }

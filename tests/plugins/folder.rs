@@ -66,3 +66,23 @@ fn a_plugin_for_hooks_that_are_not_served_is_refused() {
     client.ping();
     broker.stop();
 }
+
+#[test]
+fn sighup_reads_the_tables_of_plugins_again() {
+    let config = |field: &str| format!("[plugin.stamp.config]\nfield = \"{field}\"\n");
+    let folder = Folder::new(&config("one"));
+    folder.install_plugin("stamp", &plugin("stamp"));
+    let broker = folder.start();
+    let mut client = Client::connect(&broker, Version::V5, "c");
+    client.subscribe("t", QoS::AtMostOnce);
+    client.publish("t", "{}", QoS::AtMostOnce);
+    assert!(client.message().payload.starts_with("{\"one\":"));
+    folder.write_config("[plugin.stamp.confg]\n");
+    broker.hang_up();
+    broker.wait_for_log("the config stays as it was", PATIENCE);
+    folder.write_config(&config("two"));
+    broker.hang_up();
+    broker.wait_for_log("plugin stamp: generation 2", PATIENCE);
+    client.publish("t", "{}", QoS::AtMostOnce);
+    assert!(client.message().payload.starts_with("{\"two\":"));
+}

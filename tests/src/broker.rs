@@ -79,6 +79,14 @@ impl Broker {
         self.process.as_ref().expect("it runs").terminate();
     }
 
+    /// Tells it to read its config again (SIGHUP), without waiting.
+    ///
+    /// # Panics
+    /// If it has ended already.
+    pub fn hang_up(&self) {
+        self.process.as_ref().expect("it runs").hang_up();
+    }
+
     /// Stops it (SIGTERM) and waits until it has ended well. Its folder can be started again.
     ///
     /// # Panics

@@ -55,9 +55,21 @@ impl Process {
     /// # Panics
     /// If that is not possible.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Tells it to read its config again (SIGHUP), without waiting.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         // It is our child and not waited for yet: nobody else has its number.
-        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        assert!(told.is_ok_and(|status| status.success()), "process {} cannot be told to end", self.pid());
+        let told = Command::new("kill").args([signal, &self.pid().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "process {} cannot be sent {signal}", self.pid());
     }
 
     /// Waits until it ends by itself.

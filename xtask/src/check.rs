@@ -51,6 +51,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
 }
 
 fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
+    let mut counts = Counts::default();
     steps.step("programs that tests start", || packages::ensure(&TEST_PACKAGES, "testing"));
     steps.step("plugins and guests", || {
         plugins::build(&plugins::Options { guests: true, ..Default::default() })
@@ -58,8 +59,9 @@ fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
     steps.step("broker", || run(&mut cargo(["build", "--release", "--package", "tidegate"])));
     steps.step("tests", || {
         let mut test = cargo(["test", "--workspace", "--release"]);
-        run_tests(test.args(cargo_args))
+        run_tests(test.args(cargo_args), &mut counts)
     });
+    steps.counts = Some(counts);
 }
 
 /// Advisories are left out: they need a database from the network.
@@ -74,25 +76,22 @@ fn deny() -> anyhow::Result<()> {
 }
 
 /// Runs `cargo test`, shows what it says, and counts.
-fn run_tests(test: &mut Command) -> anyhow::Result<()> {
+#[allow(clippy::print_stdout, reason = "what the tests say is the output")]
+fn run_tests(test: &mut Command, counts: &mut Counts) -> anyhow::Result<()> {
     say("$ cargo test --workspace --release");
     let mut child = test.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
-    let mut counts = Counts::default();
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let line = line?;
         counts.add(&line);
-        eprintln!("{line}");
+        println!("{line}");
     }
     let status = child.wait()?;
-    let Counts { suites, passed, failed, ignored } = counts;
-    say(format_args!("{passed} tests passed, {failed} failed, {ignored} ignored, in {suites} suites"));
     ensure!(status.success(), "cargo test: {status}");
     Ok(())
 }
 
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Counts {
-    suites: u32,
     passed: u32,
     failed: u32,
     ignored: u32,
@@ -102,7 +101,6 @@ impl Counts {
     /// Reads `test result: ok. 9 passed; 0 failed; 0 ignored; …`.
     fn add(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else { return };
-        self.suites += 1;
         for part in result.split(['.', ';']) {
             let mut words = part.split_whitespace();
             let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
@@ -121,6 +119,8 @@ impl Counts {
 #[derive(Default)]
 struct Steps {
     done: Vec<(&'static str, f32, bool)>,
+    /// Of the tests, once they have run.
+    counts: Option<Counts>,
 }
 
 impl Steps {
@@ -134,10 +134,14 @@ impl Steps {
         self.done.push((name, began.elapsed().as_secs_f32(), result.is_ok()));
     }
 
+    #[allow(clippy::print_stdout, reason = "the last line is for whoever reads the tests' output")]
     fn finish(self) -> anyhow::Result<()> {
         say("== summary");
         for (name, seconds, good) in &self.done {
             say(format_args!("{} {seconds:>7.1} s  {name}", if *good { "ok    " } else { "FAILED" }));
+        }
+        if let Some(Counts { passed, failed, ignored, .. }) = self.counts {
+            println!("{passed} passed, {failed} failed, {ignored} skipped");
         }
         let failed: Vec<&str> = self.done.iter().filter(|(.., good)| !good).map(|(name, ..)| *name).collect();
         if !failed.is_empty() {
@@ -161,6 +165,6 @@ mod tests {
         ] {
             counts.add(line);
         }
-        assert_eq!(counts, Counts { suites: 2, passed: 11, failed: 3, ignored: 1 });
+        assert_eq!(counts, Counts { passed: 11, failed: 3, ignored: 1 });
     }
 }

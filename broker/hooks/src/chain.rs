@@ -77,6 +77,8 @@ pub struct Chain {
     generation: u64,
     allow_anonymous: bool,
     members: Vec<Member>,
+    /// Those of them that answer `check`.
+    guards: Vec<usize>,
     /// Kinds that some member, present or gone, has served: those questions stay asked.
     asked: HookKinds,
 }
@@ -95,7 +97,14 @@ impl Chain {
             asked.acl |= kinds.acl;
             asked.publish |= kinds.publish;
         }
-        Self { generation: self.generation + 1, allow_anonymous: self.allow_anonymous, members, asked }
+        let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
+        Self {
+            generation: self.generation + 1,
+            allow_anonymous: self.allow_anonymous,
+            members,
+            guards,
+            asked,
+        }
     }
 
     /// Rises with every change. What was derived from a chain is worth nothing under another generation.
@@ -174,14 +183,14 @@ impl Chain {
         now: Timestamp,
     ) -> Result<Authorization, HookFailed> {
         let mut rules_asked = permissions.rules.is_empty();
-        for (index, member) in self.members.iter().enumerate() {
+        for (index, member) in self.guards.iter().map(|index| (*index, &self.members[*index])) {
             if !rules_asked && permissions.granted_at.as_ref().is_none_or(|place| *place <= member.place) {
                 rules_asked = true;
                 if let Some(allow) = permissions.rules.decide(request) {
                     return Ok(Authorization::from(allow));
                 }
             }
-            if !member.hooks.kinds().acl || !member.acl_in_scope(request) {
+            if !member.acl_in_scope(request) {
                 continue;
             }
             if let Some(allow) = permissions.remembered(self.generation, index, request, now) {

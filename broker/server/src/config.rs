@@ -16,7 +16,7 @@ use std::{
 use tidegate_plugin_host::{ByteSize, PluginConfig, duration};
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Folder of the plugins, relative to the config file. Default `"plugins"`.
@@ -45,7 +45,7 @@ pub struct Config {
 }
 
 /// One way in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// What is spoken below MQTT.
@@ -77,7 +77,7 @@ impl Listener {
 }
 
 /// What clients may ask for and use up. Announced in CONNACK where MQTT 5 has a property for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Connections at once; more are refused with 0x97. Default 15,000.
@@ -116,7 +116,7 @@ pub struct Limits {
 }
 
 /// What is told, and how.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `"text"` or `"json"`. Default text.
@@ -205,6 +205,12 @@ impl Config {
             return Err(ConfigError::NoListener { path: path.into() });
         }
         Ok(config)
+    }
+
+    /// Whether anything but the tables of plugins differs.
+    pub(crate) fn differs_beside_plugins(&self, other: &Self) -> bool {
+        let beside = |config: &Self| Self { plugins: BTreeMap::new(), ..config.clone() };
+        beside(self) != beside(other)
     }
 
     /// What holds without a file: loopback only, anonymous.

@@ -202,6 +202,7 @@ impl Agreed {
             client_receive_maximum: client_receive_maximum.min(limits.max_inflight.get()),
             client_maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
             topic_alias_maximum: if connect.version == Version::V5 { limits.topic_alias_maximum } else { 0 },
+            max_session_expiry: limits.max_session_expiry,
             problem_information: properties.request_problem_information.unwrap_or(true),
         };
         Self {

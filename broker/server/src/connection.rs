@@ -67,6 +67,14 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
     let visitor = Visitor { listener: &listener, peer: &peer };
     let deadline = Instant::now() + broker.config.limits.connect_timeout;
     let hello = tokio::time::timeout_at(deadline, hello(&broker, &mut socket, visitor, &mut out));
+    let mut stopping = broker.stopping.clone();
+    let hello = async {
+        tokio::select! {
+            said = hello => said,
+            // Nobody comes in any more.
+            _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
+        }
+    };
     let connected = match guarded(&broker, hello).await {
         Ok(Ok(Some(connected))) => connected,
         Ok(Ok(None)) => {
@@ -80,6 +88,8 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
         Err(Panicked) => return,
     };
     let Connected { session, subscriber, publisher, will, keep_alive, expires_at } = connected;
+    // A client may send on without waiting for CONNACK [MQTT-3.1.4-6].
+    let backlog = !socket.tail.is_empty();
     let mut connection = Connection {
         broker,
         socket,
@@ -91,7 +101,7 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
         expires_at,
         feeds: VecDeque::new(),
         congested: false,
-        backlog: false,
+        backlog,
     };
     let guard = connection.broker.clone();
     let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
@@ -291,6 +301,11 @@ impl Connection {
     fn deliver(&mut self) -> Result<bool, End> {
         let mut deliveries = Vec::new();
         while self.out.len() < OUTGOING_BOUND {
+            if self.session.must_resume() {
+                for gone in self.session.resume(clock::now(), &mut self.out) {
+                    self.broker.done(&self.subscriber, gone);
+                }
+            }
             let room = if self.session.has_room() { self.room() } else { 0 };
             match self.subscriber.mailbox.collect(COLLECT, room, &mut deliveries) {
                 Some(Command::TakeOver { new_session, left }) => {

@@ -130,7 +130,8 @@ impl Mailbox {
                         return Posted::Dropped(delivery);
                     }
                 }
-                QueueFull::Disconnect if !qos0 => {
+                // A client that is away cannot be disconnected, and one that is told so is told once.
+                QueueFull::Disconnect if !qos0 && waiting.connected && waiting.commands.is_empty() => {
                     let full =
                         Command::Disconnect { reason: ReasonCode::QuotaExceeded, text: "the queue is full" };
                     waiting.commands.push_back(full);

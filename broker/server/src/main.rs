@@ -2,9 +2,13 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use tidegate::{Broker, Config, LogFormat, PluginState};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 /// An MQTT broker scripted by WebAssembly components.
@@ -50,7 +54,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .context("cannot start worker threads")?;
     match arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
-        None => runtime.block_on(serve(config)),
+        None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }
 
@@ -70,18 +74,26 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let starting = Broker::start(config);
     let broker = tokio::select! {
         broker = starting => broker?,
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => match path.map(Config::read) {
+                Some(Ok(config)) => broker.reconfigure(&config),
+                Some(Err(error)) => warn!("the config stays as it was: {error}"),
+                None => warn!("there is no config file to read again"),
+            },
+        }
     }
     tokio::select! {
         () = broker.stop() => Ok(ExitCode::SUCCESS),

@@ -93,8 +93,8 @@ impl Broker {
         }
 
         let (looks, parked) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(config, hooks, looks));
         let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared::new(config, hooks, looks, stopped.clone()));
         let connections = TaskTracker::new();
         let mut tasks = JoinSet::new();
         for missing in reports.iter().filter(|report| report.state == PluginState::Waiting) {
@@ -125,6 +125,20 @@ impl Broker {
     /// The plugins as they stand.
     pub fn plugins(&self) -> Vec<PluginReport> {
         self.plugins.as_ref().map(PluginHost::reports).unwrap_or_default()
+    }
+
+    /// Takes another config. Plugins whose table changed are swapped, as if their file had changed; the rest of the file holds from the next
+    /// start on, and is said if it differs.
+    pub fn reconfigure(&self, config: &Config) {
+        if let Some(plugins) = &self.plugins {
+            plugins.configure(config.plugins.clone());
+        }
+        if config.differs_beside_plugins(&self.shared.config) {
+            warn!(
+                "only [plugin.NAME] tables change while the broker runs; the rest of the config holds from the next start on"
+            );
+        }
+        info!("config read again");
     }
 
     /// Takes nobody in any more, tells the clients (0x8B), waits for them up to five seconds, then drains the plugins.

@@ -20,7 +20,7 @@ use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
 use tidegate_routing::{Retained, Routes};
 use tidegate_session::{Delivery, SessionState, Stage};
 use tidegate_store::{Memory, Store, Ticket};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 /// The state of a running broker.
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clients: Clients,
     pub(crate) counters: Counters,
+    /// Turns true when the broker stops.
+    pub(crate) stopping: watch::Receiver<bool>,
     sequences: AtomicU64,
     /// Sessions to look at later, for [`parked_sessions`](crate::parked_sessions).
     pub(crate) parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
@@ -43,6 +45,7 @@ impl Shared {
         config: Config,
         hooks: Arc<HookRegistry>,
         parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
+        stopping: watch::Receiver<bool>,
     ) -> Self {
         let limits = &config.limits;
         let bounds = Bounds {
@@ -59,6 +62,7 @@ impl Shared {
             retained: Retained::new(),
             store: Store::new(Arc::new(Memory::default())),
             counters: Counters::default(),
+            stopping,
             sequences: AtomicU64::new(1),
             parked,
         }

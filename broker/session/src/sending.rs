@@ -41,6 +41,8 @@ pub(crate) struct SendingWindow {
     maximum: usize,
     /// In the order they were first sent [MQTT-4.6.0-1].
     inflight: VecDeque<Inflight>,
+    /// How many of them, from the front, were sent on this connection. The others are left from an earlier one.
+    sent: usize,
     next_packet_id: u16,
 }
 
@@ -57,12 +59,17 @@ pub(crate) enum Acknowledged {
 
 impl SendingWindow {
     pub(crate) fn new(maximum: u16, inflight: Vec<Inflight>, next_packet_id: u16) -> Self {
-        Self { maximum: maximum.into(), inflight: inflight.into(), next_packet_id }
+        Self { maximum: maximum.into(), inflight: inflight.into(), sent: 0, next_packet_id }
     }
 
     /// Whether another QoS 1 or 2 message may be sent now [MQTT-4.9.0-2].
     pub(crate) fn has_room(&self) -> bool {
-        self.inflight.len() < self.maximum
+        self.inflight.len() < self.maximum && self.sent == self.inflight.len()
+    }
+
+    /// Whether something from an earlier connection is to be sent again, and there is room for it.
+    pub(crate) fn must_resend(&self) -> bool {
+        self.sent < self.inflight.len() && self.sent < self.maximum
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -84,27 +91,29 @@ impl SendingWindow {
         let delivered = write(&delivery, Some(packet_id), false, terms, now, out);
         if delivered == Delivered::Sent {
             self.inflight.push_back(Inflight { packet_id, stage: Stage::Published(delivery) });
+            self.sent += 1;
         }
         delivered
     }
 
-    /// Sends again what the client has not acknowledged [MQTT-4.4.0-1]; returns the messages that can no longer be sent.
+    /// Sends again what the client has not acknowledged [MQTT-4.4.0-1], as far as the window goes [MQTT-3.3.4-9]; returns the messages that
+    /// can no longer be sent.
     pub(crate) fn resend(&mut self, terms: &Terms, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
         let mut gone = Vec::new();
-        self.inflight.retain(|inflight| match &inflight.stage {
-            Stage::Published(delivery) => {
-                let sent =
-                    write(delivery, Some(inflight.packet_id), true, terms, now, out) == Delivered::Sent;
-                if !sent {
-                    gone.push(delivery.message.id);
+        while self.must_resend() {
+            let Inflight { packet_id, stage } = &self.inflight[self.sent];
+            match stage {
+                Stage::Released(_) => terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out),
+                Stage::Published(delivery) => {
+                    if write(delivery, Some(*packet_id), true, terms, now, out) != Delivered::Sent {
+                        gone.push(delivery.message.id);
+                        self.inflight.remove(self.sent);
+                        continue;
+                    }
                 }
-                sent
             }
-            Stage::Released(_) => {
-                terms.write(&Packet::PubRel(ack(inflight.packet_id, ReasonCode::Success)), out);
-                true
-            }
-        });
+            self.sent += 1;
+        }
         gone
     }
 
@@ -122,7 +131,7 @@ impl SendingWindow {
             Stage::Published(delivery) if delivery.qos == QoS::ExactlyOnce => {
                 let id = delivery.message.id;
                 if reason.is_error() {
-                    self.inflight.remove(index);
+                    self.remove(index);
                     return Acknowledged::Done(id);
                 }
                 self.inflight[index].stage = Stage::Released(id);
@@ -140,11 +149,16 @@ impl SendingWindow {
 
     fn done(&mut self, packet_id: PacketId, is_it: impl Fn(&Stage) -> bool) -> Acknowledged {
         let index = self.position(packet_id).filter(|index| is_it(&self.inflight[*index].stage));
-        match index.and_then(|index| self.inflight.remove(index)).map(|inflight| inflight.stage) {
+        match index.and_then(|index| self.remove(index)).map(|inflight| inflight.stage) {
             Some(Stage::Published(delivery)) => Acknowledged::Done(delivery.message.id),
             Some(Stage::Released(id)) => Acknowledged::Done(id),
             None => Acknowledged::Unknown,
         }
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Inflight> {
+        self.sent -= usize::from(index < self.sent);
+        self.inflight.remove(index)
     }
 
     /// Clients acknowledge in order, nearly always: the search ends at the front.
@@ -185,7 +199,8 @@ fn write(
 ) -> Delivered {
     let message = &*delivery.message;
     let expires_at = message.expires_at();
-    if expires_at.is_some_and(|at| at <= now) {
+    // What was sent once does not expire any more [MQTT-4.3.3-7].
+    if !dup && expires_at.is_some_and(|at| at <= now) {
         return Delivered::Expired;
     }
     let maximum = terms.client_maximum_packet_size as usize;

@@ -26,6 +26,8 @@ pub struct Terms {
     pub client_maximum_packet_size: u32,
     /// Aliases the broker accepts, as announced.
     pub topic_alias_maximum: u16,
+    /// Seconds that a session may outlive its connection at most.
+    pub max_session_expiry: u32,
     /// Whether acknowledgements may carry reason strings and user properties [MQTT-3.1.2-29].
     pub problem_information: bool,
 }
@@ -146,10 +148,15 @@ impl Session {
         }
     }
 
-    /// After CONNACK: sends again what the client had not acknowledged [MQTT-4.4.0-1]. Returns messages that expired or that the
-    /// client cannot take any more.
+    /// After CONNACK, and for as long as [`Session::must_resume`]: sends again what the client had not acknowledged [MQTT-4.4.0-1], as far
+    /// as its window goes. Returns messages that the client cannot take any more.
     pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
         self.sending.resend(&self.terms, now, out)
+    }
+
+    /// Whether something is to be sent again, and there is room for it. Nothing new is sent before.
+    pub fn must_resume(&self) -> bool {
+        self.sending.must_resend()
     }
 
     /// A packet from the client.
@@ -195,7 +202,7 @@ impl Session {
                     if self.expiry == 0 && expiry != 0 {
                         return Err(Violation::SessionExpiryProlonged);
                     }
-                    self.expiry = expiry;
+                    self.expiry = expiry.min(self.terms.max_session_expiry);
                 }
                 Ok(Request::Disconnect(disconnect))
             }

@@ -86,6 +86,7 @@ fn patch(edits: wire::Patch) -> Result<Patch, FaultKind> {
 mod tests {
     use super::*;
     use crate::wire::{NewPropValue as Value, NewProperty, Verdict};
+    use tidegate_mqtt::{QoS, SessionId};
 
     const NOTHING: wire::Patch =
         wire::Patch { topic: None, payload: None, qos: None, retain: None, properties: None };
@@ -96,6 +97,26 @@ mod tests {
 
     fn property(id: u8, value: Value) -> Verdict {
         Verdict::Edit(wire::Patch { properties: Some(vec![NewProperty { id, value }]), ..NOTHING })
+    }
+
+    #[test]
+    fn a_question_holds_what_is_wanted_and_no_more() {
+        let request = PublishRequest {
+            session: SessionId(7),
+            client_id: "c1",
+            username: Some("alice"),
+            topic: "a",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            payload: b"hello",
+            properties: None,
+        };
+        let nothing = question(&request, Wants::default(), &[]);
+        assert_eq!((nothing.client_id, nothing.username, nothing.payload), ("", None, None));
+        assert_eq!((nothing.topic, nothing.payload_len), ("a", 5));
+        let wants = Wants { payload: true, client_id: true, username: true, properties: false };
+        let all = question(&request, wants, &[]);
+        assert_eq!((all.client_id, all.username, all.payload), ("c1", Some("alice"), Some(&b"hello"[..])));
     }
 
     #[test]

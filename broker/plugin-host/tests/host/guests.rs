@@ -33,6 +33,12 @@ const COMMON: &str = r#"
         (i32.const 1024))
 "#;
 
+/// `types.message`, flattened: all of it in parameters.
+const MESSAGE: &str = r#"
+    (param $session i64) (param $topic i32) (param $topic-len i32) (param $qos i32) (param $retain i32)
+    (param $payload-len i32) (param $has-payload i32) (param i32 i32) (param $client-id i32) (param $client-id-len i32)
+    (param $has-username i32) (param i32 i32) (param $properties i32) (param $properties-len i32)"#;
+
 /// `init` without scopes; `drain` without state.
 const LIFECYCLE: &str = r#"
     (func (export "tidegate:plugin/lifecycle@0.1.0#init")
@@ -50,7 +56,7 @@ pub fn next() -> Vec<u8> {
     component(
         &format!(
             r#"(module {COMMON} {LIFECYCLE}
-            (func (export "tidegate:plugin/publish@0.1.0#on-publish") (param i32) (result i32)
+            (func (export "tidegate:plugin/publish@0.1.0#on-publish") {MESSAGE} (result i32)
                 (i32.store8 (i32.const 1024) (i32.const 0))
                 (call $done)))"#
         ),
@@ -76,11 +82,11 @@ pub fn next_with_all_fields() -> Vec<u8> {
             (func (export "tidegate:plugin/lifecycle@0.1.0#drain") (result i32)
                 (i32.store8 (i32.const 1024) (i32.const 0))
                 (call $done))
-            (func (export "tidegate:plugin/publish@0.1.0#on-publish") (param $m i32) (result i32)
-                ;; all four must be there, else 0x99
-                (if (result i32) (i32.eq (i32.const 3) (i32.add
-                        (i32.add (i32.load8_u offset=24 (local.get $m)) (i32.load8_u offset=36 (local.get $m)))
-                        (i32.load8_u offset=48 (local.get $m))))
+            (func (export "tidegate:plugin/publish@0.1.0#on-publish") {MESSAGE} (result i32)
+                ;; all three must be there, else 0x99
+                (if (result i32) (i32.and
+                        (i32.and (local.get $has-payload) (local.get $has-username))
+                        (i32.ne (i32.const 0) (local.get $client-id-len)))
                     (then (i32.store8 (i32.const 1024) (i32.const 0)) (call $done))
                     (else
                         (i32.store8 (i32.const 1024) (i32.const 3))
@@ -149,10 +155,10 @@ pub fn publish(says: &str) -> Vec<u8> {
             (func $number (param i32) (result i32)
                 (i32.store8 (i32.const 2300) (i32.add (i32.const 48) (local.get 0)))
                 (call $edit (i32.const 2300) (i32.const 1)))
-            (func (export "tidegate:plugin/publish@0.1.0#on-publish") (param $m i32) (result i32)
+            (func (export "tidegate:plugin/publish@0.1.0#on-publish") {MESSAGE} (result i32)
                 (local $c i32)
                 (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
-                (local.set $c (i32.load8_u (i32.load offset=8 (local.get $m))))
+                (local.set $c (i32.load8_u (local.get $topic)))
                 (if (i32.eq (local.get $c) (i32.const 0x74)) (then unreachable))
                 (if (i32.eq (local.get $c) (i32.const 0x6c)) (then (loop $on (br $on))))
                 (if (i32.eq (local.get $c) (i32.const 0x67)) (then

@@ -22,6 +22,7 @@ fn terms(version: Version) -> Terms {
         client_receive_maximum: 2,
         client_maximum_packet_size: u32::MAX,
         topic_alias_maximum: 2,
+        max_session_expiry: 100,
         problem_information: true,
     }
 }
@@ -358,6 +359,35 @@ fn v5_4_4_0_1_and_v311_4_4_0_1_what_was_not_acknowledged_is_sent_again_in_order(
 }
 
 #[test]
+fn v5_3_3_4_9_a_resumed_session_keeps_to_a_smaller_window_and_sends_the_rest_as_it_opens() {
+    let mut client = Script::connected(Version::V5);
+    client.delivers(message(1, "a", Q1));
+    client.delivers(message(2, "b", Q1));
+    let narrow = Terms { client_receive_maximum: 1, ..terms(Version::V5) };
+    let mut client = Script::with(narrow, client.session.end());
+    client.session.resume(client.now, &mut client.out);
+    assert_eq!(client.wire(), ["publish a q1 #1 dup"]);
+    assert!(!client.session.has_room() && !client.session.must_resume());
+    client.sends(Packet::PubAck(ack(id(1), ReasonCode::Success)));
+    assert!(!client.session.has_room() && client.session.must_resume());
+    client.session.resume(client.now, &mut client.out);
+    assert_eq!(client.wire(), ["publish b q1 #2 dup"]);
+    client.sends(Packet::PubAck(ack(id(2), ReasonCode::Success)));
+    assert!(client.session.has_room());
+}
+
+#[test]
+fn v5_4_3_3_7_what_was_sent_once_does_not_expire_any_more() {
+    let mut client = Script::connected(Version::V5);
+    client.session.deliver(expiring(1, 4), client.now, &mut client.out);
+    let terms = *client.session.terms();
+    let mut client = Script::with(terms, client.session.end());
+    client.now = client.now.after(Duration::from_secs(10));
+    assert!(client.session.resume(client.now, &mut client.out).is_empty());
+    assert_eq!(client.wire(), ["publish t q1 #1 dup"]);
+}
+
+#[test]
 fn v5_2_2_1_3_and_v311_2_3_1_2_packet_identifiers_in_use_are_passed_over() {
     let mut state = SessionState::new(SessionId(1), ClientId::new("c1"), 60);
     state.inflight.push(Inflight { packet_id: id(65_535), stage: Stage::Published(message(1, "a", Q1)) });
@@ -397,6 +427,8 @@ fn v5_3_14_2_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
     let mut client = Script::connected(Version::V5);
     client.sends(goodbye(5));
     assert_eq!(client.session.expiry(), 5);
+    client.sends(goodbye(1_000));
+    assert_eq!(client.session.expiry(), 100, "the broker's limit");
     let ending = SessionState::new(SessionId(1), ClientId::new("c1"), 0);
     let mut client = Script::with(terms(Version::V5), ending);
     assert_eq!(client.try_sends(goodbye(5)).unwrap_err().reason_code(), ReasonCode::ProtocolError);
