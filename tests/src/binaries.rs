@@ -44,8 +44,9 @@ fn component(name: &str, folder: &str, variable: &str) -> PathBuf {
     path
 }
 
-/// `target/<profile>`: tests lie in its `deps`.
+/// `target/<profile>`: binaries lie in it, tests in its `deps`.
 fn profile_dir() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned()
+    let own = std::env::current_exe().expect("a program knows its own path");
+    let folder = own.parent().expect("a program lies in a folder");
+    if folder.ends_with("deps") { folder.parent().unwrap_or(folder).to_owned() } else { folder.to_owned() }
 }
