@@ -57,17 +57,21 @@ impl Message {
 
 impl From<publish::Message> for Message {
     fn from(message: publish::Message) -> Self {
-        Self {
+        let mut this = Self {
             session: message.session,
             topic: message.topic,
             qos: QoS::try_from(message.qos).unwrap_or_default(),
             retain: message.retain,
             payload_len: message.payload_len,
-            client_id: Some(message.client_id).filter(|id| !id.is_empty()),
-            username: message.username,
-            properties: message.properties.into_iter().map(Property::from).collect(),
-            payload: message.payload,
+            ..Self::default()
+        };
+        if let Some(extra) = message.extra {
+            this.client_id = Some(extra.client_id).filter(|id| !id.is_empty());
+            this.username = extra.username;
+            this.properties = extra.properties.into_iter().map(Property::from).collect();
+            this.payload = Some(extra.payload).filter(|payload| payload.len() == this.payload_len as usize);
         }
+        this
     }
 }
 
@@ -224,24 +228,27 @@ impl From<types::Property> for Property {
 mod tests {
     use super::*;
 
-    fn message(client_id: &str) -> Message {
-        let message = publish::Message {
-            session: 7,
-            topic: "a".into(),
-            qos: 1,
-            retain: false,
-            payload_len: 5,
-            payload: None,
-            client_id: client_id.into(),
+    fn message(extra: Option<types::MessageExtra>) -> Message {
+        let topic = "a".into();
+        publish::Message { session: 7, topic, qos: 1, retain: false, payload_len: 5, extra }.into()
+    }
+
+    fn extra(client_id: &str, payload: &[u8]) -> Option<types::MessageExtra> {
+        let client_id = client_id.into();
+        Some(types::MessageExtra {
+            payload: payload.into(),
+            client_id,
             username: None,
             properties: Vec::new(),
-        };
-        message.into()
+        })
     }
 
     #[test]
-    fn a_client_id_that_is_not_wanted_is_none() {
-        assert_eq!(message("").client_id, None);
-        assert_eq!(message("c1").client_id.as_deref(), Some("c1"));
+    fn what_is_not_wanted_is_none() {
+        assert_eq!((message(None).client_id, message(None).payload), (None, None));
+        let payload_only = message(extra("", b"hello"));
+        assert_eq!((payload_only.client_id, payload_only.payload.as_deref()), (None, Some(&b"hello"[..])));
+        let client_id_only = message(extra("c1", b""));
+        assert_eq!((client_id_only.client_id.as_deref(), client_id_only.payload), (Some("c1"), None));
     }
 }

@@ -1,6 +1,6 @@
 //! Where the broker and the plugins were built.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The broker: `TIDEGATE_BIN`, or `target/<profile>/tidegate` beside the test.
 ///

@@ -76,7 +76,14 @@ pub(crate) struct Message<'a> {
     pub(crate) retain: bool,
     #[component(name = "payload-len")]
     pub(crate) payload_len: u32,
-    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) extra: Option<MessageExtra<'a>>,
+}
+
+/// `types.message-extra`
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct MessageExtra<'a> {
+    pub(crate) payload: &'a [u8],
     #[component(name = "client-id")]
     pub(crate) client_id: &'a str,
     pub(crate) username: Option<&'a str>,

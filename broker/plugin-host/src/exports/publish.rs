@@ -53,10 +53,12 @@ pub(crate) fn question<'a>(
         qos: request.qos as u8,
         retain: request.retain,
         payload_len: u32::try_from(request.payload.len()).unwrap_or(u32::MAX),
-        payload: wants.payload.then_some(request.payload),
-        client_id: if wants.client_id { request.client_id } else { "" },
-        username: request.username.filter(|_| wants.username),
-        properties,
+        extra: (wants != Wants::default()).then(|| wire::MessageExtra {
+            payload: if wants.payload { request.payload } else { &[] },
+            client_id: if wants.client_id { request.client_id } else { "" },
+            username: request.username.filter(|_| wants.username),
+            properties,
+        }),
     }
 }
 
@@ -112,11 +114,14 @@ mod tests {
             properties: None,
         };
         let nothing = question(&request, Wants::default(), &[]);
-        assert_eq!((nothing.client_id, nothing.username, nothing.payload), ("", None, None));
+        assert!(nothing.extra.is_none());
         assert_eq!((nothing.topic, nothing.payload_len), ("a", 5));
+        let some = Wants { client_id: true, ..Wants::default() };
+        let some = question(&request, some, &[]).extra.unwrap();
+        assert_eq!((some.client_id, some.username, some.payload), ("c1", None, &b""[..]));
         let wants = Wants { payload: true, client_id: true, username: true, properties: false };
-        let all = question(&request, wants, &[]);
-        assert_eq!((all.client_id, all.username, all.payload), ("c1", Some("alice"), Some(&b"hello"[..])));
+        let all = question(&request, wants, &[]).extra.unwrap();
+        assert_eq!((all.client_id, all.username, all.payload), ("c1", Some("alice"), &b"hello"[..]));
     }
 
     #[test]

@@ -36,7 +36,7 @@ const COMMON: &str = r#"
 /// `types.message`, flattened: all of it in parameters.
 const MESSAGE: &str = r#"
     (param $session i64) (param $topic i32) (param $topic-len i32) (param $qos i32) (param $retain i32)
-    (param $payload-len i32) (param $has-payload i32) (param i32 i32) (param $client-id i32) (param $client-id-len i32)
+    (param $payload-len i32) (param $has-extra i32) (param $payload i32) (param $extra-len i32) (param $client-id i32) (param $client-id-len i32)
     (param $has-username i32) (param i32 i32) (param $properties i32) (param $properties-len i32)"#;
 
 /// `init` without scopes; `drain` without state.
@@ -85,7 +85,7 @@ pub fn next_with_all_fields() -> Vec<u8> {
             (func (export "tidegate:plugin/publish@0.1.0#on-publish") {MESSAGE} (result i32)
                 ;; all three must be there, else 0x99
                 (if (result i32) (i32.and
-                        (i32.and (local.get $has-payload) (local.get $has-username))
+                        (i32.and (i32.ne (i32.const 0) (local.get $extra-len)) (local.get $has-username))
                         (i32.ne (i32.const 0) (local.get $client-id-len)))
                     (then (i32.store8 (i32.const 1024) (i32.const 0)) (call $done))
                     (else
