@@ -41,7 +41,8 @@ pub fn delete(key: &str) -> Result<(), Error> {
     host::kv_delete(key)
 }
 
-/// Adds to a counter and returns its new value. A counter that is not there begins at 0.
+/// Adds to a counter and returns its new value. A counter that is not there begins at 0, and its time runs from then: later calls do not
+/// prolong it.
 ///
 /// # Errors
 /// See [`Error`].

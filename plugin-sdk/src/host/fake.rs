@@ -95,15 +95,19 @@ pub(crate) fn kv_delete(key: &str) -> Result<(), Error> {
 /// A counter is its number in decimal here; how the broker keeps it is its own affair.
 pub(crate) fn kv_add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, Error> {
     with_kv(|kv, now| {
-        let old = match kv.get(key) {
+        let entry = kv.get(key);
+        // As in the broker: the first `add` sets the time, later ones do not prolong it.
+        let until = entry.map_or_else(|| ttl.map(|ttl| now + ttl), |entry| entry.until);
+        let old = match entry {
             None => 0,
             Some(entry) => std::str::from_utf8(&entry.value)
                 .ok()
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(|| Error::Failed(format!("{key} is not a counter")))?,
         };
-        let new = i64::saturating_add(old, delta);
-        kv.insert(key.into(), Entry { value: new.to_string().into(), until: ttl.map(|ttl| now + ttl) });
+        let new =
+            i64::checked_add(old, delta).ok_or_else(|| Error::Failed(format!("{key} would overflow")))?;
+        kv.insert(key.into(), Entry { value: new.to_string().into(), until });
         Ok(new)
     })?
 }
@@ -112,7 +116,8 @@ pub(crate) fn kv_swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool,
     with_kv(|kv, _| {
         let same = kv.get(key).map(|entry| entry.value.as_slice()) == old;
         if same {
-            kv.insert(key.into(), Entry { value: new.into(), until: None });
+            let until = kv.get(key).and_then(|entry| entry.until);
+            kv.insert(key.into(), Entry { value: new.into(), until });
         }
         same
     })
