@@ -241,16 +241,18 @@ async fn take_up(
         // A delayed will goes with `parked`: the client is back in time [MQTT-3.1.3-9].
         TakenUp::Resumed(subscriber, parked) => (subscriber, parked.state, true),
         TakenUp::Replaced { old: (old, parked), new } => {
-            end_parked(broker, &old, *parked).await;
+            end_parked(broker, &old, *parked);
             (new, fresh(), false)
         }
     }
 }
 
-/// A parked session ends because its client wants a new one; so does the delay of its will.
-async fn end_parked(broker: &Arc<Shared>, subscriber: &Subscriber, parked: Parked) {
+/// A parked session ends because its client wants a new one; so does the delay of its will. Nobody waits for that: from the moment the
+/// session is taken up nothing may hold its connection up, or be cancelled with it.
+fn end_parked(broker: &Arc<Shared>, subscriber: &Subscriber, parked: Parked) {
     broker.forget_parked(subscriber, &parked.state);
     if let Some(mut will) = parked.will {
-        broker.publish_will(&mut will.publisher, will.will).await;
+        let broker = broker.clone();
+        tokio::spawn(async move { broker.publish_will(&mut will.publisher, will.will).await });
     }
 }
