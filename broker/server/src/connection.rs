@@ -66,7 +66,8 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
     let mut out = Outgoing::new();
     let visitor = Visitor { listener: &listener, peer: &peer };
     let deadline = Instant::now() + broker.config.limits.connect_timeout;
-    let hello = tokio::time::timeout_at(deadline, hello(&broker, &mut socket, visitor, &mut out));
+    // Boxed, as is the end: what is needed once shall not be held by every idle connection.
+    let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
     let mut stopping = broker.stopping.clone();
     let hello = async {
         tokio::select! {
@@ -105,7 +106,7 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
     };
     let guard = connection.broker.clone();
     let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
-    connection.leave(end, will).await;
+    Box::pin(connection.leave(end, will)).await;
 }
 
 /// Our own fault.
