@@ -56,7 +56,9 @@ fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
     steps.step("plugins and guests", || {
         plugins::build(&plugins::Options { guests: true, ..Default::default() })
     });
-    steps.step("broker", || run(&mut cargo(["build", "--release", "--package", "tidegate"])));
+    // All at once: features are unified over what is built together, and the tree would be built twice otherwise.
+    steps
+        .step("broker and tests", || run(&mut cargo(["build", "--release", "--workspace", "--all-targets"])));
     steps.step("tests", || {
         let mut test = cargo(["test", "--workspace", "--release"]);
         run_tests(test.args(cargo_args), &mut counts)
