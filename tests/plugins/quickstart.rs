@@ -65,7 +65,7 @@ fn forbidden_topics_are_refused_by_rule_and_by_plugin() {
         done.stdout.iter().any(|line| line.contains("PUBACK") && line.contains("RC:135"))
     };
     assert!(refused("sensors/secret/x"), "by acl-log");
-    assert!(broker.log_contains("denied"));
+    broker.wait_for_log("denied", PATIENCE);
     assert!(refused("elsewhere"), "by passwd's rules");
     assert!(!refused("sensors/kitchen"));
     let sub = mosquitto_sub_refused(&broker, "elsewhere/#");

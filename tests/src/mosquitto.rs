@@ -11,7 +11,7 @@ pub fn mosquitto_pub(broker: &Broker, arguments: &[&str]) -> Finished {
     Process::start(command("mosquitto_pub", broker).args(arguments)).finish()
 }
 
-/// Runs `mosquitto_rr`, a request and its response, to its end; host, port and a wait of ten seconds are given.
+/// Runs `mosquitto_rr`, a request and its response, to its end; host, port and a wait of `PATIENCE` are given.
 ///
 /// # Panics
 /// As [`mosquitto_pub`].
@@ -28,7 +28,7 @@ pub struct MosquittoSub(Process);
 const MARK: &str = "MESSAGE ";
 
 /// Starts `mosquitto_sub` and waits until it is subscribed; host, port, output format (`%t %q %r %p`: topic, QoS, retain, payload) and a
-/// wait of ten seconds are given. Say with `-C` how many messages it is to wait for.
+/// wait of `PATIENCE` are given. Say with `-C` how many messages it is to wait for.
 ///
 /// # Panics
 /// If it is not installed, or is not subscribed in time.
