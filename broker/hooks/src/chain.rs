@@ -75,7 +75,6 @@ impl InScope {
 #[derive(Debug, Default)]
 pub struct Chain {
     generation: u64,
-    allow_anonymous: bool,
     members: Vec<Member>,
     /// Those of them that answer `check`.
     guards: Vec<usize>,
@@ -84,10 +83,6 @@ pub struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(allow_anonymous: bool) -> Self {
-        Self { allow_anonymous, ..Self::default() }
-    }
-
     /// This chain with other members, and the next generation's number.
     pub(crate) fn with_members(&self, mut members: Vec<Member>) -> Self {
         members.sort_by(|a, b| a.place.cmp(&b.place));
@@ -98,13 +93,7 @@ impl Chain {
             asked.publish |= kinds.publish;
         }
         let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
-        Self {
-            generation: self.generation + 1,
-            allow_anonymous: self.allow_anonymous,
-            members,
-            guards,
-            asked,
-        }
+        Self { generation: self.generation + 1, members, guards, asked }
     }
 
     /// Rises with every change. What was derived from a chain is worth nothing under another generation.
@@ -155,7 +144,7 @@ impl Chain {
             }
         }
         // A name that nobody vouches for is not let in once there was somebody to ask.
-        if self.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
+        if request.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
             return Ok(Authenticated {
                 client_id: ClientId::new(request.client_id),
                 username: request.username.map(Into::into),

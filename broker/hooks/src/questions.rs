@@ -23,6 +23,8 @@ pub struct ConnectRequest<'a> {
     pub listener: &'a str,
     /// Address of the client, `IP:PORT`.
     pub peer: &'a str,
+    /// Whether a client that nobody vouches for may come in there.
+    pub allow_anonymous: bool,
     /// Subject of the client's certificate, if it showed one.
     pub tls_subject: Option<&'a str>,
     /// Properties of the CONNECT, empty before MQTT 5.

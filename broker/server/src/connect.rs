@@ -3,6 +3,8 @@
 use crate::{
     clients::{Parked, Subscriber, TakenUp},
     clock,
+    config::Limits,
+    door::{Counted, Door},
     publish::Publisher,
     shared::Shared,
 };
@@ -24,6 +26,8 @@ pub(crate) struct Connected {
     pub(crate) keep_alive: KeepAlive,
     /// When the grant ends.
     pub(crate) expires_at: Option<Timestamp>,
+    /// As long as it is in.
+    pub(crate) counted: Counted,
 }
 
 /// A client that stays out. What it is told is in the outgoing bytes already.
@@ -34,7 +38,7 @@ pub(crate) struct Refused {
 
 /// What came through the door.
 pub(crate) struct Visitor<'a> {
-    pub(crate) listener: &'a str,
+    pub(crate) door: &'a Arc<Door>,
     pub(crate) peer: &'a str,
 }
 
@@ -48,9 +52,13 @@ pub(crate) async fn connect(
     let version = connect.version;
     let session = broker.clients.next_session();
     let assigned = assign_client_id(&mut connect, session);
-    if let Err(reason) = acceptable(&connect, broker) {
+    if let Err(reason) = acceptable(&connect, &visitor.door.limits) {
         return Err(refuse(version, reason, None, out));
     }
+    let full = broker.clients.connected() >= broker.config.limits.max_connections;
+    let Some(counted) = visitor.door.enter().filter(|_| !full) else {
+        return Err(refuse(version, ReasonCode::QuotaExceeded, None, out));
+    };
     let granted = match authenticate(broker, session, &visitor, &connect).await {
         Ok(granted) => granted,
         Err((reason, text)) => return Err(refuse(version, reason, text.as_deref(), out)),
@@ -61,12 +69,13 @@ pub(crate) async fn connect(
     tracing::Span::current().record("client_id", &*granted.client_id);
 
     let now = clock::now();
-    let agreed = Agreed::new(&connect, broker);
+    let limits = &visitor.door.limits;
+    let agreed = Agreed::new(&connect, limits);
     let (subscriber, state, session_present) =
         take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
     subscriber.set_persistent(agreed.expiry > 0);
     let mut session = Session::new(agreed.terms, SessionState { expiry: agreed.expiry, ..state });
-    let properties = agreed.announce(&connect, broker, assigned.then(|| granted.client_id.clone()));
+    let properties = agreed.announce(&connect, limits, assigned.then(|| granted.client_id.clone()));
     let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
     agreed.terms.write(&Packet::ConnAck(Box::new(connack)), out);
     for gone in session.resume(now, out) {
@@ -81,6 +90,7 @@ pub(crate) async fn connect(
         expires_at: granted.expires.map(|after| now.after(after)),
         session,
         subscriber,
+        counted,
     })
 }
 
@@ -96,16 +106,12 @@ fn assign_client_id(connect: &mut Connect, session: SessionId) -> bool {
     true
 }
 
-fn acceptable(connect: &Connect, broker: &Shared) -> Result<(), ReasonCode> {
+fn acceptable(connect: &Connect, limits: &Limits) -> Result<(), ReasonCode> {
     if connect.client_id.is_empty() {
         return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] (3.1.1)
     }
     if connect.properties.authentication_method.is_some() {
         return Err(ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]
-    }
-    let limits = &broker.config.limits;
-    if broker.clients.connected() >= limits.max_connections {
-        return Err(ReasonCode::QuotaExceeded);
     }
     if connect.will.as_ref().is_some_and(|will| levels(&will.topic) > limits.max_topic_levels) {
         return Err(ReasonCode::TopicNameInvalid);
@@ -132,8 +138,9 @@ async fn authenticate(
         version: connect.version,
         clean_start: connect.clean_start,
         keep_alive: connect.keep_alive,
-        listener: visitor.listener,
+        listener: &visitor.door.name,
         peer: visitor.peer,
+        allow_anonymous: visitor.door.allow_anonymous,
         tls_subject: None,
         properties: &connect.properties,
     };
@@ -183,8 +190,7 @@ struct Agreed {
 }
 
 impl Agreed {
-    fn new(connect: &Connect, broker: &Shared) -> Self {
-        let limits = &broker.config.limits;
+    fn new(connect: &Connect, limits: &Limits) -> Self {
         let properties = &connect.properties;
         let wished_expiry = match connect.version {
             Version::V5 => properties.session_expiry_interval.unwrap_or(0),
@@ -212,8 +218,7 @@ impl Agreed {
         }
     }
 
-    fn announce(&self, connect: &Connect, broker: &Shared, assigned: Option<ClientId>) -> ConnAckProperties {
-        let limits = &broker.config.limits;
+    fn announce(&self, connect: &Connect, limits: &Limits, assigned: Option<ClientId>) -> ConnAckProperties {
         let wished_expiry = connect.properties.session_expiry_interval.unwrap_or(0);
         ConnAckProperties {
             session_expiry_interval: (self.expiry != wished_expiry).then_some(self.expiry),

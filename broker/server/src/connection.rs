@@ -4,6 +4,7 @@ use crate::{
     clients::{DelayedWill, Parked, Subscriber},
     clock,
     connect::{Connected, Visitor, connect, refuse_malformed},
+    door::{Counted, Door},
     mailbox::Command,
     publish::{Draft, PublishError, Publisher, Receivers, fault_kind, publish},
     scratch::Scratch,
@@ -60,12 +61,18 @@ enum End {
 }
 
 /// Serves one client from its first byte to its last.
-pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<str>, peer: String) {
+pub(crate) async fn serve(
+    broker: Arc<Shared>,
+    stream: TcpStream,
+    door: Arc<Door>,
+    knocking: Counted,
+    peer: String,
+) {
     let _ = stream.set_nodelay(true);
     let mut socket = Socket { stream, tail: Vec::new() };
     let mut out = Outgoing::new();
-    let visitor = Visitor { listener: &listener, peer: &peer };
-    let deadline = Instant::now() + broker.config.limits.connect_timeout;
+    let visitor = Visitor { door: &door, peer: &peer };
+    let deadline = Instant::now() + door.limits.connect_timeout;
     // Boxed, as is the end: what is needed once shall not be held by every idle connection.
     let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
     let mut stopping = broker.stopping.clone();
@@ -88,11 +95,14 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
         }
         Err(Panicked) => return,
     };
-    let Connected { session, subscriber, publisher, will, keep_alive, expires_at } = connected;
+    drop(knocking);
+    let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted } = connected;
     // A client may send on without waiting for CONNACK [MQTT-3.1.4-6].
     let backlog = !socket.tail.is_empty();
     let mut connection = Connection {
         broker,
+        door,
+        _counted: counted,
         socket,
         out,
         session,
@@ -138,7 +148,7 @@ async fn hello(
             debug!(%error, "closed before CONNECT");
             return None;
         }
-        match socket.first_packet(broker.config.limits.max_packet_size.get()) {
+        match socket.first_packet(visitor.door.limits.max_packet_size.get()) {
             Ok(Some(packet)) => break packet,
             Ok(None) => {}
             Err(error) => {
@@ -233,6 +243,8 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 /// A client that is in.
 struct Connection {
     broker: Arc<Shared>,
+    door: Arc<Door>,
+    _counted: Counted,
     socket: Socket,
     out: Outgoing,
     session: Session,
@@ -385,7 +397,7 @@ impl Connection {
     async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
         let mut at = 0;
         self.backlog = false;
-        let max_packet_size = self.broker.config.limits.max_packet_size.get();
+        let max_packet_size = self.door.limits.max_packet_size.get();
         while let Some(frame) = next_frame(&buffer.bytes()[at..], max_packet_size).map_err(End::Malformed)? {
             if self.out.len() >= OUTGOING_BOUND {
                 self.backlog = true;
@@ -427,7 +439,7 @@ impl Connection {
                     .filter(|p| **p != PublishProperties::default());
                 let topic = self.publisher.topic(topic.as_str());
                 let Some(topic) =
-                    topic.filter(|t| crate::connect::levels(t) <= self.broker.config.limits.max_topic_levels)
+                    topic.filter(|t| crate::connect::levels(t) <= self.door.limits.max_topic_levels)
                 else {
                     self.session.published(token, ReasonCode::TopicNameInvalid, None, &mut self.out);
                     return Ok(None);
@@ -460,9 +472,10 @@ impl Connection {
             }
             Work::Subscribe(packet) => {
                 let packet_id = packet.packet_id;
+                let (broker, limits) = (&*self.broker, &self.door.limits);
+                let (publisher, session) = (&mut self.publisher, &mut self.session);
                 let (reasons, feeds) =
-                    subscribe(&self.broker, &self.subscriber, &mut self.publisher, &mut self.session, packet)
-                        .await;
+                    subscribe(broker, &self.subscriber, publisher, session, limits, packet).await;
                 self.session.subscribed(packet_id, reasons, None, &mut self.out);
                 self.feeds.extend(feeds);
                 Ok(())

@@ -20,6 +20,7 @@ mod config;
 mod connect;
 mod connection;
 mod counters;
+mod door;
 mod listen;
 mod mailbox;
 mod parked_sessions;

@@ -2,7 +2,7 @@
 
 use crate::{
     clock,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Listener},
     listen::{bind, listen},
     parked_sessions,
     shared::Shared,
@@ -80,7 +80,7 @@ impl Broker {
         info!("tidegate {}", env!("CARGO_PKG_VERSION"));
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
-        let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+        let hooks = Arc::new(HookRegistry::new());
         let (plugins, reports) = match options(&config, &hooks) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
             None => (None, Vec::new()),
@@ -89,7 +89,7 @@ impl Broker {
         let mut bound = Vec::new();
         for listener in &config.listeners {
             let address = listener.address;
-            bound.push(bind(listener).map_err(|error| StartError::Bind { address, error })?);
+            bound.push(bind(listener, &config).map_err(|error| StartError::Bind { address, error })?);
         }
 
         let (looks, parked) = mpsc::unbounded_channel();
@@ -105,7 +105,7 @@ impl Broker {
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         let addresses = bound.iter().map(|bound| bound.address).collect();
         for bound in bound {
-            info!(address = %bound.address, "listening: {}", bound.name);
+            info!(address = %bound.address, "listening: {}", bound.door.name);
             tasks.spawn(listen(shared.clone(), bound, connections.clone(), stopped.clone()));
         }
         info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
@@ -165,7 +165,7 @@ impl Broker {
 /// # Errors
 /// As [`Broker::start`].
 pub async fn check(config: &Config) -> Result<Vec<PluginReport>, StartError> {
-    let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+    let hooks = Arc::new(HookRegistry::new());
     let reports = match options(config, &hooks) {
         Some(options) => PluginHost::check(options).await?,
         None => Vec::new(),
@@ -189,10 +189,15 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
 fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), StartError> {
     let authenticates =
         |plugin: &PluginReport| plugin.state == PluginState::Running && plugin.hooks.contains(&"auth");
-    if config.allow_anonymous || plugins.iter().any(authenticates) {
+    if plugins.iter().any(authenticates) {
         return Ok(());
     }
-    match config.listeners.iter().find(|listener| !listener.address.ip().is_loopback()) {
+    let closed = |listener: &&Listener| !listener.allow_anonymous.unwrap_or(config.allow_anonymous);
+    let mut closed = config.listeners.iter().filter(closed).peekable();
+    if closed.peek().is_none() {
+        return Ok(());
+    }
+    match closed.find(|listener| !listener.address.ip().is_loopback()) {
         Some(listener) => {
             Err(StartError::OpenToAll { address: listener.address, plugin_dir: config.plugin_dir.clone() })
         }

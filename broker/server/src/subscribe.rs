@@ -1,6 +1,8 @@
 //! SUBSCRIBE and UNSUBSCRIBE: may it, from now on it gets, and what was retained.
 
-use crate::{clients::Subscriber, clock, connect::levels, publish::Publisher, shared::Shared};
+use crate::{
+    clients::Subscriber, clock, config::Limits, connect::levels, publish::Publisher, shared::Shared,
+};
 use std::{collections::VecDeque, sync::Arc};
 use tidegate_hooks::{AclRequest, Action, Authorization};
 use tidegate_mqtt::{
@@ -31,13 +33,14 @@ pub(crate) async fn subscribe(
     subscriber: &Arc<Subscriber>,
     publisher: &mut Publisher,
     session: &mut Session,
+    limits: &Limits,
     packet: Subscribe,
 ) -> (Vec<ReasonCode>, Vec<RetainedFeed>) {
     let identifier = packet.properties.subscription_identifier;
     let mut reasons = Vec::with_capacity(packet.subscriptions.len());
     let mut feeds = Vec::new();
     for (filter, options) in packet.subscriptions {
-        if let Err(reason) = allowed(broker, publisher, session, &filter, options).await {
+        if let Err(reason) = allowed(broker, publisher, session, limits, &filter, options).await {
             debug!(%filter, %reason, "subscription refused");
             reasons.push(reason);
             continue;
@@ -76,10 +79,10 @@ async fn allowed(
     broker: &Shared,
     publisher: &mut Publisher,
     session: &Session,
+    limits: &Limits,
     filter: &SubscriptionFilter,
     options: SubscriptionOptions,
 ) -> Result<(), ReasonCode> {
-    let limits = &broker.config.limits;
     if levels(&filter.filter) > limits.max_topic_levels {
         return Err(ReasonCode::TopicFilterInvalid);
     }

@@ -25,7 +25,7 @@ impl Place {
         logs::record();
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
-        let registry = Arc::new(HookRegistry::new(true));
+        let registry = Arc::new(HookRegistry::new());
         Self { folder, registry, plugins: BTreeMap::new(), workers: 2 }
     }
 
@@ -121,6 +121,7 @@ impl Place {
             keep_alive: 60,
             listener: "tcp",
             peer: "127.0.0.1:1",
+            allow_anonymous: true,
             tls_subject: None,
             properties: &properties,
         };
