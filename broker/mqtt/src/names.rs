@@ -24,7 +24,7 @@ pub enum NameError {
     #[error("+ must fill its level")]
     SingleLevelWildcard,
     /// [MQTT-4.8.2-1], [MQTT-4.8.2-2]
-    #[error("a shared subscription is $share/NAME/FILTER with a NAME free of / + #")]
+    #[error("a shared subscription is $share/NAME/FILTER with a NAME free of / + #, or $queue/FILTER")]
     ShareName,
 }
 
@@ -82,7 +82,8 @@ name! {
     ClientId
 }
 name! {
-    /// The group name of a shared subscription: the NAME in `$share/NAME/FILTER` (section 4.8.2).
+    /// The group name of a shared subscription: the NAME in `$share/NAME/FILTER` (section 4.8.2). Empty for `$queue/FILTER`, a group of its
+    /// own that no `$share` can name.
     ShareName
 }
 
@@ -234,7 +235,14 @@ impl SubscriptionFilter {
     /// # Errors
     /// [`NameError::ShareName`] for a malformed `$share/…` [MQTT-4.8.2-1], [MQTT-4.8.2-2]; else as [`TopicFilter::new`].
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let shared = if text == "$share" { Some("") } else { text.strip_prefix("$share/") };
+        if let Some(filter) = beyond(text, "$queue") {
+            if filter.is_empty() {
+                return Err(NameError::ShareName);
+            }
+            checked_length(text)?;
+            return Ok(Self { share: Some(ShareName("".into())), filter: TopicFilter::new(filter)? });
+        }
+        let shared = beyond(text, "$share");
         let Some(shared) = shared else {
             return Ok(Self { share: None, filter: TopicFilter::new(text)? });
         };
@@ -247,9 +255,16 @@ impl SubscriptionFilter {
     }
 }
 
+/// What follows the first level, if that is `level`.
+fn beyond<'a>(text: &'a str, level: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(level)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
 impl fmt::Display for SubscriptionFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.share {
+            Some(name) if name.is_empty() => write!(f, "$queue/{}", self.filter),
             Some(name) => write!(f, "$share/{name}/{}", self.filter),
             None => f.write_str(&self.filter),
         }
@@ -315,6 +330,18 @@ mod tests {
         let shared = SubscriptionFilter::new("$share/g/a/#").unwrap();
         assert_eq!(shared.share.as_deref(), Some("g"));
         assert_eq!(shared.to_string(), "$share/g/a/#");
+    }
+
+    #[test]
+    fn the_queue_is_a_group_that_no_share_can_name() {
+        let queue = SubscriptionFilter::new("$queue/a/#").unwrap();
+        assert_eq!(queue.share.as_deref(), Some(""));
+        assert_eq!(queue.filter.as_str(), "a/#");
+        assert_eq!(queue.to_string(), "$queue/a/#");
+        for bad in ["$queue", "$queue/"] {
+            assert_eq!(SubscriptionFilter::new(bad), Err(NameError::ShareName), "{bad}");
+        }
+        assert_eq!(SubscriptionFilter::new("$queues/a").unwrap().share, None);
     }
 
     #[test]
