@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-routing", &["tidegate-mqtt"]),
     ("tidegate-store", &["tidegate-mqtt", "tidegate-session"]),
     ("tidegate-hooks", &["tidegate-mqtt"]),
+    ("tidegate-transport", &[]),
     ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt"]),
     (
         "tidegate",
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-routing",
             "tidegate-session",
             "tidegate-store",
+            "tidegate-transport",
         ],
     ),
     ("tidegate-plugin", &["tidegate-mqtt"]),
@@ -45,6 +47,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("tidegate-routing", &["tokio", "wasmtime"]),
     ("tidegate-store", &["wasmtime"]),
     ("tidegate-hooks", &["tokio", "wasmtime"]),
+    ("tidegate-transport", &["wasmtime"]),
     ("tidegate-plugin", &["tokio", "wasmtime"]),
 ];
 
