@@ -25,6 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-routing",
             "tidegate-session",
             "tidegate-store",
+            // For development.
+            "tidegate-tests",
         ],
     ),
     ("tidegate-plugin", &["tidegate-mqtt"]),
