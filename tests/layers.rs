@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-session",
             "tidegate-store",
             "tidegate-transport",
+            // For development.
+            "tidegate-tests",
         ],
     ),
     ("tidegate-plugin", &["tidegate-mqtt"]),

@@ -298,6 +298,14 @@ impl Client {
         }
     }
 
+    /// The next packet, of any kind; None if the broker has closed.
+    ///
+    /// # Panics
+    /// If it does neither.
+    pub fn receive_or_closed(&mut self) -> Option<Received> {
+        self.inbox.pop_front().or_else(|| self.read(PATIENCE))
+    }
+
     /// The next message. Not acknowledged.
     ///
     /// # Panics

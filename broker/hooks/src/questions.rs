@@ -43,6 +43,17 @@ impl std::fmt::Debug for ConnectRequest<'_> {
     }
 }
 
+/// A step of enhanced authentication (section 4.12). The method stands in the properties of the CONNECT.
+#[derive(Clone, Copy)]
+pub struct AuthStep<'a> {
+    /// As the last challenge left it; empty if this begins a re-authentication.
+    pub state: &'a [u8],
+    /// What the client sent. Never logged.
+    pub data: Option<&'a [u8]>,
+    /// Whether the client is in already.
+    pub again: bool,
+}
+
 /// What a client wants to do with a topic.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Action {

@@ -3,16 +3,18 @@
 use crate::{
     clients::{DelayedWill, Parked, Subscriber},
     clock,
-    connect::{Connected, Visitor, connect, refuse_malformed},
+    connect::{Connected, Login, Step, Visitor, connect, levels, refuse_malformed},
     door::{Counted, Door},
-    mailbox::Command,
+    mailbox::{Budget, Command},
     publish::{Draft, PublishError, Publisher, Receivers, fault_kind, publish},
     scratch::Scratch,
     shared::Shared,
     subscribe::{RetainedFeed, subscribe, unsubscribe},
+    traffic::Moved,
 };
 use bytes::Bytes;
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
@@ -26,11 +28,11 @@ use tidegate_mqtt::{
     next_frame,
 };
 use tidegate_session::{
-    Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session, Violation,
-    WillFate,
+    AuthStep, Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session,
+    Violation, WillFate,
 };
 use tokio::{net::TcpStream, sync::oneshot, time::Instant};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 /// Outgoing bytes from which on nothing more is read from the client or taken from its mailbox.
 const OUTGOING_BOUND: usize = 256 * 1024;
@@ -57,7 +59,7 @@ enum End {
     /// We panicked.
     Panicked,
     /// The broker wants it.
-    Told { reason: ReasonCode, text: &'static str },
+    Told { reason: ReasonCode, text: Cow<'static, str> },
 }
 
 /// Serves one client from its first byte to its last.
@@ -69,7 +71,7 @@ pub(crate) async fn serve(
     peer: String,
 ) {
     let _ = stream.set_nodelay(true);
-    let mut socket = Socket { stream, tail: Vec::new() };
+    let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
     let visitor = Visitor { door: &door, peer: &peer };
     let deadline = Instant::now() + door.limits.connect_timeout;
@@ -96,7 +98,8 @@ pub(crate) async fn serve(
         Err(Panicked) => return,
     };
     drop(knocking);
-    let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted } = connected;
+    let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted, login } =
+        connected;
     // A client may send on without waiting for CONNACK [MQTT-3.1.4-6].
     let backlog = !socket.tail.is_empty();
     let mut connection = Connection {
@@ -110,9 +113,12 @@ pub(crate) async fn serve(
         publisher,
         keep_alive,
         expires_at,
+        login,
+        peer: peer.into(),
         feeds: VecDeque::new(),
         congested: false,
         backlog,
+        moved: Moved::default(),
     };
     let guard = connection.broker.clone();
     let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
@@ -148,13 +154,14 @@ async fn hello(
             debug!(%error, "closed before CONNECT");
             return None;
         }
+        broker.traffic.add(Moved { bytes_received: socket.tail.len() as u64, ..Moved::default() });
         match socket.first_packet(visitor.door.limits.max_packet_size.get()) {
             Ok(Some(packet)) => break packet,
             Ok(None) => {}
             Err(error) => {
-                let refused = refuse_malformed(&socket.tail, &error, out);
+                refuse_malformed(broker, &socket.tail, &error, out);
                 broker.counters.protocol_errors.add(1);
-                debug!(%error, reason = %refused.reason, "no CONNECT");
+                debug!(%error, reason = %error.reason_code(), "no CONNECT");
                 return None;
             }
         }
@@ -165,18 +172,19 @@ async fn hello(
         debug!("the first packet is not CONNECT");
         return None;
     };
-    connect(broker, visitor, *packet, out).await.ok()
+    connect(broker, visitor, socket, *packet, out).await.ok()
 }
 
 /// A socket and the beginning of a packet whose end is not there yet. While idle it holds no buffer.
-struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     tail: Vec<u8>,
+    held: Held,
 }
 
 impl Socket {
     /// Waits for bytes and appends them to the tail.
-    async fn fill(&mut self) -> io::Result<()> {
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
         loop {
             self.stream.readable().await?;
             let mut scratch = Scratch::take();
@@ -184,7 +192,11 @@ impl Socket {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.tail.extend_from_slice(&scratch[..n]);
-                    return Ok(());
+                    return if self.held.hold(self.tail.capacity()) {
+                        Ok(())
+                    } else {
+                        Err(io::Error::other("too many bytes of half-sent packets"))
+                    };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -192,12 +204,17 @@ impl Socket {
         }
     }
 
-    /// Takes a CONNECT out of the tail.
-    fn first_packet(&mut self, max_packet_size: u32) -> Result<Option<Packet<'static>>, DecodeError> {
+    /// Takes a packet from before CONNACK out of the tail. Others than CONNECT, AUTH and DISCONNECT have no place there and look alike.
+    pub(crate) fn first_packet(
+        &mut self,
+        max_packet_size: u32,
+    ) -> Result<Option<Packet<'static>>, DecodeError> {
         let Some(frame) = next_frame(&self.tail, max_packet_size)? else { return Ok(None) };
         let len = frame.len();
         let packet = match frame.decode_from_client(Version::V5)? {
             Packet::Connect(connect) => Packet::Connect(connect),
+            Packet::Auth(auth) => Packet::Auth(auth),
+            Packet::Disconnect(disconnect) => Packet::Disconnect(disconnect),
             _ => Packet::PingReq,
         };
         self.tail.drain(..len);
@@ -219,13 +236,22 @@ impl Socket {
         Ok(())
     }
 
+    /// Writes everything.
+    pub(crate) async fn flush(&mut self, out: &mut Outgoing) -> io::Result<()> {
+        loop {
+            self.write(out)?;
+            if out.is_empty() {
+                return Ok(());
+            }
+            self.stream.writable().await?;
+        }
+    }
+
     /// The last words, if the client takes them at once or nearly so.
     async fn say_goodbye(&mut self, out: &mut Outgoing) {
         let last_words = async {
-            while !out.is_empty() && self.write(out).is_ok() && !out.is_empty() {
-                if self.stream.writable().await.is_err() {
-                    return;
-                }
+            if self.flush(out).await.is_err() {
+                return;
             }
             // Closing with unread bytes would reset the connection, and the client might never see the last words.
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
@@ -253,11 +279,16 @@ struct Connection {
     keep_alive: KeepAlive,
     /// When the client's grant ends.
     expires_at: Option<tidegate_mqtt::Timestamp>,
+    /// For re-authentication.
+    login: Option<Box<Login>>,
+    peer: Box<str>,
     feeds: VecDeque<RetainedFeed>,
     /// A queue that this client fills is filling.
     congested: bool,
     /// The tail may hold whole packets.
     backlog: bool,
+    /// What this turn moved, not yet counted.
+    moved: Moved,
 }
 
 /// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
@@ -265,6 +296,7 @@ enum Work {
     Publish { token: PublishToken, draft: Draft },
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
+    Authenticate(AuthStep),
 }
 
 impl Connection {
@@ -285,7 +317,10 @@ impl Connection {
             self.handle(Buffer::Tail(tail)).await?;
         }
         let more = self.deliver()?;
+        let waited = self.out.len();
         self.socket.write(&mut self.out).map_err(End::Closed)?;
+        self.moved.bytes_sent += waited.saturating_sub(self.out.len()) as u64;
+        self.count();
         if std::mem::take(&mut self.congested) {
             tokio::task::yield_now().await;
         }
@@ -324,7 +359,9 @@ impl Connection {
                 Some(Command::TakeOver { new_session, left }) => {
                     return Err(End::TakenOver { new_session, left });
                 }
-                Some(Command::Disconnect { reason, text }) => return Err(End::Told { reason, text }),
+                Some(Command::Disconnect { reason, text }) => {
+                    return Err(End::Told { reason, text: text.into() });
+                }
                 None => {}
             }
             if deliveries.is_empty() {
@@ -342,10 +379,23 @@ impl Connection {
         usize::from(self.session.terms().client_receive_maximum).saturating_sub(self.session.inflight())
     }
 
+    /// Counts what this turn moved.
+    fn count(&mut self) {
+        self.moved.messages_sent += u64::from(self.out.take_packets());
+        if self.moved != Moved::default() {
+            self.broker.traffic.add(std::mem::take(&mut self.moved));
+        }
+    }
+
     fn send(&mut self, delivery: Delivery, now: tidegate_mqtt::Timestamp) {
+        let payload = delivery.message.payload.len() as u64;
         let id = (delivery.qos > QoS::AtMostOnce).then_some(delivery.message.id);
         let counter = match self.session.deliver(delivery, now, &mut self.out) {
-            Delivered::Sent => return,
+            Delivered::Sent => {
+                self.moved.publishes_sent += 1;
+                self.moved.publish_bytes_sent += payload;
+                return;
+            }
             Delivered::TooLarge => &self.broker.counters.dropped_too_large,
             Delivered::Expired => &self.broker.counters.dropped_expired,
         };
@@ -389,6 +439,7 @@ impl Connection {
             Buffer::Tail(tail)
         };
         self.keep_alive.heard(clock::now());
+        self.moved.bytes_received += n as u64;
         self.handle(buffer).await
     }
 
@@ -404,6 +455,7 @@ impl Connection {
                 break;
             }
             at += frame.len();
+            self.moved.messages_received += 1;
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
             let Some(work) = self.begin(packet)? else { continue };
             let rest = {
@@ -420,12 +472,23 @@ impl Connection {
                     }
                 }
             };
-            self.socket.tail = rest;
             self.backlog = true;
+            return self.keep(rest);
+        }
+        let rest = buffer.into_rest(at);
+        self.keep(rest)
+    }
+
+    /// Keeps the beginning of a packet until the rest comes, if there is room for it among all that is half-sent.
+    fn keep(&mut self, rest: Vec<u8>) -> Result<(), End> {
+        self.socket.tail = rest;
+        if self.socket.held.hold(self.socket.tail.capacity()) {
             return Ok(());
         }
-        self.socket.tail = buffer.into_rest(at);
-        Ok(())
+        Err(End::Told {
+            reason: ReasonCode::QuotaExceeded,
+            text: "too many bytes of half-sent packets".into(),
+        })
     }
 
     /// What needs no hook, no store and no time is done at once.
@@ -437,11 +500,22 @@ impl Connection {
                     .properties
                     .map(without_connection_properties)
                     .filter(|p| **p != PublishProperties::default());
-                let topic = self.publisher.topic(topic.as_str());
-                let Some(topic) =
-                    topic.filter(|t| crate::connect::levels(t) <= self.door.limits.max_topic_levels)
-                else {
-                    self.session.published(token, ReasonCode::TopicNameInvalid, None, &mut self.out);
+                self.moved.publishes_received += 1;
+                self.moved.publish_bytes_received += publish.payload.len() as u64;
+                let limits = &self.door.limits;
+                let short = topic.as_str().len() <= limits.max_topic_length
+                    && levels(topic.as_str()) <= limits.max_topic_levels;
+                let topic = if short { self.publisher.topic(topic.as_str()) } else { None };
+                let Some(topic) = topic else {
+                    self.broker.counters.publishes_refused.add(1);
+                    debug!("message refused: the topic has too many levels or bytes");
+                    // Before MQTT 5 there is no word for it, and an acknowledgement would be a lie.
+                    if self.session.terms().version < Version::V5 {
+                        let text = "the topic has too many levels or bytes".into();
+                        return Err(End::Told { reason: ReasonCode::TopicNameInvalid, text });
+                    }
+                    let text = Some("the topic has too many levels or bytes");
+                    self.session.published(token, ReasonCode::TopicNameInvalid, text, &mut self.out);
                     return Ok(None);
                 };
                 let payload = Bytes::copy_from_slice(publish.payload);
@@ -455,11 +529,7 @@ impl Connection {
                 Ok(None)
             }
             Request::Disconnect(disconnect) => Err(End::Goodbye(disconnect.reason)),
-            // No method was agreed on, so none can go on.
-            Request::Auth(_) => Err(End::Told {
-                reason: ReasonCode::ProtocolError,
-                text: "no authentication method was agreed on",
-            }),
+            Request::Authenticate(step) => Ok(Some(Work::Authenticate(step))),
         }
     }
 
@@ -474,18 +544,48 @@ impl Connection {
                 let packet_id = packet.packet_id;
                 let (broker, limits) = (&*self.broker, &self.door.limits);
                 let (publisher, session) = (&mut self.publisher, &mut self.session);
-                let (reasons, feeds) =
-                    subscribe(broker, &self.subscriber, publisher, session, limits, packet).await;
-                self.session.subscribed(packet_id, reasons, None, &mut self.out);
-                self.feeds.extend(feeds);
+                let mount_point = self.door.mount_point.as_ref();
+                let granted =
+                    subscribe(broker, &self.subscriber, publisher, session, (limits, mount_point), packet)
+                        .await;
+                self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
+                self.feeds.extend(granted.feeds);
                 Ok(())
             }
+            Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
             Work::Unsubscribe(packet) => {
-                let reasons = unsubscribe(&self.broker, &self.subscriber, &mut self.session, &packet).await;
+                let mount_point = self.door.mount_point.as_ref();
+                let reasons =
+                    unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet)
+                        .await;
                 self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
                 Ok(())
             }
         }
+    }
+
+    /// A step of a re-authentication.
+    async fn authenticate(&mut self, step: AuthStep) -> Result<(), End> {
+        let visitor = Visitor { door: &self.door, peer: &self.peer };
+        let refused =
+            |(reason, text): (ReasonCode, Box<str>)| End::Told { reason, text: String::from(text).into() };
+        // The session has checked that a method was agreed on.
+        let Some(login) = &mut self.login else {
+            return Err(refused((
+                ReasonCode::ProtocolError,
+                "no authentication method was agreed on".into(),
+            )));
+        };
+        let proceeding = login.proceed(&self.broker, visitor, &self.publisher.client_id, step);
+        match proceeding.await.map_err(refused)? {
+            Step::Challenge(data) => self.session.challenge(data, &mut self.out),
+            Step::In(granted) => {
+                self.publisher.permissions = granted.permissions;
+                self.expires_at = granted.expires.map(|after| clock::now().after(after));
+                self.session.authenticated(granted.data, &mut self.out);
+            }
+        }
+        Ok(())
     }
 
     fn answer_publish(
@@ -533,11 +633,12 @@ impl Connection {
         if self.keep_alive.deadline().is_some_and(|at| at <= now) {
             return Err(End::Told {
                 reason: ReasonCode::KeepAliveTimeout,
-                text: "nothing heard for one and a half keep alives",
+                text: "nothing heard for one and a half keep alives".into(),
             });
         }
         if self.expires_at.is_some_and(|at| at <= now) {
-            return Err(End::Told { reason: ReasonCode::MaximumConnectTime, text: "the grant has expired" });
+            let text = "the grant has expired".into();
+            return Err(End::Told { reason: ReasonCode::MaximumConnectTime, text });
         }
         Ok(())
     }
@@ -555,30 +656,35 @@ impl Connection {
             }
             End::Malformed(error) => {
                 self.broker.counters.protocol_errors.add(1);
-                info!(%error, "malformed packet, connection closed");
+                debug!(%error, peer = &*self.peer, "malformed packet, connection closed");
                 (Ending::Abrupt, Some(error.reason_code()), Some(error.to_string()))
             }
             End::Violation(violation) => {
                 self.broker.counters.protocol_errors.add(1);
-                info!(%violation, "protocol violation, connection closed");
+                debug!(%violation, peer = &*self.peer, "protocol violation, connection closed");
                 (Ending::Abrupt, Some(violation.reason_code()), Some(violation.to_string()))
             }
             End::NotAccepted(error) => (Ending::Abrupt, Some(error.reason_code()), Some(error.to_string())),
             End::TakenOver { new_session, .. } => {
-                debug!("session taken over");
+                debug!(peer = &*self.peer, "session taken over");
                 let ending = if *new_session { Ending::Replaced } else { Ending::TakenOver };
-                (ending, Some(ReasonCode::SessionTakenOver), None)
+                let text = "another connection has the client identifier".to_owned();
+                (ending, Some(ReasonCode::SessionTakenOver), Some(text))
             }
             End::Panicked => (Ending::Abrupt, Some(ReasonCode::ImplementationSpecificError), None),
             End::Told { reason, text } => {
-                debug!(%reason, text, "disconnected");
-                (Ending::Abrupt, Some(*reason), Some((*text).to_owned()))
+                self.broker.counters.told_to_leave.add(1);
+                debug!(%reason, peer = &*self.peer, %text, "disconnected");
+                (Ending::Abrupt, Some(*reason), Some(text.clone().into_owned()))
             }
         };
         if let Some(reason) = reason {
-            self.session.disconnect(reason, text.as_deref(), &mut self.out);
+            let reference = self.broker.config.server_reference.as_deref();
+            let reference = reference.filter(|_| reason == ReasonCode::UseAnotherServer);
+            self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
-        let Self { broker, mut socket, mut out, session, subscriber, mut publisher, .. } = self;
+        self.count();
+        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, .. } = self;
         // Take what can be written out of the way, but let nobody wait for it: the session is free before the socket is.
         let _ = socket.write(&mut out);
         let expiry = session.expiry();
@@ -593,6 +699,10 @@ impl Connection {
         }
         if let Some(will) = now_due {
             broker.publish_will(&mut publisher, will).await;
+        }
+        if !matches!(ending, Ending::TakenOver | Ending::Replaced) {
+            subscriber.mailbox.set_connected(false);
+            broker.hand_over(&subscriber, &mut session);
         }
         let state = session.end();
         if lives_on {
@@ -622,6 +732,43 @@ fn without_connection_properties(mut properties: Box<PublishProperties>) -> Box<
     properties.topic_alias = None;
     properties.subscription_identifiers.clear();
     properties
+}
+
+/// What the beginning of a packet takes from the bytes that all half-sent packets together may.
+struct Held {
+    bytes: usize,
+    of: Arc<Budget>,
+}
+
+/// Each connection may keep this much without asking.
+const FREE_BYTES: usize = 16 * 1024;
+/// What is taken at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Held {
+    fn new(of: Arc<Budget>) -> Self {
+        Self { bytes: 0, of }
+    }
+
+    /// Holds as much as `bytes` ask for; false if that is too much.
+    fn hold(&mut self, bytes: usize) -> bool {
+        let wanted = bytes.saturating_sub(FREE_BYTES).div_ceil(PIECE_BYTES) * PIECE_BYTES;
+        if wanted > self.bytes {
+            if !self.of.take(wanted - self.bytes) {
+                return false;
+            }
+        } else {
+            self.of.give_back(self.bytes - wanted);
+        }
+        self.bytes = wanted;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.give_back(self.bytes);
+    }
 }
 
 /// Bytes to take packets from.

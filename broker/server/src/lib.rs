@@ -30,6 +30,7 @@ mod server;
 mod shared;
 mod subscribe;
 mod sys;
+mod traffic;
 
 pub use config::{Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat};
 pub use mailbox::QueueFull;

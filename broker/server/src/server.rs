@@ -147,7 +147,11 @@ impl Broker {
         let connected = self.shared.clients.connected();
         info!(clients = connected, "stopping");
         let _ = self.stop.send(true);
-        self.shared.clients.disconnect_all(ReasonCode::ServerShuttingDown, "the broker stops");
+        let reason = match self.shared.config.server_reference {
+            Some(_) => ReasonCode::UseAnotherServer,
+            None => ReasonCode::ServerShuttingDown,
+        };
+        self.shared.clients.disconnect_all(reason, "the broker stops");
         self.connections.close();
         if tokio::time::timeout(FAREWELL, self.connections.wait()).await.is_err() {
             warn!(clients = self.connections.len(), "clients did not leave in time");

@@ -18,6 +18,7 @@ impl Hooks for Scripted {
     fn kinds(&self) -> HookKinds {
         HookKinds {
             authenticate: self.auth.is_some(),
+            proceed: false,
             acl: self.acl.is_some(),
             publish: self.publish.is_some(),
         }
@@ -87,7 +88,10 @@ async fn connect(
         tls_subject: None,
         properties: &ConnectProperties::default(),
     };
-    registry.chain().authenticate(&request).await
+    registry.chain().authenticate(&request).await.map(|outcome| match outcome {
+        AuthOutcome::In(authenticated) => *authenticated,
+        other => panic!("{other:?}"),
+    })
 }
 
 async fn publish_allowed(
@@ -302,4 +306,78 @@ async fn members_are_asked_by_order_then_by_name() {
     let registry = registry(&[member("b", &any), member("a", &any), early]);
     let names: Vec<_> = registry.chain().members().iter().map(|m| m.place.name.to_string()).collect();
     assert_eq!(names, ["z", "a", "b"]);
+}
+
+/// Lets in who answers "two" to "one"; the state it leaves with the broker is what it asked.
+struct TwoSteps;
+
+impl Hooks for TwoSteps {
+    fn kinds(&self) -> HookKinds {
+        HookKinds { authenticate: true, proceed: true, ..HookKinds::default() }
+    }
+    fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        let challenge = Challenge { data: Some("one".into()), state: "asked".into() };
+        Reply::Now(Ok(AuthVerdict::Challenge(challenge)))
+    }
+    fn proceed<'a>(
+        &'a self,
+        _: &'a ConnectRequest<'a>,
+        step: &'a AuthStep<'a>,
+    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        Reply::Now(Ok(match (step.state, step.data) {
+            (b"asked", Some(b"two")) => AuthVerdict::Grant(Box::default()),
+            (b"asked", _) => AuthVerdict::Refuse(Refusal { code: ReasonCode::NotAuthorized, text: None }),
+            _ => AuthVerdict::Next,
+        }))
+    }
+}
+
+fn with_method<'a>(properties: &'a ConnectProperties, username: Option<&'a str>) -> ConnectRequest<'a> {
+    ConnectRequest {
+        session: SessionId(1),
+        client_id: "c1",
+        username,
+        password: None,
+        version: Version::V5,
+        clean_start: true,
+        keep_alive: 0,
+        listener: "tcp",
+        peer: "127.0.0.1:1",
+        allow_anonymous: true,
+        tls_subject: None,
+        properties,
+    }
+}
+
+#[tokio::test]
+async fn v5_4_12_0_2_a_challenge_goes_on_with_the_member_that_made_it() {
+    let registry = HookRegistry::new();
+    registry.install(&Member { hooks: Arc::new(TwoSteps), ..member("a", &auth(|| Ok(AuthVerdict::Next))) });
+    let properties = ConnectProperties { authentication_method: Some("M".into()), ..Default::default() };
+    let request = with_method(&properties, None);
+    let outcome = registry.chain().authenticate(&request).await.unwrap();
+    let AuthOutcome::Challenge { by, challenge } = outcome else { panic!("{outcome:?}") };
+    let step = |data| AuthStep { state: &challenge.state, data: Some(data), again: false };
+    let chain = registry.chain_full();
+    assert!(matches!(chain.proceed(&by, &request, &step(b"two")).await, Ok(AuthOutcome::In(_))));
+    assert!(chain.proceed(&by, &request, &step(b"three")).await.is_err());
+    // Silence is no.
+    let silent = AuthStep { state: b"", data: None, again: true };
+    assert!(chain.proceed(&by, &request, &silent).await.is_err());
+    // So is a member that is gone.
+    registry.remove("a");
+    assert!(registry.chain_full().proceed(&by, &request, &step(b"two")).await.is_err());
+    let plain = ConnectProperties::default();
+    registry.install(&Member { hooks: Arc::new(TwoSteps), ..member("a", &auth(|| Ok(AuthVerdict::Next))) });
+    let fault = registry.chain().authenticate(&with_method(&plain, None)).await.unwrap_err().fault;
+    assert!(fault.is_some(), "a challenge for a client that named no method");
+}
+
+#[tokio::test]
+async fn v5_4_12_0_1_a_method_that_nobody_knows_is_refused_whoever_else_would_let_the_client_in() {
+    let grants = auth(|| Ok(AuthVerdict::Grant(Box::default())));
+    let registry = registry(&[member("a", &grants)]);
+    let properties = ConnectProperties { authentication_method: Some("M".into()), ..Default::default() };
+    let refused = registry.chain().authenticate(&with_method(&properties, Some("alice"))).await.unwrap_err();
+    assert_eq!(refused.refusal.code, ReasonCode::BadAuthenticationMethod);
 }

@@ -4,8 +4,8 @@ use crate::logs;
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tidegate_hooks::{
-    AclRequest, Action, AuthRefusal, Authenticated, Authorization, ConnectRequest, HookFailed, HookRegistry,
-    Permissions, PublishOutcome, PublishRefusal, PublishRequest,
+    AclRequest, Action, AuthOutcome, AuthRefusal, Authenticated, Authorization, ConnectRequest, HookFailed,
+    HookRegistry, Permissions, PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, Timestamp, Version};
 use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport};
@@ -125,7 +125,10 @@ impl Place {
             tls_subject: None,
             properties: &properties,
         };
-        self.registry.chain_full().authenticate(&request).await
+        self.registry.chain_full().authenticate(&request).await.map(|outcome| match outcome {
+            AuthOutcome::In(authenticated) => *authenticated,
+            other => panic!("{other:?}"),
+        })
     }
 }
 

@@ -22,6 +22,10 @@ fn terms(version: Version) -> Terms {
         client_receive_maximum: 2,
         client_maximum_packet_size: u32::MAX,
         topic_alias_maximum: 2,
+        outgoing_topic_aliases: 0,
+        maximum_qos: QoS::ExactlyOnce,
+        retain_available: true,
+        max_user_properties: 16,
         max_session_expiry: 100,
         problem_information: true,
     }
@@ -149,7 +153,7 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
         accepted_at: Timestamp(1_000_000),
         heads: Default::default(),
     };
-    Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
+    Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default(), group: None }
 }
 
 fn expiring(sequence: u64, seconds: u32) -> Delivery {
@@ -459,9 +463,9 @@ fn v5_3_1_2_29_no_reason_strings_for_a_client_that_wants_no_problem_information(
 #[test]
 fn only_mqtt_5_clients_are_told_why_the_connection_ends() {
     let mut client = Script::connected(Version::V5);
-    client.session.disconnect(ReasonCode::SessionTakenOver, None, &mut client.out);
+    client.session.disconnect(ReasonCode::SessionTakenOver, None, None, &mut client.out);
     assert_eq!(client.wire(), ["disconnect 0x8e"]);
     let mut client = Script::connected(Version::V3_1_1);
-    client.session.disconnect(ReasonCode::SessionTakenOver, None, &mut client.out);
+    client.session.disconnect(ReasonCode::SessionTakenOver, None, None, &mut client.out);
     assert!(client.wire().is_empty());
 }
