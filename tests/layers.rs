@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-routing", &["tidegate-mqtt"]),
     ("tidegate-store", &["tidegate-mqtt", "tidegate-session"]),
     ("tidegate-hooks", &["tidegate-mqtt"]),
-    ("tidegate-transport", &[]),
+    // For development.
+    ("tidegate-transport", &["tidegate-tests"]),
     ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt"]),
     (
         "tidegate",

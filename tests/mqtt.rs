@@ -11,5 +11,6 @@ mod mqtt {
     mod retained;
     mod sessions;
     mod subscriptions;
+    mod transports;
     mod wills;
 }

@@ -14,6 +14,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authority;
 mod binaries;
 mod broker;
 mod client;
@@ -24,6 +25,7 @@ mod process;
 mod raw;
 mod received;
 
+pub use authority::{Authority, Pair};
 pub use binaries::{broker_binary, guest, plugin};
 pub use broker::Broker;
 pub use client::{Client, ack, connect, publish};

@@ -1,8 +1,10 @@
 //! `tidegate.toml`: a struct a section, defaults in one `Default` each, unknown keys refused with line and nearest key.
 
 mod mistake;
+mod transport;
 
 pub use mistake::ConfigError;
+pub use transport::{ClientCert, ListenerKind, Mode, UsernameFrom};
 
 use crate::mailbox::QueueFull;
 use serde::{Deserialize, Deserializer};
@@ -15,6 +17,7 @@ use std::{
 };
 use tidegate_mqtt::{QoS, TopicName};
 use tidegate_plugin_host::{ByteSize, PluginConfig, duration};
+use transport::{Misplaced, Places};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -50,32 +53,53 @@ pub struct Config {
 }
 
 /// One way in.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
 pub struct Listener {
-    /// What is spoken below MQTT.
-    #[serde(default)]
+    /// What is spoken below MQTT. Default: plain TCP.
     pub kind: ListenerKind,
-    /// `IP:PORT`; port 0 takes any free one and says which.
-    pub address: SocketAddr,
-    /// For logs and plugins. Default: kind and address.
+    /// `IP:PORT`; port 0 takes any free one and says which. Every kind but `unix` needs it.
+    pub address: Option<SocketAddr>,
+    /// Of a Unix socket, relative to the config file.
+    pub path: Option<PathBuf>,
+    /// Who may connect to a Unix socket. Default `"660"`.
+    pub mode: Option<Mode>,
+    /// For logs and plugins. Default: kind and address or path.
     pub name: Option<String>,
+    /// PEM file of the broker's certificate and those between it and a root, relative to the config file, as are all files.
+    pub cert: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+    /// PEM file of those who sign certificates of clients.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients show certificates. Default: they are not asked.
+    pub client_cert: Option<ClientCert>,
+    /// PEM file of revocation lists: which certificates of clients hold no more.
+    pub crl: Option<PathBuf>,
+    /// What of a client's certificate replaces the user name in CONNECT. Default: nothing.
+    pub username_from: Option<UsernameFrom>,
+    /// Path of the WebSocket. Default `"/mqtt"`.
+    pub ws_path: Option<String>,
+    /// From whose pages a WebSocket may be opened. Default: from any.
+    pub origins: Option<Vec<String>>,
+    /// Whether a proxy says first who is behind it, in version 1 or 2 of the PROXY protocol. Default false.
+    pub proxy_protocol: bool,
     /// Replaces `allow_anonymous` for those who come in here.
     pub allow_anonymous: Option<bool>,
     /// Stands before every topic of those who come in here, unseen by them: `"site-7/"`. Default: nothing.
-    #[serde(default, deserialize_with = "mount_point")]
+    #[serde(deserialize_with = "mount_point")]
     pub mount_point: Option<TopicName>,
     /// Of this listener alone, beside those of all.
     pub max_connections: Option<usize>,
     /// Replaces the one in `[limits]`, as do all below.
-    #[serde(default, deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "some_duration")]
     pub connect_timeout: Option<Duration>,
     /// See [`Limits::max_handshakes`]; of this listener alone.
     pub max_handshakes: Option<usize>,
     /// See [`Limits::max_packet_size`].
     pub max_packet_size: Option<NonZeroU32>,
     /// See [`Limits::maximum_qos`].
-    #[serde(default, deserialize_with = "some_qos")]
+    #[serde(deserialize_with = "some_qos")]
     pub maximum_qos: Option<QoS>,
     /// See [`Limits::retain_available`].
     pub retain_available: Option<bool>,
@@ -115,48 +139,10 @@ pub struct Listener {
     pub max_will_delay: Option<u32>,
 }
 
-/// What is spoken below MQTT.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum ListenerKind {
-    /// Plain TCP.
-    #[default]
-    Tcp,
-}
-
 impl Listener {
     /// A TCP listener without anything of its own.
     pub fn tcp(address: SocketAddr) -> Self {
-        Self {
-            kind: ListenerKind::Tcp,
-            address,
-            name: None,
-            allow_anonymous: None,
-            mount_point: None,
-            max_connections: None,
-            connect_timeout: None,
-            max_handshakes: None,
-            max_packet_size: None,
-            maximum_qos: None,
-            retain_available: None,
-            wildcard_subscription_available: None,
-            subscription_identifiers_available: None,
-            shared_subscription_available: None,
-            receive_maximum: None,
-            max_inflight: None,
-            topic_alias_maximum: None,
-            outgoing_topic_aliases: None,
-            max_session_expiry: None,
-            max_keep_alive: None,
-            assign_client_id: None,
-            max_client_id_length: None,
-            max_subscriptions: None,
-            max_topic_levels: None,
-            max_topic_length: None,
-            max_user_properties: None,
-            max_will_size: None,
-            max_will_delay: None,
-        }
+        Self { address: Some(address), ..Self::default() }
     }
 
     /// What holds for those who come in here: `all`, but for what the listener says itself.
@@ -195,10 +181,7 @@ impl Listener {
 
     /// What logs and plugins call it.
     pub fn name(&self) -> String {
-        match (&self.name, self.kind) {
-            (Some(name), _) => name.clone(),
-            (None, ListenerKind::Tcp) => format!("tcp {}", self.address),
-        }
+        self.name.clone().unwrap_or_else(|| format!("{} {}", self.kind.name(), self.place()))
     }
 }
 
@@ -382,6 +365,9 @@ impl Config {
         let beside = path.parent().unwrap_or(Path::new(""));
         config.plugin_dir = beside.join(&config.plugin_dir);
         config.data_dir = beside.join(&config.data_dir);
+        for listener in &mut config.listeners {
+            listener.lies_beside(beside);
+        }
         Ok(config)
     }
 
@@ -393,6 +379,11 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::mistake(path, text, &error))?;
         if config.listeners.is_empty() {
             return Err(ConfigError::NoListener { path: path.into() });
+        }
+        for (index, listener) in config.listeners.iter().enumerate() {
+            listener.check().map_err(|Misplaced { key, what }| {
+                ConfigError::at(path, text, Places::of(text, index, key), what)
+            })?;
         }
         Ok(config)
     }
@@ -442,13 +433,59 @@ mod tests {
         let address = mistake("[[listener]]\naddress = \"localhost\"\n");
         assert!(address.starts_with("tidegate.toml:2: "), "{address}");
         let missing = mistake("[[listener]]\nkind = \"tcp\"\n");
-        assert!(missing.contains("missing field `address`"), "{missing}");
+        assert_eq!(missing, "tidegate.toml:1: tcp needs an address: address = \"127.0.0.1:1883\"");
+    }
+
+    #[test]
+    fn keys_of_a_listener_that_do_not_go_together_are_refused_with_line_and_remedy() {
+        let at = |kind: &str, rest: &str| {
+            let address = if kind == "unix" { "" } else { "address = \"127.0.0.1:0\"\n" };
+            let first = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
+            mistake(&format!("{first}[[listener]]\nkind = \"{kind}\"\n{address}{rest}"))
+        };
+        let pair = "cert = \"c\"\nkey = \"k\"\n";
+        let cases = [
+            (at("unix", ""), "3: unix needs the path of its socket"),
+            (at("unix", "path = \"s\"\naddress = \"127.0.0.1:1\""), "6: address is not for unix"),
+            (at("unix", "path = \"s\"\nmode = \"999\""), "6: mode \"999\"; write three octal digits"),
+            (at("tcp", "path = \"/mqtt\""), "6: path is for kind = \"unix\" only; a WebSocket has a ws_path"),
+            (at("tcp", "mode = \"660\""), "6: mode is for kind = \"unix\" only"),
+            (at("tcp", pair), "6: cert is for kind = \"tls\" and \"wss\" only"),
+            (at("tcp", "ws_path = \"/mqtt\""), "6: ws_path is for kind = \"ws\" and \"wss\" only"),
+            (at("tls", "origins = []"), "6: origins is for kind = \"ws\" and \"wss\" only"),
+            (at("tls", ""), "3: tls needs a certificate"),
+            (at("wss", "cert = \"c\""), "3: wss needs the private key"),
+            (at("tls", &format!("{pair}client_cert = \"required\"")), "8: client_cert needs who signs"),
+            (at("tls", &format!("{pair}client_ca = \"a\"")), "8: client_ca is for certificates of clients"),
+            (at("tls", &format!("{pair}crl = \"a\"")), "8: crl is for certificates of clients"),
+            (at("tls", &format!("{pair}username_from = \"san\"")), "8: username_from needs certificates"),
+            (at("ws", "username_from = \"san\""), "6: username_from needs certificates"),
+            (at("ws", "ws_path = \"mqtt\""), "6: ws_path begins with a slash"),
+            (at("wss", "client_cert = \"maybe\""), "6: unknown value \"maybe\""),
+        ];
+        for (mistake, expected) in cases {
+            let expected = format!("tidegate.toml:{expected}");
+            assert!(mistake.starts_with(&expected), "{mistake}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn files_of_a_listener_lie_beside_the_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidegate.toml");
+        let text = "[[listener]]\nkind = \"tls\"\naddress = \"[::1]:0\"\ncert = \"c\"\nkey = \"/k\"\n\
+                    [[listener]]\nkind = \"unix\"\npath = \"s\"\n";
+        std::fs::write(&file, text).unwrap();
+        let config = Config::read(&file).unwrap();
+        assert_eq!(config.listeners[0].cert, Some(folder.path().join("c")));
+        assert_eq!(config.listeners[0].key, Some("/k".into()));
+        assert_eq!(config.listeners[1].name(), format!("unix {}", folder.path().join("s").display()));
     }
 
     #[test]
     fn an_empty_file_is_loopback_only_and_lets_nobody_in_unasked() {
         let config = Config::parse("", Path::new("tidegate.toml")).unwrap();
-        assert!(config.listeners.iter().all(|listener| listener.address.ip().is_loopback()));
+        assert!(!config.listeners.iter().any(Listener::is_open_to_others));
         assert!(!config.allow_anonymous);
         assert!(Config::without_file().allow_anonymous);
     }
@@ -471,6 +508,22 @@ mod tests {
             mount_point = "site-7/"
             connect_timeout = "1s"
             maximum_qos = 1
+            [[listener]]
+            kind = "wss"
+            address = "127.0.0.1:0"
+            cert = "cert.pem"
+            key = "key.pem"
+            client_ca = "ca.pem"
+            client_cert = "optional"
+            crl = "crl.pem"
+            username_from = "common-name"
+            ws_path = "/"
+            origins = ["https://example.org"]
+            proxy_protocol = true
+            [[listener]]
+            kind = "unix"
+            path = "socket"
+            mode = "600"
             [limits]
             max_connections = 1
             connect_timeout = "2s"
@@ -510,6 +563,8 @@ mod tests {
         "#;
         let config = Config::parse(text, Path::new("tidegate.toml")).unwrap();
         assert_eq!(config.listeners[0].name(), "inside");
+        assert_eq!(config.listeners[1].username_from, Some(UsernameFrom::CommonName));
+        assert_eq!(config.listeners[2].mode, Some(Mode(0o600)));
         assert_eq!(config.limits.connect_timeout, Duration::from_secs(2));
         assert_eq!(config.limits.maximum_qos, QoS::AtMostOnce);
         let inside = config.listeners[0].limits(&config.limits);

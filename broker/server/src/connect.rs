@@ -3,7 +3,7 @@
 use crate::{
     clients::{Parked, Subscriber, TakenUp},
     clock,
-    config::Limits,
+    config::{Limits, UsernameFrom},
     connection::Socket,
     door::{Counted, Door},
     publish::Publisher,
@@ -17,6 +17,7 @@ use tidegate_mqtt::{
     Timestamp, TopicName, Version,
 };
 use tidegate_session::{Authentication, KeepAlive, PendingWill, Session, SessionState, Terms};
+use tidegate_transport::Certificate;
 use tracing::{debug, warn};
 
 /// A client that is in.
@@ -56,6 +57,8 @@ impl Refusal {
 pub(crate) struct Visitor<'a> {
     pub(crate) door: &'a Arc<Door>,
     pub(crate) peer: &'a str,
+    /// Verified.
+    pub(crate) certificate: Option<&'a Certificate>,
 }
 
 /// What hooks are told of a client that authenticates in steps, at each step.
@@ -146,6 +149,7 @@ async fn admit(
     out: &mut Outgoing,
 ) -> Result<(Counted, Option<ByMethod>, Authenticated), Refusal> {
     acceptable(connect, visitor.door)?;
+    take_name_of_certificate(visitor, connect)?;
     let full = broker.clients.connected() >= broker.config.limits.max_connections;
     let Some(counted) = visitor.door.enter().filter(|_| !full) else {
         return Err(match &broker.config.server_reference {
@@ -215,6 +219,21 @@ async fn answer(
     }
 }
 
+/// Where certificates name clients, CONNECT does not. A client without a certificate is whoever the hooks take it for.
+fn take_name_of_certificate(visitor: Visitor<'_>, connect: &mut Connect) -> Result<(), Refusal> {
+    let (Some(what), Some(certificate)) = (visitor.door.username_from, visitor.certificate) else {
+        return Ok(());
+    };
+    let name = match what {
+        UsernameFrom::Subject => Some(&certificate.subject).filter(|subject| !subject.is_empty()),
+        UsernameFrom::CommonName => certificate.common_name.as_ref(),
+        UsernameFrom::San => certificate.sans.first(),
+    };
+    let name = name.ok_or_else(|| Refusal::new(ReasonCode::NotAuthorized, "the certificate has no name"))?;
+    connect.username = Some(name.as_str().into());
+    Ok(())
+}
+
 fn request<'a>(session: SessionId, visitor: Visitor<'a>, connect: &'a Connect) -> ConnectRequest<'a> {
     ConnectRequest {
         session,
@@ -227,7 +246,7 @@ fn request<'a>(session: SessionId, visitor: Visitor<'a>, connect: &'a Connect) -
         listener: &visitor.door.name,
         peer: visitor.peer,
         allow_anonymous: visitor.door.allow_anonymous,
-        tls_subject: None,
+        tls_subject: visitor.certificate.map(|certificate| &*certificate.subject),
         properties: &connect.properties,
     }
 }

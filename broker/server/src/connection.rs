@@ -31,7 +31,8 @@ use tidegate_session::{
     AuthStep, Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session,
     Violation, WillFate,
 };
-use tokio::{net::TcpStream, sync::oneshot, time::Instant};
+use tidegate_transport::{Certificate, Peer, Stream};
+use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, error, warn};
 
 /// Outgoing bytes from which on nothing more is read from the client or taken from its mailbox.
@@ -65,16 +66,17 @@ enum End {
 /// Serves one client from its first byte to its last.
 pub(crate) async fn serve(
     broker: Arc<Shared>,
-    stream: TcpStream,
+    stream: Stream,
     door: Arc<Door>,
     knocking: Counted,
-    peer: String,
+    peer: Peer,
+    deadline: Instant,
 ) {
-    let _ = stream.set_nodelay(true);
+    let Peer { address: peer, tls } = peer;
+    let certificate = tls.and_then(|tls| tls.certificate).map(Box::new);
     let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
-    let visitor = Visitor { door: &door, peer: &peer };
-    let deadline = Instant::now() + door.limits.connect_timeout;
+    let visitor = Visitor { door: &door, peer: &peer, certificate: certificate.as_deref() };
     // Boxed, as is the end: what is needed once shall not be held by every idle connection.
     let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
     let mut stopping = broker.stopping.clone();
@@ -89,6 +91,9 @@ pub(crate) async fn serve(
         Ok(Ok(Some(connected))) => connected,
         Ok(Ok(None)) => {
             broker.counters.connections_refused.add(1);
+            if *broker.stopping.borrow() {
+                socket.stream.going_away();
+            }
             return socket.say_goodbye(&mut out).await;
         }
         Ok(Err(_)) => {
@@ -115,6 +120,7 @@ pub(crate) async fn serve(
         expires_at,
         login,
         peer: peer.into(),
+        certificate,
         feeds: VecDeque::new(),
         congested: false,
         backlog,
@@ -126,10 +132,10 @@ pub(crate) async fn serve(
 }
 
 /// Our own fault.
-struct Panicked;
+pub(crate) struct Panicked;
 
 /// A panic ends its connection only; it is said and counted.
-async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<T, Panicked> {
+pub(crate) async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
     poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
@@ -177,7 +183,7 @@ async fn hello(
 
 /// A socket and the beginning of a packet whose end is not there yet. While idle it holds no buffer.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     tail: Vec<u8>,
     held: Held,
 }
@@ -222,7 +228,7 @@ impl Socket {
     }
 
     /// Writes as much as the socket takes now.
-    fn write(&self, out: &mut Outgoing) -> io::Result<()> {
+    fn write(&mut self, out: &mut Outgoing) -> io::Result<()> {
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let used = out.fill_slices(&mut slices);
@@ -233,14 +239,14 @@ impl Socket {
             }
         }
         out.release();
-        Ok(())
+        self.stream.flush()
     }
 
     /// Writes everything.
     pub(crate) async fn flush(&mut self, out: &mut Outgoing) -> io::Result<()> {
         loop {
             self.write(out)?;
-            if out.is_empty() {
+            if out.is_empty() && !self.stream.has_pending_write() {
                 return Ok(());
             }
             self.stream.writable().await?;
@@ -254,7 +260,7 @@ impl Socket {
                 return;
             }
             // Closing with unread bytes would reset the connection, and the client might never see the last words.
-            let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+            let _ = self.stream.shutdown().await;
             while matches!(self.fill().await, Ok(())) {
                 self.tail.clear();
             }
@@ -282,6 +288,7 @@ struct Connection {
     /// For re-authentication.
     login: Option<Box<Login>>,
     peer: Box<str>,
+    certificate: Option<Box<Certificate>>,
     feeds: VecDeque<RetainedFeed>,
     /// A queue that this client fills is filling.
     congested: bool,
@@ -330,7 +337,7 @@ impl Connection {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let pending = !self.out.is_empty();
+        let pending = !self.out.is_empty() || self.socket.stream.has_pending_write();
         let timer = self.timer();
         tokio::select! {
             biased;
@@ -566,7 +573,8 @@ impl Connection {
 
     /// A step of a re-authentication.
     async fn authenticate(&mut self, step: AuthStep) -> Result<(), End> {
-        let visitor = Visitor { door: &self.door, peer: &self.peer };
+        let certificate = self.certificate.as_deref();
+        let visitor = Visitor { door: &self.door, peer: &self.peer, certificate };
         let refused =
             |(reason, text): (ReasonCode, Box<str>)| End::Told { reason, text: String::from(text).into() };
         // The session has checked that a method was agreed on.
@@ -715,6 +723,9 @@ impl Connection {
         if let End::TakenOver { left, .. } = end {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
+        }
+        if *broker.stopping.borrow() {
+            socket.stream.going_away();
         }
         socket.say_goodbye(&mut out).await;
     }

@@ -1,11 +1,12 @@
 //! A listener as its connections know it: its name, its rules, and how many are in.
 
-use crate::config::{Config, Limits, Listener};
+use crate::config::{Config, Limits, Listener, UsernameFrom};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 use tidegate_mqtt::TopicName;
+use tidegate_transport::{Acceptor, TlsError};
 
 /// A way in.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(crate) struct Door {
     pub(crate) allow_anonymous: bool,
     /// Stands before their topics, unseen by them.
     pub(crate) mount_point: Option<TopicName>,
+    /// What stands before MQTT.
+    pub(crate) acceptor: Acceptor,
+    /// What of their certificates becomes their user name.
+    pub(crate) username_from: Option<UsernameFrom>,
     handshakes: AtomicUsize,
     inside: AtomicUsize,
 }
@@ -35,15 +40,18 @@ enum What {
 }
 
 impl Door {
-    pub(crate) fn new(listener: &Listener, config: &Config) -> Self {
-        Self {
+    /// Reads certificates and keys, if it has any.
+    pub(crate) fn new(listener: &Listener, config: &Config) -> Result<Self, TlsError> {
+        Ok(Self {
             name: listener.name().into(),
             limits: listener.limits(&config.limits),
             allow_anonymous: listener.allow_anonymous.unwrap_or(config.allow_anonymous),
             mount_point: listener.mount_point.clone(),
+            acceptor: listener.acceptor()?,
+            username_from: listener.username_from,
             handshakes: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// Somebody knocks; None if too many do.

@@ -32,7 +32,9 @@ mod subscribe;
 mod sys;
 mod traffic;
 
-pub use config::{Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat};
+pub use config::{
+    ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, UsernameFrom,
+};
 pub use mailbox::QueueFull;
 pub use server::{Broker, StartError, check};
 pub use tidegate_hooks as hooks;

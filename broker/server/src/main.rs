@@ -120,7 +120,7 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
         eprintln!("{line}");
     }
     for listener in &config.listeners {
-        eprintln!("listener {}: {}", listener.name(), listener.address);
+        eprintln!("listener {}: {}", listener.name(), listener.place());
     }
     eprintln!("{}", if good { "ok" } else { "not ok" });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,6 +1,6 @@
 //! Streams over loopback sockets. The other end is what nobody here wrote: rustls and tungstenite.
 
-mod authority;
+mod files;
 mod tls;
 mod unix;
 mod websocket;

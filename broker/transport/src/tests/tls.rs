@@ -1,8 +1,4 @@
-use super::{
-    Outcome,
-    authority::{Authority, Pair},
-    client, dial, dribble, echo_server, noise,
-};
+use super::{Outcome, client, dial, dribble, echo_server, files::Files, noise};
 use crate::{AcceptError, Acceptor, Alpn, ClientCert, TlsError, TlsFiles, TlsSettings};
 use rustls::{
     ClientConfig, ClientConnection, StreamOwned,
@@ -14,6 +10,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::Arc,
 };
+use tidegate_tests::Pair;
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
@@ -56,9 +53,9 @@ async fn try_once(
 #[tokio::test]
 async fn a_mebibyte_goes_there_and_back_in_both_versions() {
     for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
-        let authority = Authority::new("ca");
-        let config = authority.client(None, &[version]);
-        let (address, served) = echo_server(tls(authority.settings(ClientCert::None))).await;
+        let files = Files::new("ca");
+        let config = files.authority.client(None, &[version]);
+        let (address, served) = echo_server(tls(files.settings(ClientCert::None))).await;
         client(move || {
             let mut stream = dial_tls(address, config);
             let sent = noise(1 << 20);
@@ -75,9 +72,9 @@ async fn a_mebibyte_goes_there_and_back_in_both_versions() {
 
 #[tokio::test]
 async fn bytes_one_by_one_are_bytes_all_the_same() {
-    let authority = Authority::new("ca");
-    let config = authority.client(None, &[&TLS13]);
-    let (address, served) = echo_server(tls(authority.settings(ClientCert::None))).await;
+    let files = Files::new("ca");
+    let config = files.authority.client(None, &[&TLS13]);
+    let (address, served) = echo_server(tls(files.settings(ClientCert::None))).await;
     client(move || {
         let name = "localhost".try_into().unwrap();
         let mut connection = ClientConnection::new(config, name).unwrap();
@@ -103,9 +100,9 @@ async fn bytes_one_by_one_are_bytes_all_the_same() {
 
 #[tokio::test]
 async fn bytes_that_come_with_the_end_of_the_handshake_are_not_lost() {
-    let authority = Authority::new("ca");
-    let config = authority.client(None, &[&TLS13]);
-    let (address, served) = echo_server(tls(authority.settings(ClientCert::None))).await;
+    let files = Files::new("ca");
+    let config = files.authority.client(None, &[&TLS13]);
+    let (address, served) = echo_server(tls(files.settings(ClientCert::None))).await;
     client(move || {
         let mut connection = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
         let mut socket = dial(address);
@@ -136,8 +133,8 @@ async fn bytes_that_come_with_the_end_of_the_handshake_are_not_lost() {
 
 #[tokio::test]
 async fn what_is_no_tls_is_told_so() {
-    let authority = Authority::new("ca");
-    let (address, served) = echo_server(tls(authority.settings(ClientCert::None))).await;
+    let files = Files::new("ca");
+    let (address, served) = echo_server(tls(files.settings(ClientCert::None))).await;
     let heard = client(move || {
         let mut socket = dial(address);
         socket.write_all(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00").unwrap();
@@ -152,15 +149,15 @@ async fn what_is_no_tls_is_told_so() {
 
 #[tokio::test]
 async fn a_required_certificate_is_required_and_its_names_are_known() {
-    let authority = Authority::new("ca");
-    let settings = authority.settings(ClientCert::Required);
+    let files = Files::new("ca");
+    let settings = files.settings(ClientCert::Required);
     for version in [&TLS12, &TLS13] {
-        let (heard, served) = try_once(&settings, authority.client(None, &[version])).await;
+        let (heard, served) = try_once(&settings, files.authority.client(None, &[version])).await;
         heard.unwrap_err();
         assert!(matches!(served, Err(AcceptError::Tls(_))));
 
-        let own = authority.sign("sensor-7", 7);
-        let (heard, served) = try_once(&settings, authority.client(Some(&own), &[version])).await;
+        let own = files.authority.sign("sensor-7", 7);
+        let (heard, served) = try_once(&settings, files.authority.client(Some(&own), &[version])).await;
         assert_eq!(heard.unwrap(), b"x");
         let certificate = served.unwrap().peer.tls.unwrap().certificate.unwrap();
         assert_eq!(certificate.subject, "CN=sensor-7,O=Example\\, Inc.");
@@ -171,38 +168,38 @@ async fn a_required_certificate_is_required_and_its_names_are_known() {
 
 #[tokio::test]
 async fn an_optional_certificate_may_be_missing_but_not_wrong() {
-    let authority = Authority::new("ca");
-    let settings = authority.settings(ClientCert::Optional);
-    let (heard, served) = try_once(&settings, authority.client(None, &[&TLS13])).await;
+    let files = Files::new("ca");
+    let settings = files.settings(ClientCert::Optional);
+    let (heard, served) = try_once(&settings, files.authority.client(None, &[&TLS13])).await;
     assert_eq!(heard.unwrap(), b"x");
     assert_eq!(served.unwrap().peer.tls.unwrap().certificate, None);
 
-    let strange = Authority::new("another ca").sign("sensor-7", 7);
-    let (heard, served) = try_once(&settings, authority.client(Some(&strange), &[&TLS13])).await;
+    let strange = tidegate_tests::Authority::new("another ca").sign("sensor-7", 7);
+    let (heard, served) = try_once(&settings, files.authority.client(Some(&strange), &[&TLS13])).await;
     heard.unwrap_err();
     assert!(matches!(served, Err(AcceptError::Tls(_))));
 }
 
 #[tokio::test]
 async fn a_revoked_certificate_is_refused_and_others_are_not() {
-    let authority = Authority::new("ca");
-    let crl = Some(authority.write("crl.pem", &authority.revoke(7)));
-    let files = TlsFiles { crl, ..authority.files(ClientCert::Required) };
-    let settings = Arc::new(TlsSettings::read(files, Alpn::Mqtt).unwrap());
-    let revoked = authority.sign("sensor-7", 7);
-    let (heard, served) = try_once(&settings, authority.client(Some(&revoked), &[&TLS13])).await;
+    let files = Files::new("ca");
+    let crl = Some(files.write("crl.pem", &files.authority.revoke(7)));
+    let revoking = TlsFiles { crl, ..files.of(ClientCert::Required) };
+    let settings = Arc::new(TlsSettings::read(revoking, Alpn::Mqtt).unwrap());
+    let revoked = files.authority.sign("sensor-7", 7);
+    let (heard, served) = try_once(&settings, files.authority.client(Some(&revoked), &[&TLS13])).await;
     heard.unwrap_err();
     assert!(served.err().unwrap().to_string().contains("Revoked"));
-    let good = authority.sign("sensor-8", 8);
-    let (heard, _) = try_once(&settings, authority.client(Some(&good), &[&TLS13])).await;
+    let good = files.authority.sign("sensor-8", 8);
+    let (heard, _) = try_once(&settings, files.authority.client(Some(&good), &[&TLS13])).await;
     assert_eq!(heard.unwrap(), b"x");
 }
 
 #[tokio::test]
 async fn changed_files_hold_for_new_connections_and_bad_ones_for_none() {
-    let authority = Authority::new("ca");
-    let settings = authority.settings(ClientCert::None);
-    let config = authority.client(None, &[&TLS13]);
+    let files = Files::new("ca");
+    let settings = files.settings(ClientCert::None);
+    let config = files.authority.client(None, &[&TLS13]);
     let (address, served) = echo_server(tls(settings.clone())).await;
     let mut old = client({
         let config = config.clone();
@@ -214,19 +211,19 @@ async fn changed_files_hold_for_new_connections_and_bad_ones_for_none() {
     })
     .await;
 
-    let next = Authority::new("next ca");
-    let files = next.files(ClientCert::None);
-    let key = fs::read(authority.dir.path().join("key.pem")).unwrap();
-    fs::copy(&files.cert, authority.dir.path().join("cert.pem")).unwrap();
+    let next = Files::new("next ca");
+    let other = next.of(ClientCert::None);
+    let key = fs::read(files.dir.path().join("key.pem")).unwrap();
+    fs::copy(&other.cert, files.dir.path().join("cert.pem")).unwrap();
     let mismatch = settings.reload().unwrap_err();
     assert!(matches!(mismatch, TlsError::Mismatch { .. }), "{mismatch}");
     let (heard, _) = try_once(&settings, config.clone()).await;
     assert_eq!(heard.unwrap(), b"x", "the old pair holds while the new one is half there");
 
-    assert!(fs::read(&files.key).unwrap() != key);
-    fs::copy(&files.key, authority.dir.path().join("key.pem")).unwrap();
+    assert!(fs::read(&other.key).unwrap() != key);
+    fs::copy(&other.key, files.dir.path().join("key.pem")).unwrap();
     settings.reload().unwrap();
-    let (heard, _) = try_once(&settings, next.client(None, &[&TLS13])).await;
+    let (heard, _) = try_once(&settings, next.authority.client(None, &[&TLS13])).await;
     assert_eq!(heard.unwrap(), b"x");
     let (heard, _) = try_once(&settings, config).await;
     heard.unwrap_err();
@@ -241,14 +238,14 @@ async fn changed_files_hold_for_new_connections_and_bad_ones_for_none() {
 
 #[tokio::test(start_paused = true)]
 async fn files_are_looked_at_every_few_seconds() {
-    let authority = Authority::new("ca");
-    let settings = authority.settings(ClientCert::None);
+    let files = Files::new("ca");
+    let settings = files.settings(ClientCert::None);
     let before = settings.config();
     let watched = settings.clone();
     let watching = tokio::spawn(async move { watched.watch().await });
-    let Pair { cert, key } = authority.sign("next", 2);
-    authority.write("cert.pem", &cert);
-    authority.write("key.pem", &key);
+    let Pair { cert, key } = files.authority.sign("next", 2);
+    files.write("cert.pem", &cert);
+    files.write("key.pem", &key);
     // Time is paused: it moves on whenever everybody waits.
     while Arc::ptr_eq(&before, &settings.config()) {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -258,29 +255,28 @@ async fn files_are_looked_at_every_few_seconds() {
 
 #[test]
 fn files_that_cannot_be_used_are_named_with_a_remedy() {
-    let authority = Authority::new("ca");
-    let good = authority.files(ClientCert::Required);
-    let refused = |files: TlsFiles| TlsSettings::read(files, Alpn::Mqtt).unwrap_err().to_string();
-    let missing = refused(TlsFiles { cert: authority.dir.path().join("gone.pem"), ..good.clone() });
+    let files = Files::new("ca");
+    let good = files.of(ClientCert::Required);
+    let refused = |tls: TlsFiles| TlsSettings::read(tls, Alpn::Mqtt).unwrap_err().to_string();
+    let missing = refused(TlsFiles { cert: files.dir.path().join("gone.pem"), ..good.clone() });
     assert!(missing.starts_with("cert /") && missing.contains("gone.pem: cannot be read"), "{missing}");
     let no_key = refused(TlsFiles { key: good.cert.clone(), ..good.clone() });
     assert!(no_key.contains("cert.pem: there is no private key"), "{no_key}");
-    let locked = authority.write(
+    let locked = files.write(
         "locked.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
     let locked = refused(TlsFiles { key: locked, ..good.clone() });
     assert!(locked.contains("openssl pkey"), "{locked}");
-    let empty = Some(authority.write("empty.pem", ""));
+    let empty = Some(files.write("empty.pem", ""));
     let empty = refused(TlsFiles { client_ca: empty, ..good.clone() });
     assert!(empty.starts_with("client_ca ") && empty.contains("there is no certificate"), "{empty}");
-    let other = authority.write("other.pem", &authority.sign("other", 2).key);
+    let other = files.write("other.pem", &files.authority.sign("other", 2).key);
     let mismatch = refused(TlsFiles { key: other, ..good.clone() });
     assert!(mismatch.contains("other.pem: does not belong to the certificate in "), "{mismatch}");
     let crl = refused(TlsFiles { crl: Some(good.cert.clone()), ..good.clone() });
     assert!(crl.starts_with("crl ") && crl.contains("there is no revocation list"), "{crl}");
-    let broken =
-        authority.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n");
+    let broken = files.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n");
     let broken = refused(TlsFiles { cert: broken, ..good.clone() });
     assert!(broken.contains("broken.pem: "), "{broken}");
     let nobody = refused(TlsFiles { client_ca: None, ..good });

@@ -1,4 +1,4 @@
-use super::{Outcome, authority::Authority, client, dial, dribble, echo_server, noise};
+use super::{Outcome, client, dial, dribble, echo_server, files::Files, noise};
 use crate::{AcceptError, Acceptor, Alpn, ClientCert, TlsSettings, Upgrade};
 use rustls::{ClientConnection, StreamOwned, version::TLS13};
 use std::{
@@ -85,10 +85,10 @@ async fn a_mebibyte_goes_there_and_back_with_and_without_tls() {
     .await;
     outcome.end.unwrap();
 
-    let authority = Authority::new("ca");
-    let settings = TlsSettings::read(authority.files(ClientCert::None), Alpn::Http).unwrap();
+    let files = Files::new("ca");
+    let settings = TlsSettings::read(files.of(ClientCert::None), Alpn::Http).unwrap();
     let (address, served) = echo_server(Acceptor { tls: Some(Arc::new(settings)), ..ws() }).await;
-    let config = authority.client(None, &[&TLS13]);
+    let config = files.authority.client(None, &[&TLS13]);
     client(move || {
         let connection = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
         let tls = StreamOwned::new(connection, dial(address));
