@@ -19,7 +19,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -74,28 +74,9 @@ pub(crate) async fn serve(
     let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
     let visitor = Visitor { door: &door, peer: &peer };
-    let deadline = Instant::now() + door.limits.connect_timeout;
-    // Boxed, as is the end: what is needed once shall not be held by every idle connection.
-    let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
-    let mut stopping = broker.stopping.clone();
-    let hello = async {
-        tokio::select! {
-            said = hello => said,
-            // Nobody comes in any more.
-            _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
-        }
-    };
-    let connected = match guarded(&broker, hello).await {
-        Ok(Ok(Some(connected))) => connected,
-        Ok(Ok(None)) => {
-            broker.counters.connections_refused.add(1);
-            return socket.say_goodbye(&mut out).await;
-        }
-        Ok(Err(_)) => {
-            broker.counters.connections_refused.add(1);
-            return debug!("no CONNECT in time");
-        }
-        Err(Panicked) => return,
+    let Some(connected) = greet(&broker, &mut socket, visitor, &mut out).await else {
+        broker.counters.connections_refused.add(1);
+        return socket.say_goodbye(&mut out).await;
     };
     drop(knocking);
     let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted, login } =
@@ -121,7 +102,7 @@ pub(crate) async fn serve(
         moved: Moved::default(),
     };
     let guard = connection.broker.clone();
-    let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
+    let end = guarded(&guard, pin!(connection.run())).await.unwrap_or(End::Panicked);
     Box::pin(connection.leave(end, will)).await;
 }
 
@@ -129,8 +110,9 @@ pub(crate) async fn serve(
 struct Panicked;
 
 /// A panic ends its connection only; it is said and counted.
-async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut future = pin!(future);
+///
+/// Takes the future where it is: one that was moved in would lie in memory twice.
+async fn guarded<T>(broker: &Shared, mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Panicked> {
     poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => {
@@ -142,6 +124,29 @@ async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<
     .await
 }
 
+/// Lets a client in, or not; None also if it takes too long, or we are at fault.
+async fn greet(
+    broker: &Arc<Shared>,
+    socket: &mut Socket,
+    visitor: Visitor<'_>,
+    out: &mut Outgoing,
+) -> Option<Connected> {
+    let deadline = Instant::now() + visitor.door.limits.connect_timeout;
+    let mut stopping = broker.stopping.clone();
+    let hello = async {
+        tokio::select! {
+            said = hello(broker, socket, visitor, out) => said,
+            // Nobody comes in any more.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = tokio::time::sleep_until(deadline) => {
+                debug!(peer = visitor.peer, "no CONNECT in time");
+                None
+            }
+        }
+    };
+    guarded(broker, pin!(hello)).await.ok().flatten()
+}
+
 /// Waits for CONNECT and answers it; None if the client stays out.
 async fn hello(
     broker: &Arc<Shared>,
@@ -151,7 +156,7 @@ async fn hello(
 ) -> Option<Connected> {
     let packet = loop {
         if let Err(error) = socket.fill().await {
-            debug!(%error, "closed before CONNECT");
+            debug!(peer = visitor.peer, %error, "closed before CONNECT");
             return None;
         }
         broker.traffic.add(Moved { bytes_received: socket.tail.len() as u64, ..Moved::default() });
@@ -161,7 +166,7 @@ async fn hello(
             Err(error) => {
                 refuse_malformed(broker, &socket.tail, &error, out);
                 broker.counters.protocol_errors.add(1);
-                debug!(%error, reason = %error.reason_code(), "no CONNECT");
+                debug!(peer = visitor.peer, %error, reason = %error.reason_code(), "no CONNECT");
                 return None;
             }
         }
@@ -169,10 +174,11 @@ async fn hello(
     let Packet::Connect(packet) = packet else {
         // [MQTT-3.1.0-1]
         broker.counters.protocol_errors.add(1);
-        debug!("the first packet is not CONNECT");
+        debug!(peer = visitor.peer, "the first packet is not CONNECT");
         return None;
     };
-    connect(broker, visitor, socket, *packet, out).await.ok()
+    // Boxed, as is the end: what is needed once shall not be held by every connection that is idle, before CONNECT or after.
+    Box::pin(connect(broker, visitor, socket, *packet, out)).await.ok()
 }
 
 /// A socket and the beginning of a packet whose end is not there yet. While idle it holds no buffer.
@@ -540,18 +546,9 @@ impl Connection {
                 let decision = publish(&self.broker, &mut self.publisher, draft).await;
                 self.answer_publish(token, &topic, decision)
             }
-            Work::Subscribe(packet) => {
-                let packet_id = packet.packet_id;
-                let (broker, limits) = (&*self.broker, &self.door.limits);
-                let (publisher, session) = (&mut self.publisher, &mut self.session);
-                let mount_point = self.door.mount_point.as_ref();
-                let granted =
-                    subscribe(broker, &self.subscriber, publisher, session, (limits, mount_point), packet)
-                        .await;
-                self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
-                self.feeds.extend(granted.feeds);
-                Ok(())
-            }
+            // Boxed: what is rare shall not be held by every idle connection.
+            Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
+            Work::Unsubscribe(packet) => Box::pin(self.unsubscribe(packet)).await,
             Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
             Work::Unsubscribe(packet) => {
                 let mount_point = self.door.mount_point.as_ref();
@@ -562,6 +559,24 @@ impl Connection {
                 Ok(())
             }
         }
+    }
+
+    async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        let packet_id = packet.packet_id;
+        let bounds = (&self.door.limits, self.door.mount_point.as_ref());
+        let (publisher, session) = (&mut self.publisher, &mut self.session);
+        let granted = subscribe(&self.broker, &self.subscriber, publisher, session, bounds, packet).await;
+        self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
+        self.feeds.extend(granted.feeds);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        let mount_point = self.door.mount_point.as_ref();
+        let reasons =
+            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet).await;
+        self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
+        Ok(())
     }
 
     /// A step of a re-authentication.

@@ -11,6 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
+/// Gives memory back after a flood of connections, which the system's does not.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// An MQTT broker scripted by WebAssembly components.
 ///
 /// Without a config file it listens on 127.0.0.1:1883 and lets everybody in.
