@@ -6,6 +6,8 @@ mod mqtt {
     mod aliases;
     mod clients;
     mod connect;
+    mod hostile;
+    mod limits;
     mod malformed;
     mod properties;
     mod publish;
