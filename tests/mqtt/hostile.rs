@@ -83,11 +83,15 @@ impl Attacked {
 
     /// Serves ordinary clients until memory is back.
     fn recovers(&self) {
+        self.recovers_to_within(SLACK);
+    }
+
+    fn recovers_to_within(&self, slack: u64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             an_ordinary_client_is_served(&self.broker);
             let cost = self.cost();
-            if cost <= SLACK {
+            if cost <= slack {
                 return;
             }
             assert!(Instant::now() < deadline, "{} MiB more than before do not come back", cost / MIB);
@@ -157,22 +161,26 @@ fn clients_that_send_half_a_huge_packet_keep_nobody_out() {
 
 #[test]
 fn ten_thousand_clients_that_send_one_byte_of_256_mib_add_less_than_64_mib() {
+    const WAVES: usize = 4;
     let _alone = alone();
     let attacked = Attacked::start(&format!("[limits]\n{HUGE}\n"));
     let broker = &attacked.broker;
-    let mut clients = connected(broker, at_most(10_000), &[]);
-    let connected = resident(broker);
-    for client in &mut clients {
-        client.send_bytes(&[&[0xC0, 0][..], &huge(0x30, &[0])].concat());
+    for _ in 0..WAVES {
+        let mut clients = connected(broker, at_most(10_000), &[]);
+        let idle = resident(broker);
+        for client in &mut clients {
+            client.send_bytes(&[&[0xC0, 0][..], &huge(0x30, &[0])].concat());
+        }
+        for client in &mut clients {
+            client.expect_packet(&Packet::PingResp);
+        }
+        an_ordinary_client_is_served(broker);
+        let added = resident(broker).saturating_sub(idle);
+        assert!(added < 64 * MIB, "{} MiB", added / MIB);
+        clients.into_iter().for_each(Client::break_off);
     }
-    for client in &mut clients {
-        client.expect_packet(&Packet::PingResp);
-    }
-    an_ordinary_client_is_served(broker);
-    let added = resident(broker).saturating_sub(connected);
-    assert!(added < 64 * MIB, "{} MiB", added / MIB);
-    drop(clients);
-    attacked.recovers();
+    // An allocator may keep for every thread what one wave takes, but not for every wave.
+    attacked.recovers_to_within((WAVES as u64 - 1) * SLACK);
 }
 
 #[test]
@@ -181,12 +189,19 @@ fn ten_thousand_connections_that_begin_a_connect_of_256_mib_add_less_than_64_mib
     let attacked =
         Attacked::start(&format!("[limits]\n{HUGE}\nmax_handshakes = 20000\nconnect_timeout = \"10m\"\n"));
     let broker = &attacked.broker;
-    let strangers = opened(broker, at_most(10_000), &huge(0x10, &[0]));
+    let mut strangers = opened(broker, at_most(10_000), &[]);
     // It came in last, so everybody before it is in.
     an_ordinary_client_is_served(broker);
-    assert!(attacked.cost() < 64 * MIB, "{} MiB", attacked.cost() / MIB);
-    drop(strangers);
-    attacked.recovers();
+    let silent = resident(broker);
+    for stranger in &mut strangers {
+        stranger.send_bytes(&huge(0x10, &[0]));
+    }
+    an_ordinary_client_is_served(broker);
+    let added = resident(broker).saturating_sub(silent);
+    assert!(added < 64 * MIB, "{} MiB", added / MIB);
+    assert!(attacked.cost() < 2 * SLACK, "{} MiB", attacked.cost() / MIB);
+    strangers.into_iter().for_each(Client::break_off);
+    attacked.recovers_to_within(2 * SLACK);
 }
 
 /// Connects until it is let in, as handshakes that were broken off make room when the broker notices.
@@ -334,19 +349,34 @@ fn a_client_that_never_reads_costs_no_more_than_its_queue() {
     attacked.recovers();
 }
 
-/// Writes again and again until the broker takes no more for now, or this much is written.
-fn floods(client: &Client, bytes: &[u8], at_most: usize) {
-    let mut stream = client.stream();
-    stream.set_nonblocking(true).unwrap();
-    let mut written = 0;
-    while written < at_most {
-        match stream.write(bytes) {
-            Ok(n) => written += n,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => panic!("{error}"),
+/// A client that says the same again and again, and reads nothing.
+struct Deaf {
+    client: Client,
+    request: Vec<u8>,
+    /// Bytes of the request that are out already.
+    begun: usize,
+}
+
+impl Deaf {
+    /// Writes until the broker takes no more for now, or this much is written.
+    fn flood(&mut self, at_most: usize) {
+        const AT_ONCE: usize = 1000;
+        let bytes = self.request.repeat(AT_ONCE);
+        let mut stream = self.client.stream();
+        stream.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while written < at_most {
+            match stream.write(&bytes[self.begun..]) {
+                Ok(n) => {
+                    written += n;
+                    self.begun = (self.begun + n) % self.request.len();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
         }
+        stream.set_nonblocking(false).unwrap();
     }
-    stream.set_nonblocking(false).unwrap();
 }
 
 #[test]
@@ -357,11 +387,15 @@ fn a_client_that_asks_and_never_reads_the_answers_is_not_read_either() {
     let subscribe = frame(0x82, &[&[0, 1, 0][..], &field("a"), &[1]].concat());
     let publish = frame(0x32, &[&field("a")[..], &[0, 1, 0], b"x"].concat());
     let requests = [frame(0xC0, &[]), subscribe, publish];
-    let mut deaf: Vec<_> = (0..30).map(|n| Client::connect(broker, V5, &n.to_string())).collect();
+    let mut deaf: Vec<_> = (0..30)
+        .map(|n| Deaf {
+            client: Client::connect(broker, V5, &n.to_string()),
+            request: requests[n % requests.len()].clone(),
+            begun: 0,
+        })
+        .collect();
     for round in 0..20 {
-        for (n, client) in deaf.iter_mut().enumerate() {
-            floods(client, &requests[n % requests.len()].repeat(1000), 4 * 1024 * 1024);
-        }
+        deaf.iter_mut().for_each(|deaf| deaf.flood(4 * 1024 * 1024));
         an_ordinary_client_is_served(broker);
         assert!(attacked.cost() < 2 * SLACK, "{} MiB in round {round}", attacked.cost() / MIB);
     }
@@ -480,7 +514,8 @@ fn a_client_that_connects_and_breaks_off_a_thousand_times_leaves_nothing_behind(
     let attacked = Attacked::start("");
     let broker = &attacked.broker;
     let mut hello = Vec::new();
-    Packet::Connect(Box::new(connect(V5, "restless"))).encode(V5, &mut hello).unwrap();
+    // Of another name: what it said may be read after it has gone, and take over.
+    Packet::Connect(Box::new(connect(V5, "hasty"))).encode(V5, &mut hello).unwrap();
     for n in 0..1000 {
         match n % 4 {
             // Before a word, within CONNECT, behind it, and with all that a client can leave behind.
