@@ -320,6 +320,27 @@ fn half_sent_packets_beyond_max_incoming_bytes_total_are_refused_and_others_go_o
 }
 
 #[test]
+fn half_sent_connects_beyond_max_incoming_bytes_total_keep_nobody_out() {
+    let _alone = alone();
+    let broker = Broker::start("[limits]\nmax_incoming_bytes_total = \"1MiB\"\nconnect_timeout = \"10m\"\n");
+    let half = [&[0x10, 0x80, 0x80, 0x20][..], &field("MQTT"), &[5, 2, 0, 0], &[0xFF; 100 * 1024]].concat();
+    let mut strangers = Vec::new();
+    for _ in 0..32 {
+        let mut stranger = Client::open(broker.address(), V5);
+        stranger.send_bytes_if_open(&half);
+        strangers.push(stranger);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !strangers.iter().any(has_been_answered) {
+        assert!(Instant::now() < deadline, "all halves are held");
+        an_ordinary_client_is_served(&broker);
+    }
+    an_ordinary_client_is_served(&broker);
+    drop(strangers);
+    an_ordinary_client_is_served(&broker);
+}
+
+#[test]
 fn a_client_that_never_reads_costs_no_more_than_its_queue() {
     const COUNT: usize = 20_000;
     let _alone = alone();

@@ -248,6 +248,9 @@ fn topics_and_filters_that_are_too_long_are_refused() {
         client.disconnect();
         is_not_granted(&broker, version, too_long, ReasonCode::TopicFilterInvalid);
     }
+    let connect = |topic| Connect { will: Some(will(topic)), ..connect(V5, "c") };
+    Client::connect_with(&broker, connect(fits)).0.disconnect();
+    is_refused(&broker, connect(too_long), ReasonCode::TopicNameInvalid, None);
     // A message that is refused can be told so, or ends its connection; it reaches nobody.
     let mut witness = Client::connect(&broker, V5, "witness");
     witness.subscribe("#", AtMostOnce);
@@ -399,6 +402,18 @@ fn connections_beyond_a_listener_s_own_maximum_are_refused_there_only() {
         assert_eq!(connect_at(0, id).expect_connack().reason, ReasonCode::Success);
     }
     first.ping();
+}
+
+/// Whether or not the client closes its side.
+#[test]
+fn a_place_is_free_when_the_broker_has_closed_the_connection() {
+    let broker = with_limits("max_connections = 1");
+    for version in BOTH {
+        let mut only = Client::connect(&broker, version, "only");
+        only.send_bytes(&[0xE0, 0]);
+        only.expect_closed();
+        Client::connect(&broker, version, "next").disconnect();
+    }
 }
 
 #[test]
