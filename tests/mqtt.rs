@@ -3,10 +3,14 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod mqtt {
+    mod aliases;
     mod clients;
     mod connect;
+    mod hostile;
+    mod limits;
     mod malformed;
     mod properties;
+    mod publish;
     mod qos;
     mod retained;
     mod sessions;
