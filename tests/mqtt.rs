@@ -1,4 +1,4 @@
-//! The broker as its clients see it, over sockets. Names begin with the version and id of the requirement (`shared/conformance`).
+//! The broker as its clients see it, over sockets. Names begin with the version and id of the requirement (`tests/conformance`).
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 

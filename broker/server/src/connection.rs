@@ -86,7 +86,7 @@ pub(crate) async fn serve(
     let mut connection = Connection {
         broker,
         door,
-        _counted: counted,
+        counted,
         socket,
         out,
         session,
@@ -276,7 +276,8 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 struct Connection {
     broker: Arc<Shared>,
     door: Arc<Door>,
-    _counted: Counted,
+    /// Its place among those who are in.
+    counted: Counted,
     socket: Socket,
     out: Outgoing,
     session: Session,
@@ -550,14 +551,6 @@ impl Connection {
             Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
             Work::Unsubscribe(packet) => Box::pin(self.unsubscribe(packet)).await,
             Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
-            Work::Unsubscribe(packet) => {
-                let mount_point = self.door.mount_point.as_ref();
-                let reasons =
-                    unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet)
-                        .await;
-                self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
-                Ok(())
-            }
         }
     }
 
@@ -699,7 +692,7 @@ impl Connection {
             self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
         self.count();
-        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, .. } = self;
+        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, .. } = self;
         // Take what can be written out of the way, but let nobody wait for it: the session is free before the socket is.
         let _ = socket.write(&mut out);
         let expiry = session.expiry();
@@ -731,6 +724,8 @@ impl Connection {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
         }
+        // Its place is free: only its last words are still on their way.
+        drop(counted);
         socket.say_goodbye(&mut out).await;
     }
 }
