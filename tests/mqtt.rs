@@ -8,7 +8,9 @@ mod mqtt {
     mod connect;
     mod hostile;
     mod limits;
+    mod log;
     mod malformed;
+    mod mount_point;
     mod properties;
     mod publish;
     mod qos;
