@@ -360,3 +360,28 @@ pub(crate) fn fault_kind(error: &PublishError) -> Option<&FaultKind> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What closes the connection of an older publisher: `Connection::answer_publish` asks nothing else.
+    #[test]
+    fn v311_4_8_0_2_a_failure_of_ours_is_a_fault_and_a_refusal_is_none() {
+        let fault = |kind| HookFailed { plugin: "p".into(), kind };
+        let refusal = |fault| PublishRefusal { by: "p".into(), code: ReasonCode::QuotaExceeded, fault };
+        let topic = || TopicName::new("t").unwrap();
+        for ours in [
+            PublishError::Fault(fault(FaultKind::Busy)),
+            PublishError::Fault(fault(FaultKind::Deadline)),
+            PublishError::Refused(refusal(Some(fault(FaultKind::Busy)))),
+            PublishError::Store(StoreError::Unavailable("the disk is full".into())),
+            PublishError::Unknown,
+        ] {
+            assert!(ours.is_fault(), "{ours}");
+        }
+        for refused in [PublishError::Denied(topic()), PublishError::Refused(refusal(None))] {
+            assert!(!refused.is_fault(), "{refused}");
+        }
+    }
+}
