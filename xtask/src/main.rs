@@ -5,6 +5,7 @@
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost
 //! - `conformance`: the requirements of the standards against the tests
+//! - `fuzz`: hostile bytes for as long as you like
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
@@ -12,6 +13,7 @@ mod bench;
 mod check;
 mod command;
 mod conformance;
+mod fuzz;
 mod hash;
 mod packages;
 mod plugins;
@@ -49,6 +51,8 @@ enum Task {
     Ci,
     /// Say which requirements of the standards have no test
     Conformance(conformance::Options),
+    /// Throw hostile bytes at the codec and the session
+    Fuzz(fuzz::Options),
     /// Read a password from stdin and print its argon2id hash for the passwd plugin
     Hash,
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench => bench::hooks(),
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
+        Task::Fuzz(options) => fuzz::run_targets(&options),
         Task::Hash => hash::from_stdin(),
     };
     match done {
