@@ -621,7 +621,7 @@ impl Connection {
             None => debug!(topic, %error, "message refused"),
         }
         let can_say_no = self.session.terms().version == Version::V5;
-        if !can_say_no && error.is_fault() || matches!(error, PublishError::Unknown) {
+        if !can_say_no && error.must_not_look_accepted() || matches!(error, PublishError::Unknown) {
             return Err(End::NotAccepted(error));
         }
         // Before MQTT 5 a message that is not allowed is acknowledged all the same [MQTT-3.3.5-2].

@@ -392,7 +392,7 @@ fn v5_4_3_3_7_what_was_sent_once_does_not_expire_any_more() {
 }
 
 #[test]
-fn v5_2_2_1_3_and_v311_2_3_1_2_packet_identifiers_in_use_are_passed_over() {
+fn v5_2_2_1_4_and_v311_2_3_1_4_packet_identifiers_in_use_are_passed_over() {
     let mut state = SessionState::new(SessionId(1), ClientId::new("c1"), 60);
     state.inflight.push(Inflight { packet_id: id(65_535), stage: Stage::Published(message(1, "a", Q1)) });
     state.next_packet_id = 65_535;
@@ -422,7 +422,7 @@ fn v5_3_3_2_5_and_6_a_message_expires_and_carries_the_time_left() {
 }
 
 #[test]
-fn v5_3_14_2_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
+fn v5_3_14_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
     let goodbye = |expiry| {
         let properties =
             DisconnectProperties { session_expiry_interval: Some(expiry), ..DisconnectProperties::default() };
