@@ -317,9 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn v5_4_7_3_3_names_fit_in_65535_bytes() {
-        assert!(TopicName::new(&"a".repeat(65_535)).is_ok());
-        assert_eq!(TopicName::new(&"a".repeat(65_536)), Err(NameError::TooLong));
+    fn v5_4_7_3_3_and_v311_4_7_3_3_names_fit_in_65535_bytes() {
+        let longest = "a".repeat(65_535);
+        assert!(TopicName::new(&longest).is_ok() && SubscriptionFilter::new(&longest).is_ok());
+        // Bytes count, not characters.
+        for long in [format!("{longest}a"), format!("ä{}", &longest[1..])] {
+            assert_eq!(TopicName::new(&long), Err(NameError::TooLong));
+            assert_eq!(TopicFilter::new(&long), Err(NameError::TooLong));
+            assert_eq!(SubscriptionFilter::new(&long), Err(NameError::TooLong));
+        }
+        // The whole text of a shared filter counts, as it stands in the packet.
+        let shared = |len: usize| SubscriptionFilter::new(&format!("$share/g/{}", &longest[..len - 9]));
+        assert!(shared(65_535).is_ok());
+        assert_eq!(SubscriptionFilter::new(&format!("$share/g/{}", &longest[8..])), Err(NameError::TooLong));
     }
 
     #[test]

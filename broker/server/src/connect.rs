@@ -13,8 +13,8 @@ use bytes::Bytes;
 use std::{num::NonZeroU32, sync::Arc};
 use tidegate_hooks::{AuthOutcome, AuthRefusal, AuthStep, Authenticated, ConnectRequest};
 use tidegate_mqtt::{
-    ClientId, ConnAck, ConnAckProperties, Connect, DecodeError, Outgoing, Packet, QoS, ReasonCode, SessionId,
-    Timestamp, TopicName, Version,
+    ClientId, ConnAck, ConnAckProperties, Connect, DecodeError, Outgoing, Packet, PacketType, QoS,
+    ReasonCode, SessionId, Timestamp, TopicName, Version,
 };
 use tidegate_session::{Authentication, KeepAlive, PendingWill, Session, SessionState, Terms};
 use tidegate_transport::Certificate;
@@ -83,16 +83,17 @@ pub(crate) async fn connect(
     let session = broker.clients.next_session();
     let limits = &visitor.door.limits;
     let assigned = limits.assign_client_id && assign_client_id(&mut connect, session);
-    let (counted, login, granted) = match admit(broker, visitor, socket, session, &mut connect, out).await {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            let Refusal { reason, text } = &refusal;
-            let (client_id, peer, text) = (&connect.client_id, visitor.peer, text.as_deref());
-            debug!(%client_id, peer, %reason, text, "refused");
-            refuse(connect.version, broker, reason, text, out);
-            return Err(Refused);
-        }
-    };
+    let (counted, login, granted) =
+        match admit(broker, visitor, socket, session, (&mut connect, assigned), out).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let Refusal { reason, text } = &refusal;
+                let (client_id, peer, text) = (&connect.client_id, visitor.peer, text.as_deref());
+                debug!(%client_id, peer, %reason, text, "refused");
+                refuse(connect.version, broker, reason, text, out);
+                return Err(Refused);
+            }
+        };
     tracing::Span::current().record("client_id", &*granted.client_id);
 
     let now = clock::now();
@@ -145,10 +146,10 @@ async fn admit(
     visitor: Visitor<'_>,
     socket: &mut Socket,
     session: SessionId,
-    connect: &mut Connect,
+    (connect, assigned): (&mut Connect, bool),
     out: &mut Outgoing,
 ) -> Result<(Counted, Option<ByMethod>, Authenticated), Refusal> {
-    acceptable(connect, visitor.door)?;
+    acceptable(connect, assigned, visitor.door)?;
     take_name_of_certificate(visitor, connect)?;
     let full = broker.clients.connected() >= broker.config.limits.max_connections;
     let Some(counted) = visitor.door.enter().filter(|_| !full) else {
@@ -326,13 +327,13 @@ fn assign_client_id(connect: &mut Connect, session: SessionId) -> bool {
 }
 
 /// What can be said without asking anybody. Brings the will in the form in which it is published.
-fn acceptable(connect: &mut Connect, door: &Door) -> Result<(), Refusal> {
+fn acceptable(connect: &mut Connect, assigned: bool, door: &Door) -> Result<(), Refusal> {
     let limits = &door.limits;
     if connect.client_id.is_empty() {
         // [MQTT-3.1.3-8] (3.1.1)
         return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, "the client identifier is empty"));
     }
-    if connect.client_id.len() > limits.max_client_id_length {
+    if !assigned && connect.client_id.len() > limits.max_client_id_length {
         let text = format!("a client identifier has at most {} bytes", limits.max_client_id_length);
         return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, text));
     }
@@ -397,6 +398,8 @@ pub(crate) fn refuse_malformed(broker: &Shared, packet: &[u8], error: &DecodeErr
     let version = match error {
         DecodeError::ProtocolLevel { answer_as, .. } => Some(*answer_as),
         DecodeError::ProtocolName => None,
+        // What does not even claim to be a CONNECT gets no answer [MQTT-3.1.0-1].
+        _ if packet.first().is_none_or(|byte| byte >> 4 != PacketType::Connect as u8) => None,
         // The protocol name and level 5 lie at the beginning of the variable header.
         _ => packet.windows(7).take(5).any(|bytes| bytes == b"\x00\x04MQTT\x05").then_some(Version::V5),
     };

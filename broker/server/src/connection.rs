@@ -19,7 +19,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -63,54 +63,43 @@ enum End {
     Told { reason: ReasonCode, text: Cow<'static, str> },
 }
 
+/// Who comes, and until when it must have come in. In a box: a connection that is in holds it no more.
+pub(crate) struct Arrival {
+    pub(crate) peer: Peer,
+    pub(crate) deadline: Instant,
+}
+
+impl Arrival {
+    fn visitor<'a>(&'a self, door: &'a Arc<Door>) -> Visitor<'a> {
+        Visitor { door, peer: &self.peer.address, certificate: self.peer.certificate() }
+    }
+}
+
 /// Serves one client from its first byte to its last.
 pub(crate) async fn serve(
     broker: Arc<Shared>,
     stream: Stream,
     door: Arc<Door>,
     knocking: Counted,
-    peer: Peer,
-    deadline: Instant,
+    arrival: Box<Arrival>,
 ) {
-    let Peer { address: peer, tls } = peer;
-    let certificate = tls.and_then(|tls| tls.certificate).map(Box::new);
     let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
-    let visitor = Visitor { door: &door, peer: &peer, certificate: certificate.as_deref() };
-    // Boxed, as is the end: what is needed once shall not be held by every idle connection.
-    let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
-    let mut stopping = broker.stopping.clone();
-    let hello = async {
-        tokio::select! {
-            said = hello => said,
-            // Nobody comes in any more.
-            _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
-        }
-    };
-    let connected = match guarded(&broker, hello).await {
-        Ok(Ok(Some(connected))) => connected,
-        Ok(Ok(None)) => {
-            broker.counters.connections_refused.add(1);
-            if *broker.stopping.borrow() {
-                socket.stream.going_away();
-            }
-            return socket.say_goodbye(&mut out).await;
-        }
-        Ok(Err(_)) => {
-            broker.counters.connections_refused.add(1);
-            return debug!("no CONNECT in time");
-        }
-        Err(Panicked) => return,
+    let visitor = arrival.visitor(&door);
+    let Some(connected) = greet(&broker, &mut socket, visitor, arrival.deadline, &mut out).await else {
+        broker.counters.connections_refused.add(1);
+        return socket.say_goodbye(&broker, &mut out).await;
     };
     drop(knocking);
     let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted, login } =
         connected;
+    let Peer { address: peer, tls } = arrival.peer;
     // A client may send on without waiting for CONNACK [MQTT-3.1.4-6].
     let backlog = !socket.tail.is_empty();
     let mut connection = Connection {
         broker,
         door,
-        _counted: counted,
+        counted,
         socket,
         out,
         session,
@@ -120,14 +109,14 @@ pub(crate) async fn serve(
         expires_at,
         login,
         peer: peer.into(),
-        certificate,
+        certificate: tls.and_then(|tls| tls.certificate),
         feeds: VecDeque::new(),
         congested: false,
         backlog,
         moved: Moved::default(),
     };
     let guard = connection.broker.clone();
-    let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
+    let end = guarded(&guard, pin!(connection.run())).await.unwrap_or(End::Panicked);
     Box::pin(connection.leave(end, will)).await;
 }
 
@@ -135,8 +124,12 @@ pub(crate) async fn serve(
 pub(crate) struct Panicked;
 
 /// A panic ends its connection only; it is said and counted.
-pub(crate) async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut future = pin!(future);
+///
+/// Takes the future where it is: one that was moved in would lie in memory twice.
+pub(crate) async fn guarded<T>(
+    broker: &Shared,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Panicked> {
     poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => {
@@ -148,6 +141,29 @@ pub(crate) async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>)
     .await
 }
 
+/// Lets a client in, or not; None also if it takes too long, or we are at fault.
+async fn greet(
+    broker: &Arc<Shared>,
+    socket: &mut Socket,
+    visitor: Visitor<'_>,
+    deadline: Instant,
+    out: &mut Outgoing,
+) -> Option<Connected> {
+    let mut stopping = broker.stopping.clone();
+    let hello = async {
+        tokio::select! {
+            said = hello(broker, socket, visitor, out) => said,
+            // Nobody comes in any more.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = tokio::time::sleep_until(deadline) => {
+                debug!(peer = visitor.peer, "no CONNECT in time");
+                None
+            }
+        }
+    };
+    guarded(broker, pin!(hello)).await.ok().flatten()
+}
+
 /// Waits for CONNECT and answers it; None if the client stays out.
 async fn hello(
     broker: &Arc<Shared>,
@@ -157,7 +173,7 @@ async fn hello(
 ) -> Option<Connected> {
     let packet = loop {
         if let Err(error) = socket.fill().await {
-            debug!(%error, "closed before CONNECT");
+            debug!(peer = visitor.peer, %error, "closed before CONNECT");
             return None;
         }
         broker.traffic.add(Moved { bytes_received: socket.tail.len() as u64, ..Moved::default() });
@@ -167,7 +183,7 @@ async fn hello(
             Err(error) => {
                 refuse_malformed(broker, &socket.tail, &error, out);
                 broker.counters.protocol_errors.add(1);
-                debug!(%error, reason = %error.reason_code(), "no CONNECT");
+                debug!(peer = visitor.peer, %error, reason = %error.reason_code(), "no CONNECT");
                 return None;
             }
         }
@@ -175,10 +191,11 @@ async fn hello(
     let Packet::Connect(packet) = packet else {
         // [MQTT-3.1.0-1]
         broker.counters.protocol_errors.add(1);
-        debug!("the first packet is not CONNECT");
+        debug!(peer = visitor.peer, "the first packet is not CONNECT");
         return None;
     };
-    connect(broker, visitor, socket, *packet, out).await.ok()
+    // Boxed, as is the end: what is needed once shall not be held by every connection that is idle, before CONNECT or after.
+    Box::pin(connect(broker, visitor, socket, *packet, out)).await.ok()
 }
 
 /// A socket and the beginning of a packet whose end is not there yet. While idle it holds no buffer.
@@ -254,7 +271,10 @@ impl Socket {
     }
 
     /// The last words, if the client takes them at once or nearly so.
-    async fn say_goodbye(&mut self, out: &mut Outgoing) {
+    async fn say_goodbye(&mut self, broker: &Shared, out: &mut Outgoing) {
+        if *broker.stopping.borrow() {
+            self.stream.going_away();
+        }
         let last_words = async {
             if self.flush(out).await.is_err() {
                 return;
@@ -276,7 +296,8 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 struct Connection {
     broker: Arc<Shared>,
     door: Arc<Door>,
-    _counted: Counted,
+    /// Its place among those who are in.
+    counted: Counted,
     socket: Socket,
     out: Outgoing,
     session: Session,
@@ -547,28 +568,29 @@ impl Connection {
                 let decision = publish(&self.broker, &mut self.publisher, draft).await;
                 self.answer_publish(token, &topic, decision)
             }
-            Work::Subscribe(packet) => {
-                let packet_id = packet.packet_id;
-                let (broker, limits) = (&*self.broker, &self.door.limits);
-                let (publisher, session) = (&mut self.publisher, &mut self.session);
-                let mount_point = self.door.mount_point.as_ref();
-                let granted =
-                    subscribe(broker, &self.subscriber, publisher, session, (limits, mount_point), packet)
-                        .await;
-                self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
-                self.feeds.extend(granted.feeds);
-                Ok(())
-            }
+            // Boxed: what is rare shall not be held by every idle connection.
+            Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
+            Work::Unsubscribe(packet) => Box::pin(self.unsubscribe(packet)).await,
             Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
-            Work::Unsubscribe(packet) => {
-                let mount_point = self.door.mount_point.as_ref();
-                let reasons =
-                    unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet)
-                        .await;
-                self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
-                Ok(())
-            }
         }
+    }
+
+    async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        let packet_id = packet.packet_id;
+        let bounds = (&self.door.limits, self.door.mount_point.as_ref());
+        let (publisher, session) = (&mut self.publisher, &mut self.session);
+        let granted = subscribe(&self.broker, &self.subscriber, publisher, session, bounds, packet).await;
+        self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
+        self.feeds.extend(granted.feeds);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        let mount_point = self.door.mount_point.as_ref();
+        let reasons =
+            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet).await;
+        self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
+        Ok(())
     }
 
     /// A step of a re-authentication.
@@ -621,7 +643,7 @@ impl Connection {
             None => debug!(topic, %error, "message refused"),
         }
         let can_say_no = self.session.terms().version == Version::V5;
-        if !can_say_no && error.is_fault() || matches!(error, PublishError::Unknown) {
+        if !can_say_no && error.must_not_look_accepted() || matches!(error, PublishError::Unknown) {
             return Err(End::NotAccepted(error));
         }
         // Before MQTT 5 a message that is not allowed is acknowledged all the same [MQTT-3.3.5-2].
@@ -692,7 +714,7 @@ impl Connection {
             self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
         self.count();
-        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, .. } = self;
+        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, .. } = self;
         // Take what can be written out of the way, but let nobody wait for it: the session is free before the socket is.
         let _ = socket.write(&mut out);
         let expiry = session.expiry();
@@ -724,10 +746,9 @@ impl Connection {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
         }
-        if *broker.stopping.borrow() {
-            socket.stream.going_away();
-        }
-        socket.say_goodbye(&mut out).await;
+        // Its place is free: only its last words are still on their way.
+        drop(counted);
+        socket.say_goodbye(&broker, &mut out).await;
     }
 }
 

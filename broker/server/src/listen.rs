@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Listener, Mode},
-    connection::{self, Panicked, guarded},
+    connection::{self, Arrival, Panicked, guarded},
     door::Door,
     server::StartError,
     shared::Shared,
@@ -17,6 +17,7 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -189,16 +190,17 @@ fn take_in(broker: &Arc<Shared>, connections: &TaskTracker, raw: Raw, door: &Arc
     // A task of its own kind: a connection without handshakes shall not hold the room that they need.
     if door.acceptor.is_plain() {
         let span = connection::span(&door.name, &peer);
-        let peer = Peer { address: peer, tls: None };
+        let arrival = Box::new(Arrival { peer: Peer { address: peer, ..Peer::default() }, deadline });
         connections
-            .spawn(connection::serve(broker, raw.into(), door, knocking, peer, deadline).instrument(span));
+            .spawn(connection::serve(broker, raw.into(), door, knocking, arrival).instrument(span));
     } else {
         connections.spawn(async move {
             let Some((stream, peer)) = shake_hands(&broker, raw, &door, peer, deadline).await else {
                 return broker.counters.connections_refused.add(1);
             };
             let span = connection::span(&door.name, &peer.address);
-            connection::serve(broker, stream, door, knocking, peer, deadline).instrument(span).await;
+            let arrival = Box::new(Arrival { peer, deadline });
+            connection::serve(broker, stream, door, knocking, arrival).instrument(span).await;
         });
     }
 }
@@ -213,13 +215,13 @@ async fn shake_hands(
 ) -> Option<(Stream, Peer)> {
     let mut stopping = broker.stopping.clone();
     let accepting = Box::pin(door.acceptor.accept(raw, peer.clone()));
-    let accepting = async {
+    let accepting = pin!(async {
         tokio::select! {
             accepted = tokio::time::timeout_at(deadline, accepting) => Some(accepted),
             // Nobody comes in any more.
             _ = stopping.wait_for(|stopping| *stopping) => None,
         }
-    };
+    });
     let listener = &door.name;
     match guarded(broker, accepting).await {
         Ok(Some(Ok(Ok(accepted)))) => Some(accepted),

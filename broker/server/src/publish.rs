@@ -101,6 +101,12 @@ impl PublishError {
         }
     }
 
+    /// Whether an acknowledgement would be a lie where the protocol version has no other way to say no: then the connection ends
+    /// [MQTT-4.8.0-2] (3.1.1).
+    pub(crate) fn must_not_look_accepted(&self) -> bool {
+        self.is_fault() || matches!(self, Self::RetainedFull)
+    }
+
     /// Whether we, not the publisher, are at fault: then nothing may look like an acknowledgement, even where the protocol version has no
     /// other way to say no.
     pub(crate) fn is_fault(&self) -> bool {
@@ -408,5 +414,30 @@ pub(crate) fn fault_kind(error: &PublishError) -> Option<&FaultKind> {
         PublishError::Fault(fault) => Some(&fault.kind),
         PublishError::Refused(refusal) => refusal.fault.as_ref().map(|fault| &fault.kind),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What closes the connection of an older publisher: `Connection::answer_publish` asks nothing else.
+    #[test]
+    fn v311_4_8_0_2_a_failure_of_ours_is_a_fault_and_a_refusal_is_none() {
+        let fault = |kind| HookFailed { plugin: "p".into(), kind };
+        let refusal = |fault| PublishRefusal { by: "p".into(), code: ReasonCode::QuotaExceeded, fault };
+        let topic = || TopicName::new("t").unwrap();
+        for ours in [
+            PublishError::Fault(fault(FaultKind::Busy)),
+            PublishError::Fault(fault(FaultKind::Deadline)),
+            PublishError::Refused(refusal(Some(fault(FaultKind::Busy)))),
+            PublishError::Store(StoreError::Unavailable("the disk is full".into())),
+            PublishError::Unknown,
+        ] {
+            assert!(ours.is_fault(), "{ours}");
+        }
+        for refused in [PublishError::Denied(topic()), PublishError::Refused(refusal(None))] {
+            assert!(!refused.is_fault(), "{refused}");
+        }
     }
 }

@@ -109,7 +109,7 @@ pub enum Violation {
     /// [MQTT-3.3.4-6]
     #[error("a subscription identifier in a PUBLISH from a client")]
     SubscriptionIdentifier,
-    /// [MQTT-3.14.2-2]: a session that was to end with its connection cannot be prolonged.
+    /// Section 3.14.2.2.2: a session that was to end with its connection cannot be prolonged.
     #[error("a session expiry in DISCONNECT though CONNECT had none")]
     SessionExpiryProlonged,
     /// [MQTT-3.2.2-11]

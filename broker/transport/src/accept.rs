@@ -4,7 +4,7 @@ use crate::{
     proxy::{Header, ProxyError, Source, missing, parse},
     raw::Raw,
     stream::{Layers, Stream},
-    tls::{Tls, TlsHandshakeError, peer::TlsPeer, settings::TlsSettings},
+    tls::{Tls, TlsHandshakeError, peer::{Certificate, TlsPeer}, settings::TlsSettings},
     websocket::{
         Below, UpgradeError, WebSocket,
         upgrade::{Refusal, Upgrade},
@@ -33,6 +33,13 @@ pub struct Peer {
     pub address: String,
     /// What TLS says about it.
     pub tls: Option<Box<TlsPeer>>,
+}
+
+impl Peer {
+    /// The certificate, if a good one was shown.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.tls.as_ref()?.certificate.as_deref()
+    }
 }
 
 /// A client that did not come as far as MQTT. It was told why, where there are words for it.

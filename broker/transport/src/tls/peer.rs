@@ -7,7 +7,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TlsPeer {
     /// Its certificate, if it has shown a good one.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Box<Certificate>>,
     /// `TLSv1_3` or `TLSv1_2`; None if a proxy took TLS off.
     pub version: Option<&'static str>,
     /// The name that the client wanted to reach.
@@ -27,7 +27,9 @@ pub struct Certificate {
 
 impl TlsPeer {
     pub(crate) fn of(connection: &ServerConnection) -> Self {
-        let certificate = connection.peer_certificates().and_then(|chain| Certificate::of(chain.first()?));
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        // One that only rustls can read has no names, which is another thing than no certificate.
+        let certificate = certificate.map(|der| Box::new(Certificate::of(der).unwrap_or_default()));
         let version = connection.protocol_version().and_then(|version| version.as_str());
         Self { certificate, version, sni: connection.server_name().map(str::to_owned) }
     }
@@ -36,7 +38,7 @@ impl TlsPeer {
     pub(crate) fn proxied(common_name: String) -> Self {
         let subject = format!("CN={}", escaped(&common_name));
         let certificate = Certificate { subject, common_name: Some(common_name), sans: Vec::new() };
-        Self { certificate: Some(certificate), version: None, sni: None }
+        Self { certificate: Some(Box::new(certificate)), version: None, sni: None }
     }
 }
 
