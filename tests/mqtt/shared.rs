@@ -385,25 +385,29 @@ fn v5_4_8_2_6_a_shared_message_that_is_refused_goes_to_nobody_else() {
 #[test]
 fn a_member_whose_window_is_full_is_passed_over() {
     let broker = Broker::start("");
-    let mut slow = narrow(&broker, "slow", 0);
-    let mut quick = Client::connect(&broker, V5, "quick");
-    quick.subscribe("$share/g/a", ExactlyOnce);
-    let mut publisher = Client::connect(&broker, V5, "p");
-    // Whoever has the first turn, the slow one has one message after two.
-    send(&mut publisher, &["1", "2"], AtLeastOnce);
-    let open = slow.message();
-    let mut rest = payloads(quick.drain());
-    send(&mut publisher, &["3", "4", "5", "6"], AtLeastOnce);
-    rest.extend(payloads(quick.drain()));
-    rest.push(open.payload.clone());
-    rest.sort_unstable();
-    assert_eq!(rest, ["1", "2", "3", "4", "5", "6"]);
-    slow.expect_nothing();
-    // With room again it has its turn again.
-    slow.acknowledge(&open);
-    slow.ping();
-    send(&mut publisher, &["7", "8"], AtLeastOnce);
-    assert_eq!((slow.drain().len(), quick.drain().len()), (1, 1));
+    for qos in [AtLeastOnce, ExactlyOnce] {
+        let mut slow = narrow(&broker, "slow", 0);
+        let mut quick = Client::connect(&broker, V5, "quick");
+        quick.subscribe("$share/g/a", ExactlyOnce);
+        let mut publisher = Client::connect(&broker, V5, "p");
+        // Whoever has the first turn, the slow one has one message after two.
+        send(&mut publisher, &["1", "2"], qos);
+        let open = slow.message();
+        assert_eq!(quick.drain().len(), 1);
+        // One may wait for it before it is known that its window is full. The others do not.
+        send(&mut publisher, &["x"; 20], qos);
+        let passed = quick.drain().len();
+        assert!(passed >= 19, "{passed} of 20");
+        slow.expect_nothing();
+        slow.acknowledge(&open);
+        assert_eq!(slow.drain().len() + passed, 20);
+        slow.ping();
+        // With room again it has its turn again.
+        send(&mut publisher, &["3", "4"], qos);
+        assert_eq!((slow.drain().len(), quick.drain().len()), (1, 1));
+        slow.disconnect();
+        quick.disconnect();
+    }
 }
 
 #[test]
@@ -520,6 +524,28 @@ fn what_a_member_leaves_behind_waits_for_it_if_nobody_else_is_there() {
         assert_eq!((again.payload, again.packet_id, again.dup), (open.payload, open.packet_id, true));
         only.expect_nothing();
         leave([only]);
+    }
+}
+
+#[test]
+fn what_waits_for_a_member_whose_session_ends_goes_to_one_that_lives_on() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        for qos in [AtLeastOnce, ExactlyOnce] {
+            let [one] = members::<1>(&broker, version);
+            one.disconnect();
+            let mut publisher = Client::connect(&broker, version, "p");
+            send(&mut publisher, &["waits"], qos);
+            let two = member(&broker, version, "two");
+            two.disconnect();
+            // With clean start, and without a word of the group.
+            Client::connect(&broker, version, &format!("m0 {version:?}")).disconnect();
+            let mut two = member(&broker, version, "two");
+            assert_eq!(two.payloads(1), ["waits"], "{version:?} {qos:?}");
+            two.expect_nothing();
+            leave([two]);
+            Client::connect(&broker, version, "two").disconnect();
+        }
     }
 }
 

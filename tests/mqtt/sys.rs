@@ -55,7 +55,7 @@ fn nobody_but_the_broker_publishes_to_sys() {
         let mut watching = Client::connect(&broker, V5, "watching");
         watching.subscribe("$SYS/#", AtMostOnce);
         let mut client = Client::connect(&broker, version, "c");
-        for topic in ["$SYS/broker/version", "$SYS/x", "$SYS"] {
+        for topic in ["$SYS/broker/version", "$SYS/x", "$SYS/"] {
             for qos in [AtLeastOnce, ExactlyOnce] {
                 for retain in [false, true] {
                     let told = client.publish_with(Publish { retain, ..publish(topic, "forged", qos) });
