@@ -191,8 +191,7 @@ fn take_in(broker: &Arc<Shared>, connections: &TaskTracker, raw: Raw, door: &Arc
     if door.acceptor.is_plain() {
         let span = connection::span(&door.name, &peer);
         let arrival = Box::new(Arrival { peer: Peer { address: peer, ..Peer::default() }, deadline });
-        connections
-            .spawn(connection::serve(broker, raw.into(), door, knocking, arrival).instrument(span));
+        connections.spawn(connection::serve(broker, raw.into(), door, knocking, arrival).instrument(span));
     } else {
         connections.spawn(async move {
             let Some((stream, peer)) = shake_hands(&broker, raw, &door, peer, deadline).await else {

@@ -4,7 +4,11 @@ use crate::{
     proxy::{Header, ProxyError, Source, missing, parse},
     raw::Raw,
     stream::{Layers, Stream},
-    tls::{Tls, TlsHandshakeError, peer::{Certificate, TlsPeer}, settings::TlsSettings},
+    tls::{
+        Tls, TlsHandshakeError,
+        peer::{Certificate, TlsPeer},
+        settings::TlsSettings,
+    },
     websocket::{
         Below, UpgradeError, WebSocket,
         upgrade::{Refusal, Upgrade},
