@@ -68,3 +68,9 @@ fn the_bytes_above_are_what_they_should_be() {
     let (header, len) = parse(V2).unwrap().unwrap();
     assert_eq!((header.source, len), (Source::Address("192.0.2.1:4711".parse().unwrap()), V2.len()));
 }
+
+#[test]
+fn a_plain_stream_is_as_small_as_its_socket() {
+    let room = size_of::<Stream>() - size_of::<tokio::net::TcpStream>();
+    assert!(room <= size_of::<usize>(), "{room} bytes more than a socket");
+}
