@@ -301,7 +301,7 @@ impl Script {
     fn resumes(&mut self) {
         while self.session.must_resume() {
             assert!(!self.session.has_room(), "nothing new goes before what is sent again");
-            for gone in self.session.resume(self.world.now, &mut self.out) {
+            for (gone, _) in self.session.resume(self.world.now, &mut self.out) {
                 self.world.closes(gone);
             }
             for (packet, publish) in self.taken() {

@@ -2,7 +2,7 @@
 //!
 //! | hook | nobody decides | a member fails |
 //! |---|---|---|
-//! | authenticate | refuse, unless nobody was ever there to ask and anonymous clients are allowed | refuse |
+//! | authenticate | refuse, unless a certificate names the client, or nobody was ever there to ask and anonymous clients are allowed | refuse |
 //! | acl | refuse, unless no rule and no plugin for it was ever there | refuse |
 //! | publish | as published | refuse with 0x83; with `on_fault = "next"` as if it had not been asked |
 
@@ -124,7 +124,8 @@ impl Chain {
             return Err(AuthRefusal::nobody(ReasonCode::BadAuthenticationMethod));
         }
         // A name that nobody vouches for is not let in once there was somebody to ask.
-        if request.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
+        let anonymous = request.allow_anonymous && (!self.asked.authenticate || request.username.is_none());
+        if anonymous || request.tls_username {
             return Ok(AuthOutcome::In(Box::new(Authenticated {
                 client_id: ClientId::new(request.client_id),
                 username: request.username.map(Into::into),

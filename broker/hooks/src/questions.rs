@@ -27,6 +27,10 @@ pub struct ConnectRequest<'a> {
     pub allow_anonymous: bool,
     /// Subject of the client's certificate, if it showed one.
     pub tls_subject: Option<&'a str>,
+    /// Subject alternative names of that certificate, as text.
+    pub tls_sans: &'a [String],
+    /// Whether the user name stands in that certificate, and not only in the CONNECT: then TLS vouches for it.
+    pub tls_username: bool,
     /// Properties of the CONNECT, empty before MQTT 5.
     pub properties: &'a ConnectProperties,
 }

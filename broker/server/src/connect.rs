@@ -90,7 +90,8 @@ pub(crate) async fn connect(
                 let Refusal { reason, text } = &refusal;
                 let (client_id, peer, text) = (&connect.client_id, visitor.peer, text.as_deref());
                 debug!(%client_id, peer, %reason, text, "refused");
-                refuse(connect.version, broker, reason, text, out);
+                let maximum = connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
+                refuse((connect.version, maximum), broker, reason, text, out);
                 return Err(Refused);
             }
         };
@@ -116,8 +117,8 @@ pub(crate) async fn connect(
     }
     let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
     agreed.terms.write(&Packet::ConnAck(Box::new(connack)), out);
-    for gone in session.resume(now, out) {
-        broker.done(&subscriber, gone);
+    for (id, why) in session.resume(now, out) {
+        broker.dropped_on_the_way(&subscriber, Some(id), why);
     }
     broker.counters.connections.add(1);
     debug!(version = ?connect.version, session_present, "connected");
@@ -248,6 +249,8 @@ fn request<'a>(session: SessionId, visitor: Visitor<'a>, connect: &'a Connect) -
         peer: visitor.peer,
         allow_anonymous: visitor.door.allow_anonymous,
         tls_subject: visitor.certificate.map(|certificate| &*certificate.subject),
+        tls_sans: visitor.certificate.map_or(&[], |certificate| &*certificate.sans),
+        tls_username: visitor.door.username_from.is_some() && visitor.certificate.is_some(),
         properties: &connect.properties,
     }
 }
@@ -380,7 +383,13 @@ fn response_information(broker: &Shared, client: &Authenticated) -> Option<Box<s
     Some(text.replace("%c", &client.client_id).replace("%u", username).into())
 }
 
-fn refuse(version: Version, broker: &Shared, reason: &ReasonCode, text: Option<&str>, out: &mut Outgoing) {
+fn refuse(
+    (version, maximum): (Version, u32),
+    broker: &Shared,
+    reason: &ReasonCode,
+    text: Option<&str>,
+    out: &mut Outgoing,
+) {
     let elsewhere = *reason == ReasonCode::UseAnotherServer;
     let properties = ConnAckProperties {
         reason_string: text.map(Into::into),
@@ -388,8 +397,8 @@ fn refuse(version: Version, broker: &Shared, reason: &ReasonCode, text: Option<&
         ..ConnAckProperties::default()
     };
     let connack = ConnAck { session_present: false, reason: *reason, properties };
-    // Where the version has no word for it, closing says enough [MQTT-3.2.2-6] (3.1.1).
-    let _ = Packet::ConnAck(Box::new(connack)).encode(version, out.tail());
+    // Where the version has no word for it [MQTT-3.2.2-6] (3.1.1), or the client no room [MQTT-3.1.2-24], closing says enough.
+    let _ = Packet::ConnAck(Box::new(connack)).encode_within(version, maximum, out.tail());
 }
 
 /// Answers a CONNECT that did not decode, where the standard has a form for it: MQTT 5 names the reason (section 4.13), older versions
@@ -404,7 +413,7 @@ pub(crate) fn refuse_malformed(broker: &Shared, packet: &[u8], error: &DecodeErr
         _ => packet.windows(7).take(5).any(|bytes| bytes == b"\x00\x04MQTT\x05").then_some(Version::V5),
     };
     if let Some(version) = version {
-        refuse(version, broker, &error.reason_code(), Some(&error.to_string()), out);
+        refuse((version, u32::MAX), broker, &error.reason_code(), Some(&error.to_string()), out);
     }
 }
 

@@ -376,14 +376,17 @@ impl Connection {
     /// Moves deliveries from mailbox and retained messages to the socket; true if more is waiting that could go out.
     fn deliver(&mut self) -> Result<bool, End> {
         let mut deliveries = Vec::new();
-        while self.out.len() < OUTGOING_BOUND {
-            if self.session.must_resume() {
-                for gone in self.session.resume(clock::now(), &mut self.out) {
-                    self.broker.done(&self.subscriber, gone);
+        loop {
+            // Commands are carried out even for a client that reads nothing.
+            let full = self.out.len() >= OUTGOING_BOUND;
+            if !full && self.session.must_resume() {
+                for (id, why) in self.session.resume(clock::now(), &mut self.out) {
+                    self.broker.dropped_on_the_way(&self.subscriber, Some(id), why);
                 }
             }
-            let room = if self.session.has_room() { self.room() } else { 0 };
-            match self.subscriber.mailbox.collect(COLLECT, room, &mut deliveries) {
+            let room = if !full && self.session.has_room() { self.room() } else { 0 };
+            let limit = if full { 0 } else { COLLECT };
+            match self.subscriber.mailbox.collect(limit, room, &mut deliveries) {
                 Some(Command::TakeOver { new_session, left }) => {
                     return Err(End::TakenOver { new_session, left });
                 }
@@ -391,6 +394,9 @@ impl Connection {
                     return Err(End::Told { reason, text: text.into() });
                 }
                 None => {}
+            }
+            if full {
+                return Ok(true);
             }
             if deliveries.is_empty() {
                 return Ok(self.feed_retained());
@@ -400,7 +406,6 @@ impl Connection {
                 self.send(delivery, now);
             }
         }
-        Ok(true)
     }
 
     fn room(&self) -> usize {
@@ -418,18 +423,12 @@ impl Connection {
     fn send(&mut self, delivery: Delivery, now: tidegate_mqtt::Timestamp) {
         let payload = delivery.message.payload.len() as u64;
         let id = (delivery.qos > QoS::AtMostOnce).then_some(delivery.message.id);
-        let counter = match self.session.deliver(delivery, now, &mut self.out) {
+        match self.session.deliver(delivery, now, &mut self.out) {
             Delivered::Sent => {
                 self.moved.publishes_sent += 1;
                 self.moved.publish_bytes_sent += payload;
-                return;
             }
-            Delivered::TooLarge => &self.broker.counters.dropped_too_large,
-            Delivered::Expired => &self.broker.counters.dropped_expired,
-        };
-        counter.add(1);
-        if let Some(id) = id {
-            self.broker.done(&self.subscriber, id);
+            why => self.broker.dropped_on_the_way(&self.subscriber, id, why),
         }
     }
 

@@ -106,7 +106,7 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 struct Waiting {
     connected: bool,
-    /// The client's window was full when something waited for it.
+    /// The client's window is full, or it reads nothing.
     stalled: bool,
     /// QoS 0: goes out whatever the client's window.
     at_most_once: VecDeque<Delivery>,
@@ -240,7 +240,7 @@ impl Mailbox {
         }
         let acknowledged = limit.min(room).min(waiting.at_least_once.len());
         deliveries.extend(waiting.at_least_once.drain(..acknowledged));
-        waiting.stalled = room == 0 && !waiting.at_least_once.is_empty();
+        waiting.stalled = room == acknowledged;
         let qos0 = (limit - acknowledged).min(waiting.at_most_once.len());
         deliveries.extend(waiting.at_most_once.drain(..qos0));
         waiting.bytes -= deliveries.iter().map(cost).sum::<usize>();
@@ -408,8 +408,11 @@ mod tests {
         mailbox.post(delivery(1, QoS::AtLeastOnce));
         assert_eq!(sequences(&mailbox, 0), [] as [u64; 0]);
         assert_eq!(mailbox.readiness(), Readiness::Slow);
-        assert_eq!(sequences(&mailbox, 1), [1]);
+        assert_eq!(sequences(&mailbox, 2), [1]);
         assert_eq!(mailbox.readiness(), Readiness::Free);
+        mailbox.post(delivery(2, QoS::AtLeastOnce));
+        assert_eq!(sequences(&mailbox, 1), [2]);
+        assert_eq!(mailbox.readiness(), Readiness::Slow);
         mailbox.set_connected(false);
         assert_eq!(mailbox.readiness(), Readiness::Unable);
     }

@@ -217,7 +217,7 @@ async fn authorize(
     now: Timestamp,
 ) -> Result<(), PublishError> {
     // The broker's own, whoever allows it.
-    if draft.topic.starts_with("$SYS/") {
+    if draft.topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(PublishError::Denied(draft.topic.clone()));
     }
     let request = AclRequest {

@@ -231,7 +231,10 @@ fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), S
     if plugins.iter().any(authenticates) {
         return Ok(());
     }
-    let closed = |listener: &&Listener| !listener.allow_anonymous.unwrap_or(config.allow_anonymous);
+    // Where certificates name clients, they vouch for them too.
+    let closed = |listener: &&Listener| {
+        !listener.allow_anonymous.unwrap_or(config.allow_anonymous) && listener.username_from.is_none()
+    };
     let mut closed = config.listeners.iter().filter(closed).peekable();
     if closed.peek().is_none() {
         return Ok(());

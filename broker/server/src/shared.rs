@@ -19,7 +19,7 @@ use std::{
 use tidegate_hooks::HookRegistry;
 use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
 use tidegate_routing::{Retained, Routes};
-use tidegate_session::{Delivery, Session, SessionState, Stage};
+use tidegate_session::{Delivered, Delivery, Session, SessionState, Stage};
 use tidegate_store::{Memory, Store, Ticket};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
@@ -85,6 +85,20 @@ impl Shared {
         if subscriber.is_persistent() {
             // Nobody waits for it: a message that is forgotten late is delivered again at worst.
             let _: Ticket = self.store.done(subscriber.session, message);
+        }
+    }
+
+    /// A message did not go out to its receiver, and will not.
+    pub(crate) fn dropped_on_the_way(&self, subscriber: &Subscriber, id: Option<MessageId>, why: Delivered) {
+        let counter = match why {
+            Delivered::Sent => return,
+            Delivered::TooLarge => &self.counters.dropped_too_large,
+            Delivered::Expired => &self.counters.dropped_expired,
+        };
+        counter.add(1);
+        debug!(client_id = %subscriber.client_id, ?why, "message dropped");
+        if let Some(id) = id {
+            self.done(subscriber, id);
         }
     }
 

@@ -113,7 +113,7 @@ impl SendingWindow {
         outlet: &mut Outlet<'_>,
         now: Timestamp,
         out: &mut Outgoing,
-    ) -> Vec<MessageId> {
+    ) -> Vec<(MessageId, Delivered)> {
         let mut gone = Vec::new();
         while self.must_resend() {
             let Inflight { packet_id, stage } = &self.inflight[self.sent];
@@ -122,8 +122,9 @@ impl SendingWindow {
                     outlet.terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out);
                 }
                 Stage::Published(delivery) => {
-                    if write(delivery, Some(*packet_id), true, outlet, now, out) != Delivered::Sent {
-                        gone.push(delivery.message.id);
+                    let delivered = write(delivery, Some(*packet_id), true, outlet, now, out);
+                    if delivered != Delivered::Sent {
+                        gone.push((delivery.message.id, delivered));
                         self.inflight.remove(self.sent);
                         continue;
                     }

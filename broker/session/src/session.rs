@@ -204,8 +204,8 @@ impl Session {
     }
 
     /// After CONNACK, and for as long as [`Session::must_resume`]: sends again what the client had not acknowledged [MQTT-4.4.0-1], as far
-    /// as its window goes. Returns messages that the client cannot take any more.
-    pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
+    /// as its window goes. Returns messages that the client cannot take any more, and why.
+    pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<(MessageId, Delivered)> {
         let mut outlet = Outlet {
             terms: &self.terms,
             mount_point: self.mount_point.as_deref(),
@@ -236,6 +236,8 @@ impl Session {
                     Acknowledged::Released => {
                         self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out)
                     }
+                    // A refusal ends the exchange, known or not [MQTT-4.3.3-4].
+                    Acknowledged::Unknown if pubrec.reason.is_error() => {}
                     Acknowledged::Unknown => {
                         let unknown = ack(pubrec.packet_id, ReasonCode::PacketIdentifierNotFound);
                         self.write(&Packet::PubRel(unknown), out);

@@ -86,6 +86,8 @@ async fn connect(
         peer: "127.0.0.1:1",
         allow_anonymous,
         tls_subject: None,
+        tls_sans: &[],
+        tls_username: false,
         properties: &ConnectProperties::default(),
     };
     registry.chain().authenticate(&request).await.map(|outcome| match outcome {
@@ -345,6 +347,8 @@ fn with_method<'a>(properties: &'a ConnectProperties, username: Option<&'a str>)
         peer: "127.0.0.1:1",
         allow_anonymous: true,
         tls_subject: None,
+        tls_sans: &[],
+        tls_username: false,
         properties,
     }
 }

@@ -123,6 +123,8 @@ impl Place {
             peer: "127.0.0.1:1",
             allow_anonymous: true,
             tls_subject: None,
+            tls_sans: &[],
+            tls_username: false,
             properties: &properties,
         };
         self.registry.chain_full().authenticate(&request).await.map(|outcome| match outcome {
