@@ -1,12 +1,17 @@
 // What a broker must do for MQTT.js, one line per scenario; ends with 1 at the first that fails.
 //
-// Started by tests/clients.rs, with the broker's address as mqtt://, mqtts://, ws://, wss:// or mqtt+unix://PATH.
+// Started by tests/clients.rs, with the broker's address as mqtt://, mqtts://, ws://, wss:// or mqtt+unix://PATH,
+// in the folder where the packages are installed.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual, inspect, parseArgs } from "node:util";
-import mqtt from "mqtt";
-import packets from "mqtt-packet";
+
+const packages = createRequire(pathToFileURL(`${process.cwd()}/`));
+const mqtt = packages("mqtt");
+const packets = packages("mqtt-packet");
 
 // Milliseconds that a scenario may take. Generous: only a hang runs into it.
 const PATIENCE = 40_000;
