@@ -6,6 +6,7 @@
 //! - `mosquitto`, `rumqttc`: the same scenarios as far as these clients can
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "scenarios are listed")]
 
 mod clients {
     #[macro_use]

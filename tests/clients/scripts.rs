@@ -45,7 +45,8 @@ pub(crate) fn installed(path: &str) -> PathBuf {
     // target/PROFILE/deps/TEST
     let test = std::env::current_exe().expect("a program knows its own path");
     let beside_profile = || test.ancestors().nth(3).expect("tests lie below target").join("clients");
-    let installed = std::env::var_os("TIDEGATE_CLIENTS").map_or_else(beside_profile, PathBuf::from).join(path);
+    let installed =
+        std::env::var_os("TIDEGATE_CLIENTS").map_or_else(beside_profile, PathBuf::from).join(path);
     assert!(
         installed.exists(),
         "{} is not there; install the clients (cargo xtask test) or set TIDEGATE_CLIENTS to their folder",

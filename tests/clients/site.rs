@@ -109,6 +109,19 @@ fn secure_listeners(kind: &str) -> String {
     listener(kind, &own) + &listener(kind, &mutual)
 }
 
+/// What a client does on a site, and how that is called.
+pub(crate) type Scenario = (&'static str, fn(&Site));
+
+/// Runs scenarios one after the other, and says so.
+pub(crate) fn run_each(site: &Site, scenarios: &[Scenario]) {
+    for (name, scenario) in scenarios {
+        // The last line without an "ok" is the one that failed.
+        println!("{name} …");
+        scenario(site);
+        println!("ok {name}");
+    }
+}
+
 /// Tests that run a function on a site, for each transport in both versions: `over_tcp::in_3_1_1` and so on.
 macro_rules! on_each_site {
     ($run:ident: $($name:ident $transport:ident),+) => {
