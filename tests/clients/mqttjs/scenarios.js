@@ -110,6 +110,8 @@ class Client {
     client.mqtt.once("close", () => reject(new Error(`${name}: closed before CONNACK`)));
     client.connack = await promise;
     client.mqtt.on("error", (error) => fail(new Error(`${name}: ${error.message}`)));
+    client.mqtt.on("disconnect", ({ reasonCode }) => fail(new Error(`${name}: DISCONNECT with reason ${reasonCode}`)));
+    client.mqtt.on("close", () => client.ending || fail(new Error(`${name}: the connection ended`)));
     return client;
   }
 
@@ -157,12 +159,14 @@ class Client {
 
   /** Ends with DISCONNECT. */
   leave() {
+    this.ending = true;
     return this.mqtt.endAsync();
   }
 
   /** Ends without DISCONNECT, as a lost network does. */
   async cut() {
     const { promise, resolve } = pending();
+    this.ending = true;
     this.mqtt.once("close", resolve);
     this.mqtt.removeAllListeners("error");
     this.mqtt.on("error", () => {});

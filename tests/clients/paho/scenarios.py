@@ -54,6 +54,13 @@ class Site:
         return Client(self, name, **options).connect()
 
 
+class Lost:
+    """Stands where events of a connection would, after its end."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+
 class Client:
     """A paho client whose events are waited for. It never connects again by itself."""
 
@@ -90,7 +97,7 @@ class Client:
         if will:
             self.paho.will_set(**will)
         self.paho.on_connect = lambda _c, _u, flags, reason, told: self.connected.put((flags, reason, told))
-        self.paho.on_connect_fail = lambda *_: self.connected.put((None, "no connection", None))
+        self.paho.on_connect_fail = lambda *_: self.connected.put(Lost("not connected"))
         self.paho.on_disconnect = lambda _c, _u, _f, reason, _p: self.lost(reason)
         self.paho.on_subscribe = lambda _c, _u, mid, reasons, _p: self.subscribed.put((mid, reasons))
         self.paho.on_message = lambda _c, _u, message: self.messages.put(message)
@@ -98,14 +105,18 @@ class Client:
 
     def lost(self, reason):
         self.disconnected.put(reason)
-        # Who waits for CONNACK waits for nothing then.
-        self.connected.put((None, f"closed: {reason}", None))
+        # Whatever is waited for does not come then.
+        for events in (self.connected, self.messages, self.subscribed, self.acknowledged):
+            events.put(Lost(reason))
 
     def wait(self, events, what):
         try:
-            return events.get(timeout=self.site.left())
+            event = events.get(timeout=self.site.left())
         except queue.Empty:
             raise Failed(f"{self.name} waited for {what}; it never came") from None
+        if isinstance(event, Lost):
+            raise Failed(f"{self.name} waited for {what}; the connection ended: {event.reason}")
+        return event
 
     def connect(self):
         options = {}
@@ -119,7 +130,7 @@ class Client:
             self.paho.connect(self.url.hostname, self.url.port, keepalive=60, **options)
         self.paho.loop_start()
         flags, reason, self.connack = self.wait(self.connected, "CONNACK")
-        if flags is None or reason.is_failure:
+        if reason.is_failure:
             raise Failed(f"{self.name} is not let in: {reason}")
         self.session_present = flags.session_present
         return self
