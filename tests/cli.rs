@@ -175,3 +175,26 @@ fn a_connection_that_says_nothing_does_not_hold_the_stop_up() {
     broker.wait_for_log("stopped", PATIENCE);
     assert!(!broker.log_contains("did not leave in time"));
 }
+
+#[test]
+fn certificates_are_made_and_never_written_over() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("");
+    let made = folder.run(&["self-signed", "--out", "certs", "localhost"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let certs = folder.path().join("certs");
+    for (name, mode) in [("ca.pem", 0o644), ("ca.key", 0o600), ("server.pem", 0o644), ("server.key", 0o600)] {
+        let mode_of = fs::metadata(certs.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode_of, mode, "{name}");
+    }
+    let authority = fs::read(certs.join("ca.pem")).unwrap();
+    let client = folder.run(&["self-signed", "--out", "certs", "--client", "alice"]);
+    assert_eq!(client.code, Some(0), "{client:?}");
+    assert!(certs.join("alice.pem").is_file());
+    assert_eq!(fs::read(certs.join("ca.pem")).unwrap(), authority, "one authority signs both");
+    let again = folder.run(&["self-signed", "--out", "certs"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.join("\n").contains("server.key is there already; remove it"), "{again:?}");
+    let outside = folder.run(&["self-signed", "--out", "certs", "--client", "../alice"]);
+    assert_eq!(outside.code, Some(1), "{outside:?}");
+}

@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-routing", &["tidegate-mqtt"]),
     ("tidegate-store", &["tidegate-mqtt", "tidegate-session"]),
     ("tidegate-hooks", &["tidegate-mqtt"]),
+    // For development.
+    ("tidegate-transport", &["tidegate-tests"]),
     ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt"]),
     (
         "tidegate",
@@ -25,6 +27,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-routing",
             "tidegate-session",
             "tidegate-store",
+            "tidegate-transport",
+            // For development.
+            "tidegate-tests",
         ],
     ),
     ("tidegate-plugin", &["tidegate-mqtt"]),
@@ -45,6 +50,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("tidegate-routing", &["tokio", "wasmtime"]),
     ("tidegate-store", &["wasmtime"]),
     ("tidegate-hooks", &["tokio", "wasmtime"]),
+    ("tidegate-transport", &["wasmtime"]),
     ("tidegate-plugin", &["tokio", "wasmtime"]),
 ];
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tidegate_mqtt::{
-    Ack, Connect, ConnectProperties, Packet, PacketId, Publish, PublishProperties, QoS, ReasonCode,
-    TopicName, Version,
+    Ack, AckProperties, Connect, ConnectProperties, Packet, PacketId, Publish, PublishProperties, QoS,
+    ReasonCode, SubscribeProperties, SubscriptionOptions, TopicName, Version,
 };
 use tidegate_tests::{Broker, Client, Received, connect, mosquitto_rr, publish};
 
@@ -23,25 +23,65 @@ fn all() -> PublishProperties {
     }
 }
 
-#[test]
-fn v5_3_3_2_4_15_16_17_18_20_properties_are_forwarded_as_they_came() {
+/// Sends a message with these properties at every QoS, and checks that they come as they went.
+fn pass(properties: &[PublishProperties]) {
     let broker = Broker::start("");
     let mut subscriber = Client::connect(&broker, V5, "s");
     subscriber.subscribe("a", ExactlyOnce);
     let mut publisher = Client::connect(&broker, V5, "p");
-    let none = PublishProperties::default;
-    for properties in [
-        all(),
-        none(),
-        PublishProperties { payload_format_indicator: Some(false), ..none() },
-        PublishProperties { correlation_data: Some(Bytes::new()), ..none() },
-        PublishProperties { content_type: Some("".into()), ..none() },
-    ] {
+    for properties in properties {
         for qos in [AtMostOnce, AtLeastOnce, ExactlyOnce] {
             publisher.publish_properties("a", "x", qos, properties.clone());
-            assert_eq!(subscriber.accept().properties, properties, "{qos:?}");
+            assert_eq!(subscriber.accept().properties, *properties, "{qos:?}");
         }
     }
+}
+
+#[test]
+fn v5_3_3_2_4_the_payload_format_indicator_is_forwarded() {
+    let [bytes, text] = [false, true].map(|text| PublishProperties {
+        payload_format_indicator: Some(text),
+        ..PublishProperties::default()
+    });
+    pass(&[bytes, PublishProperties::default(), text]);
+}
+
+#[test]
+fn v5_3_3_2_15_and_v5_3_3_2_16_response_topic_and_correlation_data_are_forwarded() {
+    let long = "x/".repeat(500);
+    for (topic, data) in
+        [("answer/to/me", &b"\x00\x01\xFF"[..]), ("/", b""), ("$SYS/no/topic", b"x"), (&long, b"")]
+    {
+        let response_topic = Some(TopicName::new(topic).unwrap());
+        let correlation_data = Some(Bytes::copy_from_slice(data));
+        pass(&[
+            PublishProperties { response_topic: response_topic.clone(), ..PublishProperties::default() },
+            PublishProperties { correlation_data: correlation_data.clone(), ..PublishProperties::default() },
+            PublishProperties { response_topic, correlation_data, ..PublishProperties::default() },
+        ]);
+    }
+}
+
+#[test]
+fn v5_3_3_2_20_the_content_type_is_forwarded() {
+    pass(&["", "text/plain; charset=utf-8", "no type at all \u{FEFF}"].map(|content_type| {
+        PublishProperties { content_type: Some(content_type.into()), ..PublishProperties::default() }
+    }));
+}
+
+#[test]
+fn v5_3_3_2_17_and_v5_3_3_2_18_user_properties_are_forwarded_in_their_order() {
+    // Not sorted, not merged, not cut; up to the 256 that the default allows.
+    let of = |pairs: Vec<(&str, &str)>| PublishProperties {
+        user_properties: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        ..PublishProperties::default()
+    };
+    let many: Vec<_> = (0..256).map(|n| ((999 - n).to_string(), (n % 7).to_string())).collect();
+    pass(&[
+        of(vec![("z", "1"), ("a", "2"), ("z", "1"), ("", ""), ("A", ""), ("", "x"), ("a", "1")]),
+        of(many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()),
+        all(),
+    ]);
 }
 
 #[test]
@@ -85,16 +125,31 @@ fn refusal(client: &mut Client) -> Ack {
 
 #[test]
 fn v5_3_1_2_29_reason_strings_are_for_clients_that_want_them() {
-    let broker = Broker::start("[limits]\nmax_retained_bytes = 0\n");
+    let broker = Broker::start("[limits]\nmax_retained_bytes = 0\nmax_subscriptions = 0\n");
     let mut curious = Client::connect(&broker, V5, "curious");
     let told = refusal(&mut curious);
     assert_eq!(told.reason, ReasonCode::QuotaExceeded);
     assert!(told.properties.is_some_and(|properties| properties.reason_string.is_some()));
+    let one = [("a", SubscriptionOptions::default())];
+    let suback = curious.subscribe_with(&one, SubscribeProperties::default());
+    assert_eq!(suback.reasons, [ReasonCode::QuotaExceeded]);
+    assert!(suback.properties.reason_string.is_some(), "{suback:?}");
     let properties =
         ConnectProperties { request_problem_information: Some(false), ..ConnectProperties::default() };
     let (mut terse, _) = Client::connect_with(&broker, Connect { properties, ..connect(V5, "terse") });
     let told = refusal(&mut terse);
     assert_eq!((told.reason, told.properties), (ReasonCode::QuotaExceeded, None));
+    let suback = terse.subscribe_with(&one, SubscribeProperties::default());
+    assert_eq!(suback.reasons, [ReasonCode::QuotaExceeded]);
+    assert_eq!(suback.properties, AckProperties::default());
+    // A message is no answer: its user properties come all the same.
+    let broker = Broker::start("");
+    let properties =
+        ConnectProperties { request_problem_information: Some(false), ..ConnectProperties::default() };
+    let (mut terse, _) = Client::connect_with(&broker, Connect { properties, ..connect(V5, "terse") });
+    terse.subscribe("a", AtLeastOnce);
+    terse.publish_properties("a", "x", AtLeastOnce, all());
+    assert_eq!(terse.accept().properties, all());
 }
 
 #[test]

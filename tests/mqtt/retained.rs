@@ -21,7 +21,7 @@ fn retained(broker: &Broker, version: Version, filter: &str) -> Vec<String> {
     let mut client = Client::connect(broker, version, "new");
     client.subscribe(filter, ExactlyOnce);
     let messages = client.drain();
-    assert!(messages.iter().all(|message| message.retain), "v311 MQTT-3.3.1-8: {messages:?}");
+    assert!(messages.iter().all(|message| message.retain), "{messages:?}");
     client.disconnect();
     let mut found: Vec<_> = messages.iter().map(|m| format!("{} {}", m.topic, m.payload)).collect();
     found.sort_unstable();
@@ -29,14 +29,14 @@ fn retained(broker: &Broker, version: Version, filter: &str) -> Vec<String> {
 }
 
 #[test]
-fn v5_3_3_1_5_and_v311_3_3_1_5_a_retained_message_waits_for_subscribers_and_is_replaced() {
+fn v5_3_3_1_5_and_v311_3_3_1_5_and_v311_3_3_1_6_and_v311_3_3_1_7_and_v311_3_3_1_8_a_retained_message_waits_and_is_replaced()
+ {
     for version in BOTH {
         let broker = Broker::start("");
         let mut publisher = Client::connect(&broker, version, "p");
         publisher.publish_retained("a/b", "old", AtLeastOnce);
         publisher.publish_retained("a/b", "new", AtMostOnce);
         publisher.publish_retained("a/c", "other", ExactlyOnce);
-        // It belongs to nobody's session: v311 MQTT-3.1.2-7.
         publisher.disconnect();
         for filter in ["a/#", "#", "+/+"] {
             assert_eq!(retained(&broker, version, filter), ["a/b new", "a/c other"], "{filter}");
@@ -47,7 +47,8 @@ fn v5_3_3_1_5_and_v311_3_3_1_5_a_retained_message_waits_for_subscribers_and_is_r
 }
 
 #[test]
-fn v5_3_3_1_6_and_v311_3_3_1_10_an_empty_payload_removes_the_retained_message() {
+fn v5_3_3_1_6_and_v5_3_3_1_7_and_v311_3_3_1_10_and_v311_3_3_1_11_an_empty_payload_removes_the_retained_message()
+ {
     for version in BOTH {
         let broker = Broker::start("");
         let mut publisher = Client::connect(&broker, version, "p");
@@ -59,7 +60,11 @@ fn v5_3_3_1_6_and_v311_3_3_1_10_an_empty_payload_removes_the_retained_message() 
         // Delivered as any other.
         let empty = subscriber.accept();
         assert_eq!((empty.payload.as_str(), empty.retain), ("", false));
-        assert_eq!(retained(&broker, version, "a"), [""; 0]); // v5 MQTT-3.3.1-7
+        assert_eq!(retained(&broker, version, "a"), [""; 0]);
+        // Nor is it kept where there was nothing.
+        publisher.publish_retained("b", "", AtLeastOnce);
+        publisher.publish_retained("c", "", AtMostOnce);
+        assert_eq!(retained(&broker, version, "#"), [""; 0]);
     }
 }
 
@@ -107,7 +112,7 @@ fn v5_3_3_1_13_retain_as_published_keeps_the_flag() {
 }
 
 #[test]
-fn v5_3_3_1_9_to_11_retain_handling_says_when_retained_messages_are_sent() {
+fn v5_3_3_1_9_and_v5_3_3_1_10_and_v5_3_3_1_11_retain_handling_says_when_retained_messages_are_sent() {
     use RetainHandling::{SendAlways, SendIfNew, SendNever};
     let broker = Broker::start("");
     let mut client = Client::connect(&broker, V5, "c");
@@ -117,7 +122,23 @@ fn v5_3_3_1_9_to_11_retain_handling_says_when_retained_messages_are_sent() {
         assert_eq!(client.drain().len(), first, "{retain_handling:?}");
         subscribe(&mut client, "a", retain_handling);
         assert_eq!(client.drain().len(), again, "{retain_handling:?} again");
+        // Whatever came before it, or not: it brings what is published now.
+        client.publish("a", "live", AtLeastOnce);
+        assert_eq!(client.payloads(1), ["live"]);
         client.unsubscribe(&["a"]);
+    }
+}
+
+#[test]
+fn v311_3_1_2_7_retained_messages_do_not_end_with_a_session() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let (mut publisher, _) = Client::connect_session(&broker, version, "p", true);
+        publisher.publish_retained("a", "x", ExactlyOnce);
+        publisher.disconnect();
+        // Nor with the next, which throws all state of the client away.
+        Client::connect(&broker, version, "p").break_off();
+        assert_eq!(retained(&broker, version, "a"), ["a x"]);
     }
 }
 
@@ -258,7 +279,7 @@ fn v5_4_8_2_shared_subscriptions_bring_nothing_retained() {
 }
 
 #[test]
-fn v5_3_4_2_1_more_retained_messages_than_allowed_are_refused() {
+fn v5_3_4_2_1_and_v311_3_3_5_2_more_retained_messages_than_allowed_are_refused() {
     let broker = Broker::start("[limits]\nmax_retained_messages = 1\n\n[log]\nformat = \"json\"\n");
     // `$SYS` counts, and is not refused.
     let mut client = Client::connect(&broker, V5, "c");
@@ -266,7 +287,7 @@ fn v5_3_4_2_1_more_retained_messages_than_allowed_are_refused() {
     client.accept();
     assert_eq!(client.publish_retained("a", "x", AtLeastOnce), ReasonCode::QuotaExceeded);
     assert_eq!(client.publish("a", "x", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
-    // v311 MQTT-3.3.5-2: acknowledged as usual, but not kept.
+    // Acknowledged as usual, but not kept.
     let mut older = Client::connect(&broker, V3_1_1, "d");
     older.publish_retained("a", "x", AtLeastOnce);
     older.subscribe("a", AtLeastOnce);

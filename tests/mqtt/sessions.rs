@@ -1,10 +1,10 @@
 //! Sessions that outlive their connections: what waits in them, for how long, and what happens when they are full.
 
 use tidegate_mqtt::{
-    Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, PublishProperties, QoS, ReasonCode,
-    Version,
+    Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, PacketId, Publish,
+    PublishProperties, QoS, ReasonCode, Version,
 };
-use tidegate_tests::{BOTH, Broker, Client, PATIENCE, connect};
+use tidegate_tests::{BOTH, Broker, Client, PATIENCE, Received, ack, connect, publish};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use Version::{V3_1_1, V5};
@@ -137,6 +137,18 @@ fn v5_3_14_2_disconnect_can_change_the_expiry() {
     let (client, _) = expiring(&broker, "c", true, u32::MAX);
     client.disconnect_with(ReasonCode::Success, expiry(0));
     assert!(!expiring(&broker, "c", false, 0).1);
+    // From for ever to a second.
+    let broker_clock = Broker::start(TELLS_EXPIRY);
+    expiring(&broker_clock, "c", true, u32::MAX).0.disconnect_with(ReasonCode::Success, expiry(1));
+    broker_clock.wait_for_log("session expired", PATIENCE);
+    assert!(!expiring(&broker_clock, "c", false, 0).1);
+    // From a second to longer.
+    expiring(&broker_clock, "d", true, 1).0.disconnect_with(ReasonCode::Success, expiry(600));
+    wait_for_a_second(&broker_clock);
+    assert!(expiring(&broker_clock, "d", false, 0).1);
+    // It may leave it as it was.
+    expiring(&broker_clock, "e", true, 600).0.disconnect_with(ReasonCode::Success, expiry(600));
+    assert!(expiring(&broker_clock, "e", false, 0).1);
     // From nothing to something: a Protocol Error (section 3.14.2.2.2).
     let (mut client, _) = expiring(&broker, "d", true, 0);
     let prolonged = Disconnect { reason: ReasonCode::Success, properties: expiry(10) };
@@ -296,7 +308,9 @@ fn v5_3_3_4_9_a_resumed_session_keeps_to_the_new_receive_maximum() {
     for payload in ["1", "2", "3", "4", "5"] {
         publisher.publish("a", payload, AtLeastOnce);
     }
-    (0..5).for_each(|_| drop(client.message()));
+    for _ in 0..5 {
+        client.message();
+    }
     client.break_off();
     let properties = ConnectProperties {
         session_expiry_interval: Some(u32::MAX),
@@ -309,4 +323,161 @@ fn v5_3_3_4_9_a_resumed_session_keeps_to_the_new_receive_maximum() {
     client.expect_nothing();
     first.iter().for_each(|message| client.acknowledge(message));
     assert_eq!(client.payloads(3), ["3", "4", "5"]);
+}
+
+#[test]
+fn v5_4_1_0_1_and_v311_4_1_0_2_a_session_lasts_as_long_as_its_connection() {
+    // As short as a session can be: it ends with its connection, or a second later.
+    let broker = Broker::start(&format!("[limits]\nmax_session_expiry = 1\n{TELLS_EXPIRY}"));
+    for version in BOTH {
+        for clean_start in [true, false] {
+            let mut client =
+                Client::connect_with(&broker, Connect { clean_start, ..connect(version, "c") }).0;
+            client.subscribe("a", ExactlyOnce);
+            let mut publisher = Client::connect(&broker, version, "p");
+            publisher.publish("a", "1", ExactlyOnce);
+            let open = client.message();
+            let second = Publish { packet_id: PacketId::new(77), ..publish("a", "2", ExactlyOnce) };
+            client.send(&Packet::Publish(second.clone()));
+            wait_for_a_second(&broker);
+            wait_for_a_second(&broker);
+            // Subscription and half-done messages of both directions are still there.
+            client.acknowledge(&open);
+            client.send(&Packet::Publish(Publish { dup: true, ..second }));
+            client.send(&Packet::PubRel(ack(PacketId::new(77).unwrap())));
+            client.expect_packet(&Packet::PubComp(ack(PacketId::new(77).unwrap())));
+            publisher.publish("a", "3", AtLeastOnce);
+            assert_eq!(client.payloads(2), ["2", "3"], "{version:?} {clean_start}");
+            client.break_off();
+        }
+    }
+}
+
+#[test]
+fn v5_4_1_0_1_and_v311_4_1_0_1_a_session_that_stays_keeps_all_its_parts() {
+    let broker = Broker::start("[limits]\nmax_inflight = 3\n");
+    for (version, id) in [(V3_1_1, "old"), (V5, "new")] {
+        let (mut client, _) = Client::connect_session(&broker, version, id, false);
+        for (filter, qos) in
+            [("a", ExactlyOnce), ("b/+", AtLeastOnce), ("c/#", AtMostOnce), ("d", ExactlyOnce)]
+        {
+            client.subscribe(filter, qos);
+        }
+        client.unsubscribe(&["d"]);
+        let mut publisher = Client::connect(&broker, version, "p");
+        for (payload, qos) in [("1", AtLeastOnce), ("2", ExactlyOnce), ("3", ExactlyOnce), ("4", ExactlyOnce)]
+        {
+            publisher.publish("a", payload, qos);
+        }
+        let (one, two, three) = (client.message(), client.message(), client.message());
+        client.send(&Packet::PubRec(ack(three.id())));
+        client.expect_packet(&Packet::PubRel(ack(three.id())));
+        // From the client, received and not released.
+        let own = Publish { packet_id: PacketId::new(99), ..publish("nowhere", "x", ExactlyOnce) };
+        client.send(&Packet::Publish(own.clone()));
+        client
+            .find("PUBREC", |received| matches!(received, Received::Packet(Packet::PubRec(_))).then_some(()));
+        for how in ["breaks", "says goodbye"] {
+            if how == "breaks" {
+                client.break_off()
+            } else {
+                client.disconnect()
+            }
+            publisher.publish("b/x", how, AtLeastOnce);
+            let present;
+            (client, present) = Client::connect_session(&broker, version, id, false);
+            assert!(present, "{version:?} {how}");
+            let again = [client.message(), client.message()];
+            for (again, first) in again.iter().zip([&one, &two]) {
+                assert_eq!(
+                    (again.packet_id, &again.payload, again.dup),
+                    (first.packet_id, &first.payload, true)
+                );
+            }
+            client.expect_packet(&Packet::PubRel(ack(three.id())));
+            client.expect_nothing();
+        }
+        let mut witness = Client::connect(&broker, version, "witness");
+        witness.subscribe("nowhere", ExactlyOnce);
+        client.send(&Packet::Publish(Publish { dup: true, ..own }));
+        client.send(&Packet::PubRel(ack(PacketId::new(99).unwrap())));
+        client.expect_packet(&Packet::PubComp(ack(PacketId::new(99).unwrap())));
+        witness.expect_nothing();
+        client.acknowledge(&one);
+        client.acknowledge(&two);
+        client.send(&Packet::PubComp(ack(three.id())));
+        client
+            .find("PUBREC", |received| matches!(received, Received::Packet(Packet::PubRec(_))).then_some(()));
+        assert_eq!(client.payloads(3), ["4", "breaks", "says goodbye"], "{version:?}");
+        for (topic, granted) in [("a", ExactlyOnce), ("b/y", AtLeastOnce), ("c/z", AtMostOnce)] {
+            publisher.publish(topic, "live", ExactlyOnce);
+            let message = client.accept();
+            assert_eq!((message.topic.as_str(), message.qos), (topic, granted), "{version:?}");
+        }
+        publisher.publish("d", "never", ExactlyOnce);
+        client.expect_nothing();
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_4_3_3_13_a_qos_2_handshake_is_finished_though_its_message_has_expired() {
+    let broker = Broker::start(TELLS_EXPIRY);
+    let mut client = Client::connect(&broker, V5, "c");
+    let packet_id = PacketId::new(5).unwrap();
+    let short = Publish {
+        packet_id: Some(packet_id),
+        properties: Some(Box::new(expiry_of(1))),
+        ..publish("a", "x", ExactlyOnce)
+    };
+    away(&broker, V5, "away");
+    client.send(&Packet::Publish(short.clone()));
+    client.expect_packet(&Packet::PubRec(ack(packet_id)));
+    wait_for_a_second(&broker);
+    wait_for_a_second(&broker);
+    client.send(&Packet::Publish(Publish { dup: true, ..short }));
+    client.expect_packet(&Packet::PubRec(ack(packet_id)));
+    client.send(&Packet::PubRel(ack(packet_id)));
+    client.expect_packet(&Packet::PubComp(ack(packet_id)));
+    client.expect_nothing();
+    let (mut back, _) = Client::connect_session(&broker, V5, "away", false);
+    back.expect_nothing();
+}
+
+#[test]
+fn v5_4_5_0_1_and_v311_4_5_0_1_a_message_is_added_to_the_session_of_everybody_it_matches() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let filters = ["a", "#", "+", "a/#"];
+        let everybody = filters.map(|filter| {
+            let (mut here, _) =
+                Client::connect_session(&broker, version, &format!("here {filter} {version:?}"), false);
+            here.subscribe(filter, ExactlyOnce);
+            let (mut away, _) =
+                Client::connect_session(&broker, version, &format!("away {filter} {version:?}"), false);
+            away.subscribe(filter, ExactlyOnce);
+            away.disconnect();
+            here
+        });
+        let mut other = Client::connect(&broker, version, "other");
+        other.subscribe("b/#", ExactlyOnce);
+        let mut publisher = Client::connect(&broker, version, "p");
+        for qos in [AtLeastOnce, ExactlyOnce] {
+            publisher.publish("a", "x", qos);
+        }
+        for mut here in everybody {
+            assert_eq!(here.payloads(2), ["x", "x"]);
+            here.unsubscribe(&filters);
+            here.disconnect();
+        }
+        for filter in filters {
+            let (mut back, _) =
+                Client::connect_session(&broker, version, &format!("away {filter} {version:?}"), false);
+            assert_eq!(back.payloads(2), ["x", "x"], "{version:?} {filter}");
+            back.unsubscribe(&filters);
+            back.disconnect();
+        }
+        other.expect_nothing();
+        other.disconnect();
+    }
 }

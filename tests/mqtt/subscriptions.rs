@@ -1,10 +1,13 @@
-//! Who gets what: filters, options, identifiers, shared subscriptions.
+//! SUBSCRIBE and SUBACK (sections 3.8 and 3.9), and who gets what: filters, options, identifiers.
 
 use std::num::NonZeroU32;
 use tidegate_mqtt::{
-    Ack, Packet, PublishProperties, QoS, ReasonCode, SubscribeProperties, SubscriptionOptions, Version,
+    Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeProperties, SubscriptionFilter,
+    SubscriptionOptions, Version,
 };
-use tidegate_tests::{BOTH, Broker, Client, Message, ack};
+use tidegate_tests::{
+    BOTH, Broker, Client, Message, Received, each_ends_its_connection, field, publish, request_frame,
+};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use Version::{V3_1_1, V5};
@@ -84,7 +87,7 @@ fn v5_3_8_4_8_and_v311_3_8_4_6_messages_come_at_the_lower_of_both_qos() {
 }
 
 #[test]
-fn v5_3_8_4_5_and_v311_3_8_4_4_many_filters_get_one_answer_in_their_order() {
+fn v5_3_8_4_5_and_v5_3_8_4_6_and_v5_3_9_3_1_and_v311_3_8_4_4_and_v311_3_9_3_1_many_filters_get_one_answer() {
     let broker = Broker::start("");
     for version in BOTH {
         let mut client = Client::connect(&broker, version, "c");
@@ -96,17 +99,7 @@ fn v5_3_8_4_5_and_v311_3_8_4_4_many_filters_get_one_answer_in_their_order() {
             client.publish(topic, topic, ExactlyOnce);
             assert_eq!(client.accept().payload, topic);
         }
-        let reasons = client.unsubscribe(&["b/+", "nothing", "a", "c/+"]);
-        if version == V5 {
-            // v5 MQTT-3.10.4-5, MQTT-3.11.3-1
-            let (gone, none) = (ReasonCode::Success, ReasonCode::NoSubscriptionExisted);
-            assert_eq!(reasons, [gone, none, gone, none]);
-        }
-        for topic in ["a", "b/x", "c/x/y"] {
-            client.publish(topic, topic, AtLeastOnce);
-        }
-        // v5 MQTT-3.10.4-1: the same text, not what it matches.
-        assert_eq!(payloads(client.drain()), ["c/x/y"]);
+        client.expect_nothing();
         client.disconnect();
     }
 }
@@ -123,22 +116,6 @@ fn v5_3_8_4_3_and_v311_3_8_4_3_to_subscribe_again_replaces() {
         client.expect_nothing();
         client.unsubscribe(&["a"]);
         client.publish("a", "x", AtLeastOnce);
-        client.expect_nothing();
-        client.disconnect();
-    }
-}
-
-#[test]
-fn v5_3_10_4_3_and_v311_3_10_4_3_what_was_begun_is_finished_after_unsubscribe() {
-    let broker = Broker::start("");
-    for version in BOTH {
-        let mut client = Client::connect(&broker, version, "c");
-        client.subscribe("a", ExactlyOnce);
-        client.publish("a", "x", ExactlyOnce);
-        let message = client.message();
-        client.unsubscribe(&["a"]);
-        client.publish("a", "never", ExactlyOnce); // v5 MQTT-3.10.4-2
-        client.acknowledge(&message);
         client.expect_nothing();
         client.disconnect();
     }
@@ -245,152 +222,159 @@ fn v5_3_8_4_7_and_v311_3_8_4_5_limits_refuse_single_filters() {
     }
 }
 
-/// Members of `$share/g/a`, each with a session that stays.
-fn members<const N: usize>(broker: &Broker, version: Version) -> [Client; N] {
-    std::array::from_fn(|n| {
-        let (mut member, _) = Client::connect_session(broker, version, &format!("m{n} {version:?}"), false);
-        member.subscribe("$share/g/a", ExactlyOnce);
-        member
-    })
-}
-
 #[test]
-fn v5_4_8_2_each_message_goes_to_one_member_of_a_group_and_all_have_their_share() {
+fn v5_3_8_1_1_and_v311_3_8_1_1_subscribe_has_its_flags_or_ends_the_connection() {
     let broker = Broker::start("");
     for version in BOTH {
-        let mut members = members::<3>(&broker, version);
-        let mut alone = Client::connect(&broker, version, "other group");
-        alone.subscribe("$share/h/+", AtLeastOnce);
-        let mut plain = Client::connect(&broker, version, "no group");
-        plain.subscribe("a", AtLeastOnce);
-        let mut publisher = Client::connect(&broker, version, "p");
-        let sent: Vec<_> = (0..30).map(|n| format!("{n:02}")).collect();
-        for payload in &sent {
-            publisher.publish("a", payload, AtLeastOnce);
-        }
-        let shares = members.each_mut().map(|member| payloads(member.drain()));
-        assert!(shares.iter().all(|share| !share.is_empty()), "{version:?}: {shares:?}");
-        assert!(shares.iter().all(|share| share.is_sorted()), "in order: {shares:?}");
-        let mut got = shares.concat();
-        got.sort_unstable();
-        assert_eq!(got, sent, "{version:?}: each once");
-        assert_eq!(payloads(alone.drain()), sent);
-        assert_eq!(payloads(plain.drain()), sent);
-        // Unsubscribed, a member gets nothing more.
-        let [mut first, mut second, mut third] = members;
-        first.unsubscribe(&["$share/g/a"]);
-        second.unsubscribe(&["$share/g/a"]);
-        for payload in &sent {
-            publisher.publish("a", payload, AtLeastOnce);
-        }
-        assert_eq!(payloads(third.drain()), sent);
-        first.expect_nothing();
-        second.expect_nothing();
-        third.unsubscribe(&["$share/g/a"]);
+        let wrong: Vec<_> = (0..16)
+            .filter(|flags| *flags != 0b0010)
+            .map(|flags| {
+                let bytes = request_frame(version, 0x80 | flags, &[0, 1, b'a', 0]);
+                ("SUBSCRIBE flags", bytes, ReasonCode::MalformedPacket)
+            })
+            .collect();
+        each_ends_its_connection(&broker, version, &wrong);
     }
 }
 
 #[test]
-fn v5_4_8_2_members_that_are_away_are_skipped_while_another_is_there() {
+fn v5_3_8_3_1_and_v311_3_8_3_1_filters_are_valid_text_fields() {
     let broker = Broker::start("");
     for version in BOTH {
-        let [mut here, away] = members::<2>(&broker, version);
-        away.disconnect();
+        let subscribe = |filters: &[&[u8]]| {
+            let payload: Vec<u8> =
+                filters.iter().flat_map(|text| [&field(text)[..], &[0]].concat()).collect();
+            request_frame(version, 0x82, &payload)
+        };
+        let malformed = ReasonCode::MalformedPacket;
+        let cases = [
+            ("not UTF-8", subscribe(&[b"a\xFF"]), malformed),
+            ("an overlong form", subscribe(&[b"\xC0\xAF"]), malformed),
+            ("a surrogate", subscribe(&[b"\xED\xA0\x80"]), malformed),
+            ("the second is not UTF-8", subscribe(&[b"a", b"\x80"]), malformed),
+            ("it ends behind the packet", request_frame(version, 0x82, &[0, 5, b'a', 0]), malformed),
+        ];
+        each_ends_its_connection(&broker, version, &cases);
+    }
+}
+
+#[test]
+fn v5_3_8_3_2_and_v311_3_8_3_3_subscribe_to_nothing_ends_the_connection() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let nothing = request_frame(version, 0x82, &[]);
+        each_ends_its_connection(&broker, version, &[("no filter", nothing, ReasonCode::ProtocolError)]);
+        // Options belong to each.
+        let none = request_frame(version, 0x82, &[0, 1, b'a']);
+        each_ends_its_connection(&broker, version, &[("no options", none, ReasonCode::MalformedPacket)]);
+    }
+}
+
+#[test]
+fn v5_3_8_3_5_and_v311_3_8_3_4_reserved_bits_of_the_options_end_the_connection() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let cases: Vec<_> = (0..=255_u8)
+            .filter_map(|options| {
+                let reserved = options & if version == V5 { 0xC0 } else { 0xFC } != 0;
+                // In MQTT 5 the values 3 are Protocol Errors without a number.
+                let no_value = options & 0x03 == 3 || version == V5 && options & 0x30 == 0x30;
+                let reason = if reserved { ReasonCode::MalformedPacket } else { ReasonCode::ProtocolError };
+                // All with one reserved bit, and some with more.
+                let sample = options.count_ones() <= 2 || options == 0xFF;
+                let bytes = request_frame(version, 0x82, &[0, 1, b'a', options]);
+                // Which of two errors is told is open.
+                ((reserved != no_value) && sample).then_some(("options", bytes, reason))
+            })
+            .collect();
+        each_ends_its_connection(&broker, version, &cases);
+    }
+}
+
+#[test]
+fn v311_3_8_3_2_without_wildcards_each_filter_that_has_one_is_refused() {
+    let broker = Broker::start("[limits]\nwildcard_subscription_available = false\n");
+    for version in BOTH {
+        let mut client = Client::connect(&broker, version, "c");
+        let filters =
+            ["a/b", "#", "a/+", "c", "+", "a/#", "$share/g/+"].map(|filter| (filter, at(AtLeastOnce)));
+        let suback = client.subscribe_with(&filters, SubscribeProperties::default());
+        let refused = match version {
+            V5 => ReasonCode::WildcardSubscriptionsNotSupported,
+            _ => ReasonCode::UnspecifiedError,
+        };
+        let granted = ReasonCode::GrantedQos1;
+        assert_eq!(suback.reasons, [granted, refused, refused, granted, refused, refused, refused]);
+        for topic in ["a/b", "c", "d"] {
+            client.publish(topic, topic, AtLeastOnce);
+        }
+        assert_eq!(payloads(client.drain()), ["a/b", "c"], "{version:?}");
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_3_8_4_1_and_v5_3_8_4_2_and_v311_3_8_4_1_and_v311_3_8_4_2_each_is_answered_with_its_identifier() {
+    let broker = Broker::start("[limits]\nmax_topic_levels = 2\n");
+    for version in BOTH {
+        let mut client = Client::connect(&broker, version, "c");
+        // All are sent before the first answer is read; a refused one is answered too.
+        let requests = [(1, "a"), (65_535, "a"), (256, "a/b/c"), (1, "#"), (7, "$share/g/a")];
+        for (packet_id, filter) in requests {
+            let subscriptions = vec![(SubscriptionFilter::new(filter).unwrap(), at(AtLeastOnce))];
+            let packet_id = PacketId::new(packet_id).unwrap();
+            let properties = SubscribeProperties::default();
+            client.send(&Packet::Subscribe(Subscribe { packet_id, properties, subscriptions }));
+        }
+        for (packet_id, filter) in requests {
+            match client.receive() {
+                Received::Packet(Packet::SubAck(suback)) => {
+                    assert_eq!(suback.packet_id.get(), packet_id, "{version:?}");
+                    assert_eq!((suback.reasons.len(), suback.reasons[0].is_error()), (1, filter == "a/b/c"));
+                }
+                other => panic!("not SUBACK: {other:?}"),
+            }
+        }
+        client.expect_nothing();
+        client.disconnect();
+    }
+}
+
+#[test]
+fn v5_3_8_4_4_and_v311_3_8_4_3_to_subscribe_again_loses_nothing() {
+    const AGAIN: u16 = 40;
+    const BETWEEN: u16 = 10;
+    let broker = Broker::start("");
+    for version in BOTH {
         let mut publisher = Client::connect(&broker, version, "p");
-        for _ in 0..6 {
-            publisher.publish("a", "x", AtLeastOnce);
+        publisher.publish_retained("a/kept", "kept", AtLeastOnce);
+        let mut client = Client::connect(&broker, version, "c");
+        client.subscribe("a/#", ExactlyOnce);
+        for n in 0..AGAIN {
+            // The messages meet the new subscription on its way, before or behind it.
+            for m in 0..BETWEEN {
+                let number = n * BETWEEN + m;
+                let (packet_id, payload) = (PacketId::new(number + 1), number.to_string());
+                let live = Publish { packet_id, ..publish("a/live", &payload, AtLeastOnce) };
+                publisher.send(&Packet::Publish(live));
+            }
+            let subscriptions = vec![(SubscriptionFilter::new("a/#").unwrap(), at(ExactlyOnce))];
+            let packet_id = PacketId::new(1000 + n).unwrap();
+            let properties = SubscribeProperties::default();
+            client.send(&Packet::Subscribe(Subscribe { packet_id, properties, subscriptions }));
         }
-        assert_eq!(here.drain().len(), 6, "{version:?}");
-        // If all are away, it waits for one of them.
-        here.disconnect();
-        publisher.publish("a", "waits", AtLeastOnce);
-        let mut back = members::<2>(&broker, version);
-        let got = back.each_mut().map(|member| payloads(member.drain())).concat();
-        assert_eq!(got, ["waits"], "{version:?}");
-        for member in &mut back {
-            member.unsubscribe(&["$share/g/a"]);
+        let (mut live, mut kept) = (Vec::new(), 0);
+        while live.len() < usize::from(AGAIN * BETWEEN) || kept < usize::from(AGAIN) + 1 {
+            let message = client.accept();
+            if message.topic == "a/kept" {
+                assert!(message.retain);
+                kept += 1;
+            } else {
+                live.push(message.payload);
+            }
         }
+        let sent: Vec<_> = (0..AGAIN * BETWEEN).map(|number| number.to_string()).collect();
+        assert_eq!(live, sent, "{version:?}: each once, in order");
+        Client::connect(&broker, version, "tidies up").publish_retained("a/kept", "", AtLeastOnce);
     }
-}
-
-#[test]
-fn v5_4_8_2_3_a_shared_message_comes_at_the_qos_granted_to_its_receiver() {
-    let broker = Broker::start("");
-    let mut low = Client::connect(&broker, V5, "low");
-    low.subscribe("$share/g/a", AtMostOnce);
-    let mut high = Client::connect(&broker, V5, "high");
-    high.subscribe("$share/g/a", ExactlyOnce);
-    let mut publisher = Client::connect(&broker, V5, "p");
-    for _ in 0..10 {
-        publisher.publish("a", "x", ExactlyOnce);
-    }
-    let (low, high) = (low.drain(), high.drain());
-    assert_eq!(low.len() + high.len(), 10);
-    assert!(low.iter().all(|message| message.qos == AtMostOnce) && !low.is_empty(), "{low:?}");
-    assert!(high.iter().all(|message| message.qos == ExactlyOnce) && !high.is_empty(), "{high:?}");
-}
-
-#[test]
-fn v5_4_8_2_4_a_shared_message_that_was_begun_is_finished_with_the_same_client() {
-    let broker = Broker::start("");
-    let [mut one, mut two] = members::<2>(&broker, V5);
-    let mut publisher = Client::connect(&broker, V5, "p");
-    publisher.publish("a", "1", ExactlyOnce);
-    publisher.publish("a", "2", ExactlyOnce);
-    let (first, second) = (one.message(), two.message());
-    assert_ne!(first.payload, second.payload);
-    one.break_off();
-    two.expect_nothing();
-    let (mut one, present) = Client::connect_session(&broker, V5, "m0 V5", false);
-    assert!(present);
-    let again = one.accept();
-    assert_eq!((again.payload, again.dup, again.packet_id), (first.payload, true, first.packet_id));
-    two.acknowledge(&second);
-    two.expect_nothing();
-}
-
-#[test]
-fn v5_4_8_2_6_a_shared_message_that_is_refused_goes_to_nobody_else() {
-    let broker = Broker::start("");
-    let [mut one, mut two] = members::<2>(&broker, V5);
-    let mut publisher = Client::connect(&broker, V5, "p");
-    for qos in [AtLeastOnce, ExactlyOnce] {
-        for _ in 0..2 {
-            publisher.publish("a", "x", qos);
-        }
-        for member in [&mut one, &mut two] {
-            let refusal =
-                Ack { reason: ReasonCode::ImplementationSpecificError, ..ack(member.message().id()) };
-            member.send(&if qos == AtLeastOnce { Packet::PubAck(refusal) } else { Packet::PubRec(refusal) });
-        }
-        one.expect_nothing();
-        two.expect_nothing();
-    }
-}
-
-#[test]
-fn v5_4_8_2_a_shared_and_a_plain_subscription_of_one_client_are_two() {
-    let broker = Broker::start("");
-    let mut client = Client::connect(&broker, V5, "c");
-    client.subscribe("a", AtLeastOnce);
-    client.subscribe("$share/g/a", AtLeastOnce);
-    client.publish("a", "x", AtLeastOnce);
-    assert_eq!(payloads(client.drain()), ["x", "x"]);
-    client.unsubscribe(&["a"]);
-    client.publish_properties("a", "y", AtLeastOnce, PublishProperties::default());
-    assert_eq!(payloads(client.drain()), ["y"]);
-}
-
-#[test]
-fn v5_4_8_2_5_a_shared_message_dies_with_the_session_it_was_begun_with() {
-    let broker = Broker::start("");
-    let [mut one, mut two] = members::<2>(&broker, V5);
-    let mut publisher = Client::connect(&broker, V5, "p");
-    publisher.publish("a", "1", ExactlyOnce);
-    publisher.publish("a", "2", ExactlyOnce);
-    let (_open, second) = (one.message(), two.accept());
-    assert!(!second.payload.is_empty());
-    one.break_off();
-    Client::connect(&broker, V5, "m0 V5").disconnect(); // With clean start.
-    two.expect_nothing();
 }

@@ -8,7 +8,7 @@ use tidegate_mqtt::{
 use tidegate_tests::{BOTH, Broker, Client, connect};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use Version::{V3_1_1, V5};
+use Version::{V3_1, V3_1_1, V5};
 
 fn will(topic: &str) -> Will {
     Will {
@@ -56,29 +56,73 @@ fn next_will(witness: &mut Client) -> String {
 fn v5_3_1_2_8_and_v311_3_1_2_8_a_will_is_sent_when_the_connection_breaks() {
     let broker = Broker::start("");
     let mut witness = witness(&broker);
-    for version in BOTH {
+    for version in [V3_1, V3_1_1, V5] {
         for (qos, topic) in [(AtMostOnce, "will/0"), (AtLeastOnce, "will/1"), (ExactlyOnce, "will/2")] {
             let connect = Connect { will: Some(Will { qos, ..will(topic) }), ..connect(version, "c") };
             let (client, _) = Client::connect_with(&broker, connect);
             witness.expect_nothing();
             client.break_off();
             let message = witness.accept();
-            // v5 MQTT-3.1.2-14: an ordinary message.
             assert_eq!((message.topic.as_str(), message.qos, message.retain), (topic, qos, false));
         }
-        // v5 MQTT-3.1.2-10: sent once.
+    }
+}
+
+#[test]
+fn v5_3_1_2_10_and_v311_3_1_2_10_a_will_is_sent_once() {
+    let broker = Broker::start("");
+    let mut witness = witness(&broker);
+    for version in BOTH {
+        let mut connect = mortal(version, "c");
+        connect.clean_start = false;
+        connect.properties.session_expiry_interval = (version == V5).then_some(3600);
+        Client::connect_with(&broker, connect).0.break_off();
+        assert_eq!(next_will(&mut witness), "will/c");
+        // The session is there still, its will is not.
+        let (client, present) = Client::connect_session(&broker, version, "c", false);
+        assert!(present);
+        client.break_off();
+        Client::connect_session(&broker, version, "c", true).0.break_off();
         witness.expect_nothing();
     }
 }
 
 #[test]
-fn v5_3_14_4_3_and_v311_3_14_4_3_goodbye_deletes_the_will() {
+fn v5_3_1_2_14_and_v311_3_1_2_16_a_will_without_retain_is_not_kept() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let mut early = witness(&broker);
+        Client::connect_with(&broker, mortal(version, "c")).0.break_off();
+        assert!(!early.accept().retain, "{version:?}");
+        early.disconnect();
+        witness(&broker).expect_nothing();
+    }
+}
+
+#[test]
+fn v5_3_14_4_3_and_v311_3_14_4_3_and_v5_3_1_2_10_and_v311_3_1_2_10_goodbye_deletes_the_will() {
     let broker = Broker::start("");
     let mut witness = witness(&broker);
-    for version in BOTH {
+    for version in [V3_1, V3_1_1, V5] {
         Client::connect_with(&broker, mortal(version, "c")).0.disconnect();
         witness.expect_nothing();
-        // v311 MQTT-3.1.2-12: without a will, none is sent.
+    }
+    // Nor does its session bring it back.
+    Client::connect_with(&broker, delayed("d", true, 1, 1)).0.disconnect();
+    Client::connect_with(&broker, delayed("clock", true, 3600, 1)).0.break_off();
+    assert_eq!(next_will(&mut witness), "will/clock");
+    witness.expect_nothing();
+}
+
+#[test]
+fn v311_3_1_2_12_without_a_will_none_is_sent() {
+    let broker = Broker::start("");
+    let mut witness = Client::connect(&broker, V5, "witness");
+    witness.subscribe("#", AtMostOnce);
+    for version in BOTH {
+        Client::connect(&broker, version, "c").break_off();
+        // Nor that of an older connection.
+        Client::connect_with(&broker, mortal(version, "d")).0.disconnect();
         Client::connect(&broker, version, "d").break_off();
         witness.expect_nothing();
     }
@@ -124,7 +168,7 @@ fn v5_3_1_3_9_a_client_that_returns_in_time_cancels_its_will() {
 }
 
 #[test]
-fn v5_3_1_2_8_a_delayed_will_is_sent_when_its_delay_has_passed() {
+fn v5_3_1_2_7_and_v5_3_1_2_8_a_delayed_will_outlives_its_connection_and_is_sent_when_its_delay_has_passed() {
     let broker = Broker::start("");
     let mut witness = witness(&broker);
     Client::connect_with(&broker, delayed("c", true, 1, 60)).0.break_off();
@@ -138,7 +182,7 @@ fn v5_3_1_2_8_a_delayed_will_is_sent_when_its_delay_has_passed() {
 }
 
 #[test]
-fn v5_3_1_2_8_the_end_of_the_session_ends_the_delay() {
+fn v5_3_1_2_7_and_v5_3_1_2_8_the_end_of_the_session_ends_the_delay() {
     let broker = Broker::start("");
     let mut witness = witness(&broker);
     // With its connection: at once.
@@ -204,16 +248,17 @@ fn v5_3_1_3_9_a_takeover_that_resumes_the_session_cancels_a_delayed_will() {
 }
 
 #[test]
-fn v5_3_1_2_22_and_v311_3_1_2_24_a_client_that_falls_silent_is_gone() {
+fn v5_3_1_2_22_and_v311_3_1_2_24_and_v5_3_2_2_22_a_client_that_falls_silent_is_gone() {
     let broker = Broker::start("");
     let mut witness = witness(&broker);
     for version in BOTH {
         let connect = Connect { keep_alive: 1, ..mortal(version, "c") };
-        let (mut client, _) = Client::connect_with(&broker, connect);
+        let (mut client, connack) = Client::connect_with(&broker, connect);
+        assert_eq!(connack.properties.server_keep_alive, None);
         client.ping();
         witness.expect_nothing();
         assert_eq!(next_will(&mut witness), "will/c");
-        client.expect_disconnect(ReasonCode::KeepAliveTimeout);
+        client.expect_disconnect_in_words(ReasonCode::KeepAliveTimeout);
     }
 }
 

@@ -40,7 +40,7 @@ fn on_fault_next_lets_the_message_pass_as_it_is() {
 }
 
 #[test]
-fn before_mqtt_5_a_fault_closes_rather_than_acknowledge() {
+fn v311_4_8_0_2_before_mqtt_5_a_fault_closes_rather_than_acknowledge() {
     let broker = probed("");
     let mut client = Client::connect(&broker, Version::V3_1_1, "c");
     let id = client.packet_id();

@@ -108,3 +108,18 @@ fn check_says_what_a_start_would_say() {
     let start = folder.run(&["-c", "tidegate.toml"]);
     assert_eq!(start.code, Some(1), "a required plugin is missing: {start:?}");
 }
+
+#[test]
+fn what_the_broker_says_of_itself_is_read_by_those_who_may() {
+    let folder = quickstart();
+    let config = fs::read_to_string(folder.config()).unwrap();
+    let rule =
+        "\n[[plugin.passwd.config.acl]]\nuser = \"admin\"\nallow = \"subscribe\"\ntopic = \"$SYS/#\"\n";
+    folder.write_config(&format!("{config}{rule}"));
+    let broker = folder.start();
+    let sub = mosquitto_sub_refused(&broker, "$SYS/#");
+    assert!(sub.contains("All subscription requests were denied"), "{sub}");
+    let admin = ["-u", "admin", "-P", "admin-secret", "-V", "mqttv5", "-t", "$SYS/broker/version", "-C", "1"];
+    let messages = mosquitto_sub(&broker, &admin).messages();
+    assert!(messages[0].starts_with("$SYS/broker/version 0 1 tidegate version"), "{messages:?}");
+}

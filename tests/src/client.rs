@@ -11,7 +11,7 @@ use std::{
 use tidegate_mqtt::{
     Ack, ClientId, ConnAck, Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, PacketId,
     Publish, PublishProperties, QoS, ReasonCode, SubAck, Subscribe, SubscribeProperties, SubscriptionFilter,
-    SubscriptionOptions, UnsubAck, Unsubscribe, Version,
+    SubscriptionOptions, UnsubAck, Unsubscribe, Version, next_frame,
 };
 
 /// A blocking MQTT client without a will of its own: it acknowledges nothing and sends nothing unless it is told to.
@@ -298,6 +298,14 @@ impl Client {
         }
     }
 
+    /// The next packet, of any kind; None if the broker has closed.
+    ///
+    /// # Panics
+    /// If it does neither.
+    pub fn receive_or_closed(&mut self) -> Option<Received> {
+        self.inbox.pop_front().or_else(|| self.read(PATIENCE))
+    }
+
     /// The next message. Not acknowledged.
     ///
     /// # Panics
@@ -471,6 +479,61 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error}"),
             }
+        }
+    }
+}
+
+/// Hearing why, and byte by byte.
+impl Client {
+    /// As [`Client::expect_disconnect`], and MQTT 5 says why in words, too.
+    ///
+    /// # Panics
+    /// As [`Client::expect_disconnect`], and if the reason string is missing.
+    pub fn expect_disconnect_in_words(&mut self, reason: ReasonCode) {
+        if self.version == Version::V5 {
+            match self.receive() {
+                Received::Packet(Packet::Disconnect(disconnect)) => {
+                    assert_eq!(disconnect.reason, reason, "{disconnect:?}");
+                    assert_eq!(disconnect.properties.session_expiry_interval, None);
+                    let words = &disconnect.properties.reason_string;
+                    assert!(words.as_ref().is_some_and(|words| !words.is_empty()), "{disconnect:?}");
+                }
+                other => panic!("not DISCONNECT: {other:?}"),
+            }
+        }
+        self.expect_closed();
+    }
+
+    /// As [`Client::expect_refused`], and the reason string says why in words; older versions must be closed without a CONNACK.
+    ///
+    /// # Panics
+    /// As [`Client::expect_refused`], and if the reason string is missing.
+    pub fn expect_refused_in_words(&mut self, reason: ReasonCode) {
+        if self.version == Version::V5 {
+            let connack = self.expect_connack();
+            assert_eq!((connack.reason, connack.session_present), (reason, false), "{connack:?}");
+            let words = &connack.properties.reason_string;
+            assert!(words.as_ref().is_some_and(|words| !words.is_empty()), "{connack:?}");
+        }
+        self.expect_closed();
+    }
+
+    /// The bytes of the next packet, as they came. To be used before anything else was waited for, or after all of it came.
+    ///
+    /// # Panics
+    /// If none comes in time, or a packet was read already.
+    pub fn receive_bytes(&mut self) -> Vec<u8> {
+        assert!(self.inbox.is_empty(), "read already: {:?}", self.inbox);
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        loop {
+            let whole = next_frame(&self.tail, u32::MAX).expect("the broker sends packets");
+            if let Some(len) = whole.map(|frame| frame.len()) {
+                return self.tail.drain(..len).collect();
+            }
+            let mut chunk = [0; 4096];
+            let n = self.stream.read(&mut chunk).expect("the broker says something");
+            assert!(n > 0, "the broker closed");
+            self.tail.extend_from_slice(&chunk[..n]);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - `broker`: a running broker
 //! - `process`: a child process; `lines`: what it writes, waited for line by line
 //! - `client`: a client that says exactly what it is told to, right or wrong; `received`: what it hears
+//! - `endings`: how connections end, and what the client is told
 //! - `raw`: packets byte by byte, for what no encoder writes
 //! - `mosquitto`: clients that others wrote
 //!
@@ -14,9 +15,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authority;
 mod binaries;
 mod broker;
 mod client;
+mod endings;
 mod folder;
 mod lines;
 mod mosquitto;
@@ -24,9 +27,11 @@ mod process;
 mod raw;
 mod received;
 
+pub use authority::{Authority, Pair};
 pub use binaries::{broker_binary, guest, plugin};
 pub use broker::Broker;
 pub use client::{Client, ack, connect, publish};
+pub use endings::{Wrong, each_ends_its_connection, request_frame};
 pub use folder::Folder;
 pub use lines::Lines;
 pub use mosquitto::{MosquittoSub, mosquitto_pub, mosquitto_rr, mosquitto_sub};

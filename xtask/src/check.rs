@@ -2,7 +2,7 @@
 
 use crate::{
     command::{cargo, run, say},
-    packages, plugins,
+    conformance, packages, plugins,
 };
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -38,6 +38,7 @@ pub(crate) fn test(options: &TestOptions) -> anyhow::Result<()> {
 pub(crate) fn ci() -> anyhow::Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || run(&mut cargo(["fmt", "--all", "--check"])));
+    steps.step("conformance", || conformance::check(&conformance::Options::default()));
     steps.step("lints", || {
         run(&mut cargo(["clippy", "--workspace", "--release", "--all-targets", "--", "-D", "warnings"]))
     });

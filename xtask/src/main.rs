@@ -4,12 +4,16 @@
 //! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost
+//! - `conformance`: the requirements of the standards against the tests
+//! - `fuzz`: hostile bytes for as long as you like
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
 mod bench;
 mod check;
 mod command;
+mod conformance;
+mod fuzz;
 mod hash;
 mod packages;
 mod plugins;
@@ -43,8 +47,12 @@ enum Task {
     Test(check::TestOptions),
     /// Build all there is and print what hooks cost
     Bench,
-    /// What CI runs: format, lints, licences, docs, tests
+    /// What CI runs: format, conformance, lints, licences, docs, tests
     Ci,
+    /// Say which requirements of the standards have no test
+    Conformance(conformance::Options),
+    /// Throw hostile bytes at the codec and the session
+    Fuzz(fuzz::Options),
     /// Read a password from stdin and print its argon2id hash for the passwd plugin
     Hash,
 }
@@ -56,6 +64,8 @@ fn main() -> ExitCode {
         Task::Test(options) => check::test(&options),
         Task::Bench => bench::hooks(),
         Task::Ci => check::ci(),
+        Task::Conformance(options) => conformance::check(&options),
+        Task::Fuzz(options) => fuzz::run_targets(&options),
         Task::Hash => hash::from_stdin(),
     };
     match done {

@@ -8,9 +8,9 @@
 
 use crate::{
     hooks::{HookFailed, HookKinds, Hooks},
-    questions::{AclRequest, Action, ConnectRequest, PublishRequest},
+    questions::{AclRequest, Action, AuthStep, ConnectRequest, PublishRequest},
     rules::Rules,
-    verdicts::{AclVerdict, AuthVerdict, Patch, PublishVerdict, Refusal},
+    verdicts::{AclVerdict, AuthVerdict, Challenge, Patch, PublishVerdict, Refusal},
 };
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
@@ -75,7 +75,6 @@ impl InScope {
 #[derive(Debug, Default)]
 pub struct Chain {
     generation: u64,
-    allow_anonymous: bool,
     members: Vec<Member>,
     /// Those of them that answer `check`.
     guards: Vec<usize>,
@@ -84,10 +83,6 @@ pub struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(allow_anonymous: bool) -> Self {
-        Self { allow_anonymous, ..Self::default() }
-    }
-
     /// This chain with other members, and the next generation's number.
     pub(crate) fn with_members(&self, mut members: Vec<Member>) -> Self {
         members.sort_by(|a, b| a.place.cmp(&b.place));
@@ -98,13 +93,7 @@ impl Chain {
             asked.publish |= kinds.publish;
         }
         let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
-        Self {
-            generation: self.generation + 1,
-            allow_anonymous: self.allow_anonymous,
-            members,
-            guards,
-            asked,
-        }
+        Self { generation: self.generation + 1, members, guards, asked }
     }
 
     /// Rises with every change. What was derived from a chain is worth nothing under another generation.
@@ -117,59 +106,58 @@ impl Chain {
         &self.members
     }
 
-    /// CONNECT: asks until somebody decides.
+    /// CONNECT: asks until somebody decides. One that names an authentication method is for members that know how to go on.
     ///
     /// # Errors
     /// [`AuthRefusal`] if somebody refuses, nobody decides, or a member fails.
-    pub async fn authenticate(&self, request: &ConnectRequest<'_>) -> Result<Authenticated, AuthRefusal> {
-        for member in self.members.iter().filter(|member| member.hooks.kinds().authenticate) {
-            match member.hooks.authenticate(request).wait().await {
-                Ok(AuthVerdict::Next) => {}
-                Ok(AuthVerdict::Refuse(refusal)) => {
-                    return Err(AuthRefusal { by: Some(member.place.name.clone()), refusal, fault: None });
-                }
-                Ok(AuthVerdict::Grant(grant)) => {
-                    let client_id = grant.client_id.unwrap_or_else(|| ClientId::new(request.client_id));
-                    let username = grant.username.or_else(|| request.username.map(Into::into));
-                    let rules =
-                        Rules::compile(&grant.rules, &client_id, username.as_deref()).map_err(|error| {
-                            AuthRefusal::fault(HookFailed {
-                                plugin: member.place.name.clone(),
-                                kind: crate::FaultKind::Contract(error.to_string().into()),
-                            })
-                        })?;
-                    let permissions = Permissions {
-                        rules,
-                        granted_at: Some(member.place.clone()),
-                        ..Permissions::default()
-                    };
-                    return Ok(Authenticated {
-                        client_id,
-                        username,
-                        permissions,
-                        attributes: grant.attributes,
-                        expires: grant.expires,
-                    });
-                }
-                Err(fault) => return Err(AuthRefusal::fault(fault)),
+    pub async fn authenticate(&self, request: &ConnectRequest<'_>) -> Result<AuthOutcome, AuthRefusal> {
+        let method = request.properties.authentication_method.is_some();
+        let asked = |kinds: HookKinds| kinds.authenticate && (kinds.proceed || !method);
+        for member in self.members.iter().filter(|member| asked(member.hooks.kinds())) {
+            let verdict = member.hooks.authenticate(request).wait().await;
+            if let Some(outcome) = member.decided(request, verdict)? {
+                return Ok(outcome);
             }
         }
+        if method {
+            // [MQTT-4.12.0-1]
+            return Err(AuthRefusal::nobody(ReasonCode::BadAuthenticationMethod));
+        }
         // A name that nobody vouches for is not let in once there was somebody to ask.
-        if self.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
-            return Ok(Authenticated {
+        if request.allow_anonymous && (!self.asked.authenticate || request.username.is_none()) {
+            return Ok(AuthOutcome::In(Box::new(Authenticated {
                 client_id: ClientId::new(request.client_id),
                 username: request.username.map(Into::into),
                 permissions: Permissions::default(),
                 attributes: Vec::new(),
                 expires: None,
-            });
+                by: None,
+                data: None,
+            })));
         }
-        let code = if request.username.is_some() {
+        Err(AuthRefusal::nobody(if request.username.is_some() {
             ReasonCode::BadUserNameOrPassword
         } else {
             ReasonCode::NotAuthorized
+        }))
+    }
+
+    /// AUTH: asks the member that began, or that let the client in.
+    ///
+    /// # Errors
+    /// [`AuthRefusal`] if it refuses, fails, does not decide, or is gone.
+    pub async fn proceed(
+        &self,
+        by: &str,
+        request: &ConnectRequest<'_>,
+        step: &AuthStep<'_>,
+    ) -> Result<AuthOutcome, AuthRefusal> {
+        let it = self.members.iter().find(|member| &*member.place.name == by);
+        let Some(member) = it.filter(|member| member.hooks.kinds().proceed) else {
+            return Err(AuthRefusal::nobody(ReasonCode::NotAuthorized));
         };
-        Err(AuthRefusal { by: None, refusal: Refusal { code, text: None }, fault: None })
+        let verdict = member.hooks.proceed(request, step).wait().await;
+        member.decided(request, verdict)?.ok_or_else(|| AuthRefusal::nobody(ReasonCode::NotAuthorized))
     }
 
     /// PUBLISH, SUBSCRIBE, will: the client's rules stand in the chain at the place of the plugin that granted them.
@@ -280,6 +268,46 @@ impl Chain {
 }
 
 impl Member {
+    /// What an answer about a client comes to; None: the next member is asked.
+    fn decided(
+        &self,
+        request: &ConnectRequest<'_>,
+        verdict: Result<AuthVerdict, HookFailed>,
+    ) -> Result<Option<AuthOutcome>, AuthRefusal> {
+        let by = self.place.name.clone();
+        let contract = |text: String| {
+            let kind = crate::FaultKind::Contract(text.into());
+            AuthRefusal::fault(HookFailed { plugin: by.clone(), kind })
+        };
+        match verdict.map_err(AuthRefusal::fault)? {
+            AuthVerdict::Next => Ok(None),
+            AuthVerdict::Refuse(refusal) => Err(AuthRefusal { by: Some(by), refusal, fault: None }),
+            AuthVerdict::Challenge(challenge) => {
+                if request.properties.authentication_method.is_none() {
+                    return Err(contract("a challenge for a client without authentication method".into()));
+                }
+                Ok(Some(AuthOutcome::Challenge { by, challenge }))
+            }
+            AuthVerdict::Grant(grant) => {
+                let client_id = grant.client_id.unwrap_or_else(|| ClientId::new(request.client_id));
+                let username = grant.username.or_else(|| request.username.map(Into::into));
+                let rules = Rules::compile(&grant.rules, &client_id, username.as_deref())
+                    .map_err(|error| contract(error.to_string()))?;
+                let permissions =
+                    Permissions { rules, granted_at: Some(self.place.clone()), ..Permissions::default() };
+                Ok(Some(AuthOutcome::In(Box::new(Authenticated {
+                    client_id,
+                    username,
+                    permissions,
+                    attributes: grant.attributes,
+                    expires: grant.expires,
+                    by: Some(by),
+                    data: grant.data,
+                }))))
+            }
+        }
+    }
+
     fn acl_in_scope(&self, request: &AclRequest<'_>) -> bool {
         let Some(scope) = &self.acl_scope else { return true };
         scope.iter().any(|filter| match request.action {
@@ -302,6 +330,24 @@ pub struct Authenticated {
     pub attributes: Vec<(Box<str>, Box<str>)>,
     /// The client is disconnected after this long.
     pub expires: Option<Duration>,
+    /// Which plugin let it in; None if nobody had to.
+    pub by: Option<Arc<str>>,
+    /// The last data of an enhanced authentication, for the client.
+    pub data: Option<bytes::Bytes>,
+}
+
+/// What came of a step of authentication.
+#[derive(Clone, Debug)]
+pub enum AuthOutcome {
+    /// The client is in.
+    In(Box<Authenticated>),
+    /// The client has to answer first.
+    Challenge {
+        /// Which plugin asks; its answer goes there.
+        by: Arc<str>,
+        /// What it asks.
+        challenge: Challenge,
+    },
 }
 
 /// A client stays out.
@@ -317,6 +363,10 @@ pub struct AuthRefusal {
 }
 
 impl AuthRefusal {
+    fn nobody(code: ReasonCode) -> Self {
+        Self { by: None, refusal: Refusal { code, text: None }, fault: None }
+    }
+
     fn fault(fault: HookFailed) -> Self {
         Self {
             by: Some(fault.plugin.clone()),

@@ -1,7 +1,7 @@
 //! The trait that plugins and native code implement.
 
 use crate::{
-    questions::{AclRequest, ConnectRequest, PublishRequest},
+    questions::{AclRequest, AuthStep, ConnectRequest, PublishRequest},
     verdicts::{AclVerdict, AuthVerdict, PublishVerdict},
 };
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -16,6 +16,15 @@ pub trait Hooks: Send + Sync + 'static {
     fn authenticate<'a>(
         &'a self,
         _request: &'a ConnectRequest<'a>,
+    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        Reply::Now(Ok(AuthVerdict::Next))
+    }
+
+    /// AUTH: the next step of an enhanced authentication that this hook began, or of a re-authentication of a client that it let in.
+    fn proceed<'a>(
+        &'a self,
+        _request: &'a ConnectRequest<'a>,
+        _step: &'a AuthStep<'a>,
     ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
         Reply::Now(Ok(AuthVerdict::Next))
     }
@@ -39,6 +48,9 @@ pub trait Hooks: Send + Sync + 'static {
 pub struct HookKinds {
     /// [`Hooks::authenticate`]
     pub authenticate: bool,
+    /// [`Hooks::proceed`]. Only such a hook is asked about a CONNECT that names an authentication method: no other knows what the method
+    /// asks for.
+    pub proceed: bool,
     /// [`Hooks::check`]
     pub acl: bool,
     /// [`Hooks::on_publish`]

@@ -12,11 +12,11 @@ mod rules;
 mod verdicts;
 
 pub use chain::{
-    AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnFault, Permissions, Place,
-    PublishOutcome, PublishRefusal,
+    AuthOutcome, AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnFault, Permissions,
+    Place, PublishOutcome, PublishRefusal,
 };
 pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, Reply};
-pub use questions::{AclRequest, Action, ConnectRequest, PublishRequest};
+pub use questions::{AclRequest, Action, AuthStep, ConnectRequest, PublishRequest};
 pub use registry::HookRegistry;
 pub use rules::{Rule, RuleError, Rules};
-pub use verdicts::{AclVerdict, AuthVerdict, Grant, Patch, PublishVerdict, Refusal, Span};
+pub use verdicts::{AclVerdict, AuthVerdict, Challenge, Grant, Patch, PublishVerdict, Refusal, Span};

@@ -23,6 +23,8 @@ pub struct ConnectRequest<'a> {
     pub listener: &'a str,
     /// Address of the client, `IP:PORT`.
     pub peer: &'a str,
+    /// Whether a client that nobody vouches for may come in there.
+    pub allow_anonymous: bool,
     /// Subject of the client's certificate, if it showed one.
     pub tls_subject: Option<&'a str>,
     /// Properties of the CONNECT, empty before MQTT 5.
@@ -39,6 +41,17 @@ impl std::fmt::Debug for ConnectRequest<'_> {
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
+}
+
+/// A step of enhanced authentication (section 4.12). The method stands in the properties of the CONNECT.
+#[derive(Clone, Copy)]
+pub struct AuthStep<'a> {
+    /// As the last challenge left it; empty if this begins a re-authentication.
+    pub state: &'a [u8],
+    /// What the client sent. Never logged.
+    pub data: Option<&'a [u8]>,
+    /// Whether the client is in already.
+    pub again: bool,
 }
 
 /// What a client wants to do with a topic.

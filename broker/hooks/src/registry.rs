@@ -5,15 +5,15 @@ use arc_swap::{ArcSwap, Guard};
 use std::sync::Arc;
 
 /// Holds the chain in force.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HookRegistry {
     chain: ArcSwap<Chain>,
 }
 
 impl HookRegistry {
-    /// An empty chain. `allow_anonymous`: clients that nobody vouches for may come in, see [`Chain::authenticate`].
-    pub fn new(allow_anonymous: bool) -> Self {
-        Self { chain: ArcSwap::from_pointee(Chain::new(allow_anonymous)) }
+    /// An empty chain.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The chain in force now. Costs no shared write; held across an await it keeps that chain alive.

@@ -12,8 +12,20 @@ pub enum AuthVerdict {
     Next,
     /// Come in, under these terms.
     Grant(Box<Grant>),
+    /// Prove more: the client is asked with AUTH, its answer goes to [`Hooks::proceed`](crate::Hooks::proceed). Only for a client that named
+    /// an authentication method.
+    Challenge(Challenge),
     /// Stay out.
     Refuse(Refusal),
+}
+
+/// A question to a client that authenticates in steps.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Challenge {
+    /// For the client.
+    pub data: Option<Bytes>,
+    /// Comes back with the client's answer, so that the hook itself need not remember.
+    pub state: Bytes,
 }
 
 /// The terms under which a client comes in.
@@ -29,6 +41,8 @@ pub struct Grant {
     pub attributes: Vec<(Box<str>, Box<str>)>,
     /// The client is disconnected after this long.
     pub expires: Option<Duration>,
+    /// The last data of an enhanced authentication, for the client.
+    pub data: Option<Bytes>,
 }
 
 /// A refusal with its reason code.

@@ -24,7 +24,7 @@ pub enum NameError {
     #[error("+ must fill its level")]
     SingleLevelWildcard,
     /// [MQTT-4.8.2-1], [MQTT-4.8.2-2]
-    #[error("a shared subscription is $share/NAME/FILTER with a NAME free of / + #")]
+    #[error("a shared subscription is $share/NAME/FILTER with a NAME free of / + #, or $queue/FILTER")]
     ShareName,
 }
 
@@ -82,7 +82,8 @@ name! {
     ClientId
 }
 name! {
-    /// The group name of a shared subscription: the NAME in `$share/NAME/FILTER` (section 4.8.2).
+    /// The group name of a shared subscription: the NAME in `$share/NAME/FILTER` (section 4.8.2). Empty for `$queue/FILTER`, a group of its
+    /// own that no `$share` can name.
     ShareName
 }
 
@@ -234,7 +235,14 @@ impl SubscriptionFilter {
     /// # Errors
     /// [`NameError::ShareName`] for a malformed `$share/…` [MQTT-4.8.2-1], [MQTT-4.8.2-2]; else as [`TopicFilter::new`].
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let shared = if text == "$share" { Some("") } else { text.strip_prefix("$share/") };
+        if let Some(filter) = beyond(text, "$queue") {
+            if filter.is_empty() {
+                return Err(NameError::ShareName);
+            }
+            checked_length(text)?;
+            return Ok(Self { share: Some(ShareName("".into())), filter: TopicFilter::new(filter)? });
+        }
+        let shared = beyond(text, "$share");
         let Some(shared) = shared else {
             return Ok(Self { share: None, filter: TopicFilter::new(text)? });
         };
@@ -247,9 +255,16 @@ impl SubscriptionFilter {
     }
 }
 
+/// What follows the first level, if that is `level`.
+fn beyond<'a>(text: &'a str, level: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(level)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
 impl fmt::Display for SubscriptionFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.share {
+            Some(name) if name.is_empty() => write!(f, "$queue/{}", self.filter),
             Some(name) => write!(f, "$share/{name}/{}", self.filter),
             None => f.write_str(&self.filter),
         }
@@ -302,9 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn v5_4_7_3_3_names_fit_in_65535_bytes() {
-        assert!(TopicName::new(&"a".repeat(65_535)).is_ok());
-        assert_eq!(TopicName::new(&"a".repeat(65_536)), Err(NameError::TooLong));
+    fn v5_4_7_3_3_and_v311_4_7_3_3_names_fit_in_65535_bytes() {
+        let longest = "a".repeat(65_535);
+        assert!(TopicName::new(&longest).is_ok() && SubscriptionFilter::new(&longest).is_ok());
+        // Bytes count, not characters.
+        for long in [format!("{longest}a"), format!("ä{}", &longest[1..])] {
+            assert_eq!(TopicName::new(&long), Err(NameError::TooLong));
+            assert_eq!(TopicFilter::new(&long), Err(NameError::TooLong));
+            assert_eq!(SubscriptionFilter::new(&long), Err(NameError::TooLong));
+        }
+        // The whole text of a shared filter counts, as it stands in the packet.
+        let shared = |len: usize| SubscriptionFilter::new(&format!("$share/g/{}", &longest[..len - 9]));
+        assert!(shared(65_535).is_ok());
+        assert_eq!(SubscriptionFilter::new(&format!("$share/g/{}", &longest[8..])), Err(NameError::TooLong));
     }
 
     #[test]
@@ -315,6 +340,18 @@ mod tests {
         let shared = SubscriptionFilter::new("$share/g/a/#").unwrap();
         assert_eq!(shared.share.as_deref(), Some("g"));
         assert_eq!(shared.to_string(), "$share/g/a/#");
+    }
+
+    #[test]
+    fn the_queue_is_a_group_that_no_share_can_name() {
+        let queue = SubscriptionFilter::new("$queue/a/#").unwrap();
+        assert_eq!(queue.share.as_deref(), Some(""));
+        assert_eq!(queue.filter.as_str(), "a/#");
+        assert_eq!(queue.to_string(), "$queue/a/#");
+        for bad in ["$queue", "$queue/"] {
+            assert_eq!(SubscriptionFilter::new(bad), Err(NameError::ShareName), "{bad}");
+        }
+        assert_eq!(SubscriptionFilter::new("$queues/a").unwrap().share, None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Outgoing {
     /// In order, between the copied bytes; together `shared_len` bytes.
     shared: VecDeque<Shared>,
     shared_len: usize,
+    /// Encoded since they were asked for.
+    packets: u32,
 }
 
 /// Goes out when the copied bytes before `at` are gone.
@@ -48,6 +50,16 @@ impl Outgoing {
             self.shared_len += bytes.len();
             self.shared.push_back(Shared { at: self.copied.len(), bytes });
         }
+    }
+
+    /// A whole packet was appended.
+    pub fn count_packet(&mut self) {
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    /// How many packets were appended since the last time.
+    pub fn take_packets(&mut self) -> u32 {
+        std::mem::take(&mut self.packets)
     }
 
     /// Bytes that wait.
@@ -101,7 +113,7 @@ impl Outgoing {
     /// Gives all memory back if nothing waits; for a connection that goes idle.
     pub fn release(&mut self) {
         if self.is_empty() {
-            *self = Self::default();
+            *self = Self { packets: self.packets, ..Self::default() };
         }
     }
 

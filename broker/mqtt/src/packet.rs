@@ -168,6 +168,30 @@ impl Packet<'_> {
             Self::Auth(_) => PacketType::Auth,
         }
     }
+
+    /// How many User Properties it carries; a CONNECT's will counts too.
+    pub fn user_properties(&self) -> usize {
+        match self {
+            Self::Connect(packet) => {
+                let will =
+                    packet.will.as_ref().map_or(0, |will| will.properties.publish.user_properties.len());
+                packet.properties.user_properties.len() + will
+            }
+            Self::ConnAck(packet) => packet.properties.user_properties.len(),
+            Self::Publish(packet) => packet.properties.as_ref().map_or(0, |p| p.user_properties.len()),
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
+                ack.properties.as_ref().map_or(0, |p| p.user_properties.len())
+            }
+            Self::Subscribe(packet) => packet.properties.user_properties.len(),
+            Self::Unsubscribe(packet) => packet.properties.len(),
+            Self::SubAck(SubAck { properties, .. }) | Self::UnsubAck(UnsubAck { properties, .. }) => {
+                properties.user_properties.len()
+            }
+            Self::PingReq | Self::PingResp => 0,
+            Self::Disconnect(packet) => packet.properties.user_properties.len(),
+            Self::Auth(packet) => packet.properties.user_properties.len(),
+        }
+    }
 }
 
 /// CONNECT: the first packet of a client [MQTT-3.1.0-1].

@@ -87,9 +87,12 @@ fn connect_return_code(reason: ReasonCode) -> Result<u8, EncodeError> {
         ReasonCode::ClientIdentifierNotValid => Ok(2),
         ReasonCode::BadUserNameOrPassword => Ok(4),
         ReasonCode::NotAuthorized | ReasonCode::Banned | ReasonCode::BadAuthenticationMethod => Ok(5),
-        ReasonCode::MalformedPacket | ReasonCode::ProtocolError => {
-            Err(EncodeError::NotInThisVersion(PacketType::ConnAck))
-        }
+        ReasonCode::MalformedPacket
+        | ReasonCode::ProtocolError
+        | ReasonCode::PacketTooLarge
+        | ReasonCode::TopicNameInvalid
+        | ReasonCode::QosNotSupported
+        | ReasonCode::RetainNotSupported => Err(EncodeError::NotInThisVersion(PacketType::ConnAck)),
         other if other.is_error() => Ok(3),
         other => Err(EncodeError::ReasonCode(other)),
     }

@@ -88,6 +88,8 @@ impl Generation {
         let Inspected { component, exports, reads_current } = code;
         let kinds = HookKinds {
             authenticate: exports.authenticates(),
+            // Interface 0.1 has no steps yet.
+            proceed: false,
             acl: exports.checks(),
             publish: exports.publishes(),
         };

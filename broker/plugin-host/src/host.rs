@@ -117,7 +117,7 @@ impl PluginHost {
     /// # Errors
     /// As [`PluginHost::start`], but for required plugins.
     pub async fn check(options: HostOptions) -> Result<Vec<PluginReport>, HostError> {
-        let options = HostOptions { registry: Arc::new(HookRegistry::new(false)), ..options };
+        let options = HostOptions { registry: Arc::new(HookRegistry::new()), ..options };
         let (mut keeper, _, reports, _) = Keeper::new(options)?;
         keeper.look(true).await?;
         let reports = reports.borrow().clone();

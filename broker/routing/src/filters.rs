@@ -30,6 +30,11 @@ impl<V> Filters<V> {
     }
 
     /// The value of `filter`, if there is one.
+    pub(crate) fn value(&self, filter: &TopicFilter) -> Option<&V> {
+        if filter.is_exact() { self.exact.get(filter) } else { self.wildcard.value(filter) }
+    }
+
+    /// As [`Filters::value`], to be changed.
     pub(crate) fn value_mut(&mut self, filter: &TopicFilter) -> Option<&mut V> {
         if filter.is_exact() { self.exact.get_mut(filter) } else { self.wildcard.value_mut(filter) }
     }
@@ -99,6 +104,15 @@ impl<V> Trie<V> {
             };
         }
         &mut self.nodes[at].value_mut(ends_below).get_or_insert_with(|| Box::new((filter.clone(), new()))).1
+    }
+
+    fn value(&self, filter: &TopicFilter) -> Option<&V> {
+        let (levels, ends_below) = split(filter);
+        let mut at = ROOT;
+        for level in levels.into_iter().flat_map(|levels| levels.split('/')) {
+            at = self.nodes[at].next(level)?.get();
+        }
+        self.nodes[at].value(ends_below).map(|value| &value.1)
     }
 
     /// The value of `filter`, if there is one.
@@ -201,6 +215,10 @@ impl<V> Node<V> {
 
     fn next_literal(&self, level: &str) -> Option<NodeIndex> {
         self.literal.as_ref()?.get(level).copied()
+    }
+
+    fn value(&self, ends_below: bool) -> Option<&(TopicFilter, V)> {
+        if ends_below { self.and_below.as_deref() } else { self.here.as_deref() }
     }
 
     fn value_mut(&mut self, ends_below: bool) -> &mut Option<Box<(TopicFilter, V)>> {

@@ -6,7 +6,7 @@
 
 use crate::{
     filters::Filters,
-    shared_groups::SharedMatch,
+    shared_groups::{SharedGroup, SharedMatch},
     subscribers::{Match, Subscriber, Subscribers, Subscription},
 };
 use ahash::RandomState;
@@ -62,12 +62,11 @@ impl<S: Clone> Routes<S> {
         filter: &SubscriptionFilter,
         subscription: Subscription,
     ) -> bool {
-        let SubscriptionFilter { share, filter } = filter;
         let subscriber = Subscriber { home, handle: subscriber.clone(), subscription };
         // Counted before anyone can take it away, so that the number never falls below zero.
         self.subscriptions.fetch_add(1, Ordering::Relaxed);
-        let replaced = self.shard(self.place_of(filter)).change(|filters| {
-            filters.value_or_insert(filter, Subscribers::new).insert(session, share.as_ref(), subscriber)
+        let replaced = self.shard(self.place_of(&filter.filter)).change(|filters| {
+            filters.value_or_insert(&filter.filter, Subscribers::new).insert(session, filter, subscriber)
         });
         if replaced {
             self.subscriptions.fetch_sub(1, Ordering::Relaxed);
@@ -90,6 +89,19 @@ impl<S: Clone> Routes<S> {
             self.subscriptions.fetch_sub(1, Ordering::Relaxed);
         }
         removed
+    }
+
+    /// The group of a shared subscription, if it has members.
+    pub fn group(&self, filter: &SubscriptionFilter) -> Option<SharedMatch<S>> {
+        let SubscriptionFilter { share, filter } = filter;
+        let name = share.as_ref()?;
+        let mut group = None;
+        self.shard(self.place_of(filter)).read(|filters| {
+            let subscribers = filters.value(filter);
+            group =
+                subscribers.and_then(|subscribers| subscribers.groups.get(name)).map(SharedGroup::matched);
+        });
+        group
     }
 
     /// Differs whenever the matches of `topic` may differ. Who keeps matches takes this before [`matching`](Self::matching), so that
@@ -124,7 +136,7 @@ impl<S: Clone> Routes<S> {
                         !(subscriber.subscription.options.no_local && Some(*session) == publisher)
                     });
                     direct.extend(receivers.map(|(session, subscriber)| subscriber.matched(session, filter)));
-                    shared.extend(subscribers.groups.iter().map(|(name, group)| group.matched(name, filter)));
+                    shared.extend(subscribers.groups.values().map(SharedGroup::matched));
                 });
             });
         }

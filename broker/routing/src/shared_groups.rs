@@ -5,15 +5,13 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use tidegate_mqtt::{ShareName, TopicFilter};
+use tidegate_mqtt::SubscriptionFilter;
 
 /// A group that gets a message: exactly one of its members does.
 #[derive(Clone, Debug)]
 pub struct SharedMatch<S> {
-    /// The NAME in `$share/NAME/FILTER`.
-    pub group: ShareName,
-    /// The FILTER, which with the name makes the group.
-    pub filter: TopicFilter,
+    /// Name and filter, which make the group.
+    pub group: Arc<SubscriptionFilter>,
     /// At least one, in the order of sessions, each with its own QoS [MQTT-4.8.2-3] and subscription identifier.
     pub members: Vec<Match<S>>,
     /// The group's own, so that every publisher that cached this match takes part in one round.
@@ -35,19 +33,20 @@ impl<S> SharedMatch<S> {
 #[derive(Debug)]
 pub(crate) struct SharedGroup<S> {
     pub(crate) members: BySession<Subscriber<S>>,
+    group: Arc<SubscriptionFilter>,
     /// Outlives any change of members, until the last one leaves.
     turn: Arc<AtomicUsize>,
 }
 
 impl<S: Clone> SharedGroup<S> {
-    pub(crate) fn new() -> Self {
-        Self { members: BySession::new(), turn: Arc::default() }
+    pub(crate) fn new(group: SubscriptionFilter) -> Self {
+        Self { members: BySession::new(), group: Arc::new(group), turn: Arc::default() }
     }
 
-    pub(crate) fn matched(&self, group: &ShareName, filter: &TopicFilter) -> SharedMatch<S> {
+    pub(crate) fn matched(&self) -> SharedMatch<S> {
+        let filter = &self.group.filter;
         SharedMatch {
-            group: group.clone(),
-            filter: filter.clone(),
+            group: self.group.clone(),
             members: self.members.iter().map(|(session, member)| member.matched(session, filter)).collect(),
             turn: self.turn.clone(),
         }
@@ -125,8 +124,8 @@ mod tests {
             .iter()
             .map(|group| {
                 (
-                    group.group.to_string(),
-                    group.filter.to_string(),
+                    group.group.share.clone().unwrap().to_string(),
+                    group.group.filter.to_string(),
                     group.members[0].session.0,
                     group.members.len(),
                 )
@@ -138,6 +137,15 @@ mod tests {
         // Direct and shared subscriptions of one session both deliver.
         let direct = routes.matching(&TopicName::new("a/b").unwrap(), None).direct;
         assert_eq!(direct.iter().map(|one| one.session.0).collect::<Vec<_>>(), [1, 4]);
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_subscription() {
+        let routes = group(2);
+        assert_eq!(routes.group(&filter("$share/g/a/#")).unwrap().members.len(), 2);
+        assert!(routes.group(&filter("$share/g/a/+")).is_none());
+        assert!(routes.group(&filter("$share/h/a/#")).is_none());
+        assert!(routes.group(&filter("a/#")).is_none());
     }
 
     #[test]

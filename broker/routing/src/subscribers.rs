@@ -3,7 +3,9 @@
 use crate::shared_groups::SharedGroup;
 use smallvec::SmallVec;
 use std::{collections::BTreeMap, mem, num::NonZeroU32};
-use tidegate_mqtt::{HomeId, QoS, SessionId, ShareName, SubscriptionIds, SubscriptionOptions, TopicFilter};
+use tidegate_mqtt::{
+    HomeId, QoS, SessionId, ShareName, SubscriptionFilter, SubscriptionIds, SubscriptionOptions, TopicFilter,
+};
 
 /// What a session asked for with one filter.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -67,12 +69,15 @@ impl<S: Clone> Subscribers<S> {
     pub(crate) fn insert(
         &mut self,
         session: SessionId,
-        share: Option<&ShareName>,
+        filter: &SubscriptionFilter,
         subscriber: Subscriber<S>,
     ) -> bool {
-        let subscribers = match share {
+        let subscribers = match &filter.share {
             None => &mut self.direct,
-            Some(name) => &mut self.groups.entry(name.clone()).or_insert_with(SharedGroup::new).members,
+            Some(name) => {
+                let group = || SharedGroup::new(filter.clone());
+                &mut self.groups.entry(name.clone()).or_insert_with(group).members
+            }
         };
         subscribers.insert(session, subscriber).is_some()
     }

@@ -236,6 +236,23 @@ impl Clients {
         }
     }
 
+    /// The session that a client has now.
+    pub(crate) fn session_of(&self, client_id: &ClientId) -> Option<SessionId> {
+        self.shard(client_id).lock().get(client_id).map(|entry| entry.subscriber.session)
+    }
+
+    /// Messages and bytes that wait for all sessions.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let mut sum = (0, 0);
+        for shard in &self.shards {
+            for entry in shard.lock().values() {
+                let (messages, bytes) = entry.subscriber.mailbox.waiting();
+                sum = (sum.0 + messages, sum.1 + bytes);
+            }
+        }
+        sum
+    }
+
     /// Clients connected now.
     pub(crate) fn connected(&self) -> usize {
         self.connected.load(Ordering::Relaxed)

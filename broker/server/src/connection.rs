@@ -3,20 +3,23 @@
 use crate::{
     clients::{DelayedWill, Parked, Subscriber},
     clock,
-    connect::{Connected, Visitor, connect, refuse_malformed},
-    mailbox::Command,
+    connect::{Connected, Login, Step, Visitor, connect, levels, refuse_malformed},
+    door::{Counted, Door},
+    mailbox::{Budget, Command},
     publish::{Draft, PublishError, Publisher, Receivers, fault_kind, publish},
     scratch::Scratch,
     shared::Shared,
     subscribe::{RetainedFeed, subscribe, unsubscribe},
+    traffic::Moved,
 };
 use bytes::Bytes;
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -25,11 +28,12 @@ use tidegate_mqtt::{
     next_frame,
 };
 use tidegate_session::{
-    Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session, Violation,
-    WillFate,
+    AuthStep, Delivered, Delivery, Ending, Incoming, KeepAlive, PendingWill, PublishToken, Request, Session,
+    Violation, WillFate,
 };
-use tokio::{net::TcpStream, sync::oneshot, time::Instant};
-use tracing::{debug, error, info, warn};
+use tidegate_transport::{Certificate, Peer, Stream};
+use tokio::{sync::oneshot, time::Instant};
+use tracing::{debug, error, warn};
 
 /// Outgoing bytes from which on nothing more is read from the client or taken from its mailbox.
 const OUTGOING_BOUND: usize = 256 * 1024;
@@ -56,43 +60,46 @@ enum End {
     /// We panicked.
     Panicked,
     /// The broker wants it.
-    Told { reason: ReasonCode, text: &'static str },
+    Told { reason: ReasonCode, text: Cow<'static, str> },
+}
+
+/// Who comes, and until when it must have come in. In a box: a connection that is in holds it no more.
+pub(crate) struct Arrival {
+    pub(crate) peer: Peer,
+    pub(crate) deadline: Instant,
+}
+
+impl Arrival {
+    fn visitor<'a>(&'a self, door: &'a Arc<Door>) -> Visitor<'a> {
+        Visitor { door, peer: &self.peer.address, certificate: self.peer.certificate() }
+    }
 }
 
 /// Serves one client from its first byte to its last.
-pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<str>, peer: String) {
-    let _ = stream.set_nodelay(true);
-    let mut socket = Socket { stream, tail: Vec::new() };
+pub(crate) async fn serve(
+    broker: Arc<Shared>,
+    stream: Stream,
+    door: Arc<Door>,
+    knocking: Counted,
+    arrival: Box<Arrival>,
+) {
+    let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
-    let visitor = Visitor { listener: &listener, peer: &peer };
-    let deadline = Instant::now() + broker.config.limits.connect_timeout;
-    // Boxed, as is the end: what is needed once shall not be held by every idle connection.
-    let hello = tokio::time::timeout_at(deadline, Box::pin(hello(&broker, &mut socket, visitor, &mut out)));
-    let mut stopping = broker.stopping.clone();
-    let hello = async {
-        tokio::select! {
-            said = hello => said,
-            // Nobody comes in any more.
-            _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
-        }
+    let visitor = arrival.visitor(&door);
+    let Some(connected) = greet(&broker, &mut socket, visitor, arrival.deadline, &mut out).await else {
+        broker.counters.connections_refused.add(1);
+        return socket.say_goodbye(&broker, &mut out).await;
     };
-    let connected = match guarded(&broker, hello).await {
-        Ok(Ok(Some(connected))) => connected,
-        Ok(Ok(None)) => {
-            broker.counters.connections_refused.add(1);
-            return socket.say_goodbye(&mut out).await;
-        }
-        Ok(Err(_)) => {
-            broker.counters.connections_refused.add(1);
-            return debug!("no CONNECT in time");
-        }
-        Err(Panicked) => return,
-    };
-    let Connected { session, subscriber, publisher, will, keep_alive, expires_at } = connected;
+    drop(knocking);
+    let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted, login } =
+        connected;
+    let Peer { address: peer, tls } = arrival.peer;
     // A client may send on without waiting for CONNACK [MQTT-3.1.4-6].
     let backlog = !socket.tail.is_empty();
     let mut connection = Connection {
         broker,
+        door,
+        counted,
         socket,
         out,
         session,
@@ -100,21 +107,29 @@ pub(crate) async fn serve(broker: Arc<Shared>, stream: TcpStream, listener: Arc<
         publisher,
         keep_alive,
         expires_at,
+        login,
+        peer: peer.into(),
+        certificate: tls.and_then(|tls| tls.certificate),
         feeds: VecDeque::new(),
         congested: false,
         backlog,
+        moved: Moved::default(),
     };
     let guard = connection.broker.clone();
-    let end = guarded(&guard, connection.run()).await.unwrap_or(End::Panicked);
+    let end = guarded(&guard, pin!(connection.run())).await.unwrap_or(End::Panicked);
     Box::pin(connection.leave(end, will)).await;
 }
 
 /// Our own fault.
-struct Panicked;
+pub(crate) struct Panicked;
 
 /// A panic ends its connection only; it is said and counted.
-async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut future = pin!(future);
+///
+/// Takes the future where it is: one that was moved in would lie in memory twice.
+pub(crate) async fn guarded<T>(
+    broker: &Shared,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Panicked> {
     poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => {
@@ -126,6 +141,29 @@ async fn guarded<T>(broker: &Shared, future: impl Future<Output = T>) -> Result<
     .await
 }
 
+/// Lets a client in, or not; None also if it takes too long, or we are at fault.
+async fn greet(
+    broker: &Arc<Shared>,
+    socket: &mut Socket,
+    visitor: Visitor<'_>,
+    deadline: Instant,
+    out: &mut Outgoing,
+) -> Option<Connected> {
+    let mut stopping = broker.stopping.clone();
+    let hello = async {
+        tokio::select! {
+            said = hello(broker, socket, visitor, out) => said,
+            // Nobody comes in any more.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = tokio::time::sleep_until(deadline) => {
+                debug!(peer = visitor.peer, "no CONNECT in time");
+                None
+            }
+        }
+    };
+    guarded(broker, pin!(hello)).await.ok().flatten()
+}
+
 /// Waits for CONNECT and answers it; None if the client stays out.
 async fn hello(
     broker: &Arc<Shared>,
@@ -135,16 +173,17 @@ async fn hello(
 ) -> Option<Connected> {
     let packet = loop {
         if let Err(error) = socket.fill().await {
-            debug!(%error, "closed before CONNECT");
+            debug!(peer = visitor.peer, %error, "closed before CONNECT");
             return None;
         }
-        match socket.first_packet(broker.config.limits.max_packet_size.get()) {
+        broker.traffic.add(Moved { bytes_received: socket.tail.len() as u64, ..Moved::default() });
+        match socket.first_packet(visitor.door.limits.max_packet_size.get()) {
             Ok(Some(packet)) => break packet,
             Ok(None) => {}
             Err(error) => {
-                let refused = refuse_malformed(&socket.tail, &error, out);
+                refuse_malformed(broker, &socket.tail, &error, out);
                 broker.counters.protocol_errors.add(1);
-                debug!(%error, reason = %refused.reason, "no CONNECT");
+                debug!(peer = visitor.peer, %error, reason = %error.reason_code(), "no CONNECT");
                 return None;
             }
         }
@@ -152,21 +191,23 @@ async fn hello(
     let Packet::Connect(packet) = packet else {
         // [MQTT-3.1.0-1]
         broker.counters.protocol_errors.add(1);
-        debug!("the first packet is not CONNECT");
+        debug!(peer = visitor.peer, "the first packet is not CONNECT");
         return None;
     };
-    connect(broker, visitor, *packet, out).await.ok()
+    // Boxed, as is the end: what is needed once shall not be held by every connection that is idle, before CONNECT or after.
+    Box::pin(connect(broker, visitor, socket, *packet, out)).await.ok()
 }
 
 /// A socket and the beginning of a packet whose end is not there yet. While idle it holds no buffer.
-struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket {
+    stream: Stream,
     tail: Vec<u8>,
+    held: Held,
 }
 
 impl Socket {
     /// Waits for bytes and appends them to the tail.
-    async fn fill(&mut self) -> io::Result<()> {
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
         loop {
             self.stream.readable().await?;
             let mut scratch = Scratch::take();
@@ -174,7 +215,11 @@ impl Socket {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.tail.extend_from_slice(&scratch[..n]);
-                    return Ok(());
+                    return if self.held.hold(self.tail.capacity()) {
+                        Ok(())
+                    } else {
+                        Err(io::Error::other("too many bytes of half-sent packets"))
+                    };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -182,12 +227,17 @@ impl Socket {
         }
     }
 
-    /// Takes a CONNECT out of the tail.
-    fn first_packet(&mut self, max_packet_size: u32) -> Result<Option<Packet<'static>>, DecodeError> {
+    /// Takes a packet from before CONNACK out of the tail. Others than CONNECT, AUTH and DISCONNECT have no place there and look alike.
+    pub(crate) fn first_packet(
+        &mut self,
+        max_packet_size: u32,
+    ) -> Result<Option<Packet<'static>>, DecodeError> {
         let Some(frame) = next_frame(&self.tail, max_packet_size)? else { return Ok(None) };
         let len = frame.len();
         let packet = match frame.decode_from_client(Version::V5)? {
             Packet::Connect(connect) => Packet::Connect(connect),
+            Packet::Auth(auth) => Packet::Auth(auth),
+            Packet::Disconnect(disconnect) => Packet::Disconnect(disconnect),
             _ => Packet::PingReq,
         };
         self.tail.drain(..len);
@@ -195,7 +245,7 @@ impl Socket {
     }
 
     /// Writes as much as the socket takes now.
-    fn write(&self, out: &mut Outgoing) -> io::Result<()> {
+    fn write(&mut self, out: &mut Outgoing) -> io::Result<()> {
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let used = out.fill_slices(&mut slices);
@@ -206,19 +256,31 @@ impl Socket {
             }
         }
         out.release();
-        Ok(())
+        self.stream.flush()
+    }
+
+    /// Writes everything.
+    pub(crate) async fn flush(&mut self, out: &mut Outgoing) -> io::Result<()> {
+        loop {
+            self.write(out)?;
+            if out.is_empty() && !self.stream.has_pending_write() {
+                return Ok(());
+            }
+            self.stream.writable().await?;
+        }
     }
 
     /// The last words, if the client takes them at once or nearly so.
-    async fn say_goodbye(&mut self, out: &mut Outgoing) {
+    async fn say_goodbye(&mut self, broker: &Shared, out: &mut Outgoing) {
+        if *broker.stopping.borrow() {
+            self.stream.going_away();
+        }
         let last_words = async {
-            while !out.is_empty() && self.write(out).is_ok() && !out.is_empty() {
-                if self.stream.writable().await.is_err() {
-                    return;
-                }
+            if self.flush(out).await.is_err() {
+                return;
             }
             // Closing with unread bytes would reset the connection, and the client might never see the last words.
-            let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+            let _ = self.stream.shutdown().await;
             while matches!(self.fill().await, Ok(())) {
                 self.tail.clear();
             }
@@ -233,6 +295,9 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 /// A client that is in.
 struct Connection {
     broker: Arc<Shared>,
+    door: Arc<Door>,
+    /// Its place among those who are in.
+    counted: Counted,
     socket: Socket,
     out: Outgoing,
     session: Session,
@@ -241,11 +306,17 @@ struct Connection {
     keep_alive: KeepAlive,
     /// When the client's grant ends.
     expires_at: Option<tidegate_mqtt::Timestamp>,
+    /// For re-authentication.
+    login: Option<Box<Login>>,
+    peer: Box<str>,
+    certificate: Option<Box<Certificate>>,
     feeds: VecDeque<RetainedFeed>,
     /// A queue that this client fills is filling.
     congested: bool,
     /// The tail may hold whole packets.
     backlog: bool,
+    /// What this turn moved, not yet counted.
+    moved: Moved,
 }
 
 /// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
@@ -253,6 +324,7 @@ enum Work {
     Publish { token: PublishToken, draft: Draft },
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
+    Authenticate(AuthStep),
 }
 
 impl Connection {
@@ -273,7 +345,10 @@ impl Connection {
             self.handle(Buffer::Tail(tail)).await?;
         }
         let more = self.deliver()?;
+        let waited = self.out.len();
         self.socket.write(&mut self.out).map_err(End::Closed)?;
+        self.moved.bytes_sent += waited.saturating_sub(self.out.len()) as u64;
+        self.count();
         if std::mem::take(&mut self.congested) {
             tokio::task::yield_now().await;
         }
@@ -283,7 +358,7 @@ impl Connection {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let pending = !self.out.is_empty();
+        let pending = !self.out.is_empty() || self.socket.stream.has_pending_write();
         let timer = self.timer();
         tokio::select! {
             biased;
@@ -312,7 +387,9 @@ impl Connection {
                 Some(Command::TakeOver { new_session, left }) => {
                     return Err(End::TakenOver { new_session, left });
                 }
-                Some(Command::Disconnect { reason, text }) => return Err(End::Told { reason, text }),
+                Some(Command::Disconnect { reason, text }) => {
+                    return Err(End::Told { reason, text: text.into() });
+                }
                 None => {}
             }
             if deliveries.is_empty() {
@@ -330,10 +407,23 @@ impl Connection {
         usize::from(self.session.terms().client_receive_maximum).saturating_sub(self.session.inflight())
     }
 
+    /// Counts what this turn moved.
+    fn count(&mut self) {
+        self.moved.messages_sent += u64::from(self.out.take_packets());
+        if self.moved != Moved::default() {
+            self.broker.traffic.add(std::mem::take(&mut self.moved));
+        }
+    }
+
     fn send(&mut self, delivery: Delivery, now: tidegate_mqtt::Timestamp) {
+        let payload = delivery.message.payload.len() as u64;
         let id = (delivery.qos > QoS::AtMostOnce).then_some(delivery.message.id);
         let counter = match self.session.deliver(delivery, now, &mut self.out) {
-            Delivered::Sent => return,
+            Delivered::Sent => {
+                self.moved.publishes_sent += 1;
+                self.moved.publish_bytes_sent += payload;
+                return;
+            }
             Delivered::TooLarge => &self.broker.counters.dropped_too_large,
             Delivered::Expired => &self.broker.counters.dropped_expired,
         };
@@ -377,6 +467,7 @@ impl Connection {
             Buffer::Tail(tail)
         };
         self.keep_alive.heard(clock::now());
+        self.moved.bytes_received += n as u64;
         self.handle(buffer).await
     }
 
@@ -385,13 +476,14 @@ impl Connection {
     async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
         let mut at = 0;
         self.backlog = false;
-        let max_packet_size = self.broker.config.limits.max_packet_size.get();
+        let max_packet_size = self.door.limits.max_packet_size.get();
         while let Some(frame) = next_frame(&buffer.bytes()[at..], max_packet_size).map_err(End::Malformed)? {
             if self.out.len() >= OUTGOING_BOUND {
                 self.backlog = true;
                 break;
             }
             at += frame.len();
+            self.moved.messages_received += 1;
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
             let Some(work) = self.begin(packet)? else { continue };
             let rest = {
@@ -408,12 +500,23 @@ impl Connection {
                     }
                 }
             };
-            self.socket.tail = rest;
             self.backlog = true;
+            return self.keep(rest);
+        }
+        let rest = buffer.into_rest(at);
+        self.keep(rest)
+    }
+
+    /// Keeps the beginning of a packet until the rest comes, if there is room for it among all that is half-sent.
+    fn keep(&mut self, rest: Vec<u8>) -> Result<(), End> {
+        self.socket.tail = rest;
+        if self.socket.held.hold(self.socket.tail.capacity()) {
             return Ok(());
         }
-        self.socket.tail = buffer.into_rest(at);
-        Ok(())
+        Err(End::Told {
+            reason: ReasonCode::QuotaExceeded,
+            text: "too many bytes of half-sent packets".into(),
+        })
     }
 
     /// What needs no hook, no store and no time is done at once.
@@ -425,11 +528,22 @@ impl Connection {
                     .properties
                     .map(without_connection_properties)
                     .filter(|p| **p != PublishProperties::default());
-                let topic = self.publisher.topic(topic.as_str());
-                let Some(topic) =
-                    topic.filter(|t| crate::connect::levels(t) <= self.broker.config.limits.max_topic_levels)
-                else {
-                    self.session.published(token, ReasonCode::TopicNameInvalid, None, &mut self.out);
+                self.moved.publishes_received += 1;
+                self.moved.publish_bytes_received += publish.payload.len() as u64;
+                let limits = &self.door.limits;
+                let short = topic.as_str().len() <= limits.max_topic_length
+                    && levels(topic.as_str()) <= limits.max_topic_levels;
+                let topic = if short { self.publisher.topic(topic.as_str()) } else { None };
+                let Some(topic) = topic else {
+                    self.broker.counters.publishes_refused.add(1);
+                    debug!("message refused: the topic has too many levels or bytes");
+                    // Before MQTT 5 there is no word for it, and an acknowledgement would be a lie.
+                    if self.session.terms().version < Version::V5 {
+                        let text = "the topic has too many levels or bytes".into();
+                        return Err(End::Told { reason: ReasonCode::TopicNameInvalid, text });
+                    }
+                    let text = Some("the topic has too many levels or bytes");
+                    self.session.published(token, ReasonCode::TopicNameInvalid, text, &mut self.out);
                     return Ok(None);
                 };
                 let payload = Bytes::copy_from_slice(publish.payload);
@@ -443,11 +557,7 @@ impl Connection {
                 Ok(None)
             }
             Request::Disconnect(disconnect) => Err(End::Goodbye(disconnect.reason)),
-            // No method was agreed on, so none can go on.
-            Request::Auth(_) => Err(End::Told {
-                reason: ReasonCode::ProtocolError,
-                text: "no authentication method was agreed on",
-            }),
+            Request::Authenticate(step) => Ok(Some(Work::Authenticate(step))),
         }
     }
 
@@ -458,21 +568,54 @@ impl Connection {
                 let decision = publish(&self.broker, &mut self.publisher, draft).await;
                 self.answer_publish(token, &topic, decision)
             }
-            Work::Subscribe(packet) => {
-                let packet_id = packet.packet_id;
-                let (reasons, feeds) =
-                    subscribe(&self.broker, &self.subscriber, &mut self.publisher, &mut self.session, packet)
-                        .await;
-                self.session.subscribed(packet_id, reasons, None, &mut self.out);
-                self.feeds.extend(feeds);
-                Ok(())
-            }
-            Work::Unsubscribe(packet) => {
-                let reasons = unsubscribe(&self.broker, &self.subscriber, &mut self.session, &packet).await;
-                self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
-                Ok(())
+            // Boxed: what is rare shall not be held by every idle connection.
+            Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
+            Work::Unsubscribe(packet) => Box::pin(self.unsubscribe(packet)).await,
+            Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
+        }
+    }
+
+    async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        let packet_id = packet.packet_id;
+        let bounds = (&self.door.limits, self.door.mount_point.as_ref());
+        let (publisher, session) = (&mut self.publisher, &mut self.session);
+        let granted = subscribe(&self.broker, &self.subscriber, publisher, session, bounds, packet).await;
+        self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
+        self.feeds.extend(granted.feeds);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        let mount_point = self.door.mount_point.as_ref();
+        let reasons =
+            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet).await;
+        self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
+        Ok(())
+    }
+
+    /// A step of a re-authentication.
+    async fn authenticate(&mut self, step: AuthStep) -> Result<(), End> {
+        let certificate = self.certificate.as_deref();
+        let visitor = Visitor { door: &self.door, peer: &self.peer, certificate };
+        let refused =
+            |(reason, text): (ReasonCode, Box<str>)| End::Told { reason, text: String::from(text).into() };
+        // The session has checked that a method was agreed on.
+        let Some(login) = &mut self.login else {
+            return Err(refused((
+                ReasonCode::ProtocolError,
+                "no authentication method was agreed on".into(),
+            )));
+        };
+        let proceeding = login.proceed(&self.broker, visitor, &self.publisher.client_id, step);
+        match proceeding.await.map_err(refused)? {
+            Step::Challenge(data) => self.session.challenge(data, &mut self.out),
+            Step::In(granted) => {
+                self.publisher.permissions = granted.permissions;
+                self.expires_at = granted.expires.map(|after| clock::now().after(after));
+                self.session.authenticated(granted.data, &mut self.out);
             }
         }
+        Ok(())
     }
 
     fn answer_publish(
@@ -500,7 +643,7 @@ impl Connection {
             None => debug!(topic, %error, "message refused"),
         }
         let can_say_no = self.session.terms().version == Version::V5;
-        if !can_say_no && error.is_fault() || matches!(error, PublishError::Unknown) {
+        if !can_say_no && error.must_not_look_accepted() || matches!(error, PublishError::Unknown) {
             return Err(End::NotAccepted(error));
         }
         // Before MQTT 5 a message that is not allowed is acknowledged all the same [MQTT-3.3.5-2].
@@ -520,11 +663,12 @@ impl Connection {
         if self.keep_alive.deadline().is_some_and(|at| at <= now) {
             return Err(End::Told {
                 reason: ReasonCode::KeepAliveTimeout,
-                text: "nothing heard for one and a half keep alives",
+                text: "nothing heard for one and a half keep alives".into(),
             });
         }
         if self.expires_at.is_some_and(|at| at <= now) {
-            return Err(End::Told { reason: ReasonCode::MaximumConnectTime, text: "the grant has expired" });
+            let text = "the grant has expired".into();
+            return Err(End::Told { reason: ReasonCode::MaximumConnectTime, text });
         }
         Ok(())
     }
@@ -542,30 +686,35 @@ impl Connection {
             }
             End::Malformed(error) => {
                 self.broker.counters.protocol_errors.add(1);
-                info!(%error, "malformed packet, connection closed");
+                debug!(%error, peer = &*self.peer, "malformed packet, connection closed");
                 (Ending::Abrupt, Some(error.reason_code()), Some(error.to_string()))
             }
             End::Violation(violation) => {
                 self.broker.counters.protocol_errors.add(1);
-                info!(%violation, "protocol violation, connection closed");
+                debug!(%violation, peer = &*self.peer, "protocol violation, connection closed");
                 (Ending::Abrupt, Some(violation.reason_code()), Some(violation.to_string()))
             }
             End::NotAccepted(error) => (Ending::Abrupt, Some(error.reason_code()), Some(error.to_string())),
             End::TakenOver { new_session, .. } => {
-                debug!("session taken over");
+                debug!(peer = &*self.peer, "session taken over");
                 let ending = if *new_session { Ending::Replaced } else { Ending::TakenOver };
-                (ending, Some(ReasonCode::SessionTakenOver), None)
+                let text = "another connection has the client identifier".to_owned();
+                (ending, Some(ReasonCode::SessionTakenOver), Some(text))
             }
             End::Panicked => (Ending::Abrupt, Some(ReasonCode::ImplementationSpecificError), None),
             End::Told { reason, text } => {
-                debug!(%reason, text, "disconnected");
-                (Ending::Abrupt, Some(*reason), Some((*text).to_owned()))
+                self.broker.counters.told_to_leave.add(1);
+                debug!(%reason, peer = &*self.peer, %text, "disconnected");
+                (Ending::Abrupt, Some(*reason), Some(text.clone().into_owned()))
             }
         };
         if let Some(reason) = reason {
-            self.session.disconnect(reason, text.as_deref(), &mut self.out);
+            let reference = self.broker.config.server_reference.as_deref();
+            let reference = reference.filter(|_| reason == ReasonCode::UseAnotherServer);
+            self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
-        let Self { broker, mut socket, mut out, session, subscriber, mut publisher, .. } = self;
+        self.count();
+        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, .. } = self;
         // Take what can be written out of the way, but let nobody wait for it: the session is free before the socket is.
         let _ = socket.write(&mut out);
         let expiry = session.expiry();
@@ -581,6 +730,10 @@ impl Connection {
         if let Some(will) = now_due {
             broker.publish_will(&mut publisher, will).await;
         }
+        if !matches!(ending, Ending::TakenOver | Ending::Replaced) {
+            subscriber.mailbox.set_connected(false);
+            broker.hand_over(&subscriber, &mut session);
+        }
         let state = session.end();
         if lives_on {
             let will = delayed.map(|(will, at)| DelayedWill { will, publisher: Box::new(publisher), at });
@@ -593,7 +746,9 @@ impl Connection {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
         }
-        socket.say_goodbye(&mut out).await;
+        // Its place is free: only its last words are still on their way.
+        drop(counted);
+        socket.say_goodbye(&broker, &mut out).await;
     }
 }
 
@@ -609,6 +764,43 @@ fn without_connection_properties(mut properties: Box<PublishProperties>) -> Box<
     properties.topic_alias = None;
     properties.subscription_identifiers.clear();
     properties
+}
+
+/// What the beginning of a packet takes from the bytes that all half-sent packets together may.
+struct Held {
+    bytes: usize,
+    of: Arc<Budget>,
+}
+
+/// Each connection may keep this much without asking.
+const FREE_BYTES: usize = 16 * 1024;
+/// What is taken at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Held {
+    fn new(of: Arc<Budget>) -> Self {
+        Self { bytes: 0, of }
+    }
+
+    /// Holds as much as `bytes` ask for; false if that is too much.
+    fn hold(&mut self, bytes: usize) -> bool {
+        let wanted = bytes.saturating_sub(FREE_BYTES).div_ceil(PIECE_BYTES) * PIECE_BYTES;
+        if wanted > self.bytes {
+            if !self.of.take(wanted - self.bytes) {
+                return false;
+            }
+        } else {
+            self.of.give_back(self.bytes - wanted);
+        }
+        self.bytes = wanted;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.give_back(self.bytes);
+    }
 }
 
 /// Bytes to take packets from.

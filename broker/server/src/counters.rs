@@ -38,6 +38,12 @@ counters! {
     connections_refused => "connections/refused",
     /// Connections ended because the client broke the protocol.
     protocol_errors => "connections/protocol_errors",
+    /// Connections ended by the broker for a reason of its own: keep alive, takeover, a full queue, a grant that expired.
+    told_to_leave => "connections/told_to_leave",
+    /// Filters in SUBSCRIBE that were refused.
+    subscriptions_refused => "subscriptions/refused",
+    /// Sessions that expired.
+    clients_expired => "clients/expired",
     /// Messages a rule or plugin refused.
     publishes_refused => "publish/messages/refused",
     /// Messages refused because a plugin failed.

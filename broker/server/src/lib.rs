@@ -20,6 +20,7 @@ mod config;
 mod connect;
 mod connection;
 mod counters;
+mod door;
 mod listen;
 mod mailbox;
 mod parked_sessions;
@@ -29,8 +30,11 @@ mod server;
 mod shared;
 mod subscribe;
 mod sys;
+mod traffic;
 
-pub use config::{Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat};
+pub use config::{
+    ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, UsernameFrom,
+};
 pub use mailbox::QueueFull;
 pub use server::{Broker, StartError, check};
 pub use tidegate_hooks as hooks;

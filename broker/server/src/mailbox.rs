@@ -44,13 +44,13 @@ impl Budget {
         Self { left: AtomicUsize::new(bytes) }
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    pub(crate) fn take(&self, bytes: usize) -> bool {
         let taken =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken.is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    pub(crate) fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -82,6 +82,17 @@ pub(crate) enum Posted {
     Offline,
 }
 
+/// Whether a session can take a message now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Readiness {
+    /// At once, as far as we see.
+    Free,
+    /// Connected, but it does not keep up: its window is full, or much waits already.
+    Slow,
+    /// Nobody is connected, or the queue is full.
+    Unable,
+}
+
 /// What waits for one session.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -95,6 +106,8 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 struct Waiting {
     connected: bool,
+    /// The client's window was full when something waited for it.
+    stalled: bool,
     /// QoS 0: goes out whatever the client's window.
     at_most_once: VecDeque<Delivery>,
     /// QoS 1 and 2: wait for room in the client's window.
@@ -159,10 +172,44 @@ impl Mailbox {
         }
     }
 
-    /// Whether a QoS 1 or 2 message could be delivered without waiting for a client to return: what a shared subscription looks for.
-    pub(crate) fn is_ready(&self) -> bool {
+    /// What a shared subscription looks for: who can take a message.
+    pub(crate) fn readiness(&self) -> Readiness {
         let waiting = self.waiting.lock();
-        waiting.connected && waiting.len() < self.bounds.messages && waiting.bytes < self.bounds.bytes
+        let full = waiting.len() >= self.bounds.messages || waiting.bytes >= self.bounds.bytes;
+        match () {
+            () if !waiting.connected || full => Readiness::Unable,
+            () if waiting.stalled || waiting.len() >= BUSY_FROM => Readiness::Slow,
+            () => Readiness::Free,
+        }
+    }
+
+    /// Takes out messages of shared subscriptions that were not sent yet, if `taken` says that another of the group has them now.
+    pub(crate) fn hand_over(&self, mut taken: impl FnMut(&Delivery) -> bool) {
+        let shared: Vec<Delivery> = {
+            let waiting = self.waiting.lock();
+            let queued = waiting.at_least_once.iter().chain(&waiting.at_most_once);
+            queued.filter(|delivery| delivery.group.is_some()).cloned().collect()
+        };
+        // Asked without the lock: the others have mailboxes too.
+        let gone: Vec<Delivery> = shared.into_iter().filter(|delivery| taken(delivery)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let is_gone = |delivery: &Delivery| {
+            let same =
+                |one: &Delivery| Arc::ptr_eq(&one.message, &delivery.message) && one.group == delivery.group;
+            delivery.group.is_some() && gone.iter().any(same)
+        };
+        let mut waiting = self.waiting.lock();
+        waiting.at_least_once.retain(|delivery| !is_gone(delivery));
+        waiting.at_most_once.retain(|delivery| !is_gone(delivery));
+        waiting.bytes = waiting.at_least_once.iter().chain(&waiting.at_most_once).map(cost).sum();
+    }
+
+    /// Messages and bytes that wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let waiting = self.waiting.lock();
+        (waiting.len(), waiting.bytes)
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -173,6 +220,7 @@ impl Mailbox {
     pub(crate) fn set_connected(&self, connected: bool) {
         let mut waiting = self.waiting.lock();
         waiting.connected = connected;
+        waiting.stalled = false;
         if !connected {
             waiting.at_most_once = VecDeque::new();
             waiting.bytes = waiting.at_least_once.iter().map(cost).sum();
@@ -192,6 +240,7 @@ impl Mailbox {
         }
         let acknowledged = limit.min(room).min(waiting.at_least_once.len());
         deliveries.extend(waiting.at_least_once.drain(..acknowledged));
+        waiting.stalled = room == 0 && !waiting.at_least_once.is_empty();
         let qos0 = (limit - acknowledged).min(waiting.at_most_once.len());
         deliveries.extend(waiting.at_most_once.drain(..qos0));
         waiting.bytes -= deliveries.iter().map(cost).sum::<usize>();
@@ -224,6 +273,8 @@ impl Drop for Mailbox {
 
 /// Messages from which on a publisher yields between batches.
 const CONGESTED_FROM: usize = 1024;
+/// Messages from which on a shared subscription prefers others.
+const BUSY_FROM: usize = 64;
 
 fn cost(delivery: &Delivery) -> usize {
     delivery.message.cost() + size_of::<Delivery>()
@@ -278,7 +329,13 @@ mod tests {
             accepted_at: Timestamp(0),
             heads: Default::default(),
         };
-        Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
+        Delivery {
+            message: Arc::new(message),
+            qos,
+            retain: false,
+            identifiers: Default::default(),
+            group: None,
+        }
     }
 
     fn mailbox(messages: usize, bytes: usize, queue_full: QueueFull, budget: &Arc<Budget>) -> Mailbox {
@@ -342,6 +399,35 @@ mod tests {
         assert_eq!(fill(&two) + FREE_BYTES / each, 30_000 / each);
         drop(two);
         assert_eq!(budget.left.load(Ordering::Relaxed), 2 * PIECE_BYTES);
+    }
+
+    #[test]
+    fn a_client_whose_window_is_full_is_slow_and_one_that_is_away_is_unable() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        assert_eq!(mailbox.readiness(), Readiness::Free);
+        mailbox.post(delivery(1, QoS::AtLeastOnce));
+        assert_eq!(sequences(&mailbox, 0), [] as [u64; 0]);
+        assert_eq!(mailbox.readiness(), Readiness::Slow);
+        assert_eq!(sequences(&mailbox, 1), [1]);
+        assert_eq!(mailbox.readiness(), Readiness::Free);
+        mailbox.set_connected(false);
+        assert_eq!(mailbox.readiness(), Readiness::Unable);
+    }
+
+    #[test]
+    fn only_messages_of_shared_subscriptions_are_handed_over() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        let group = Some(Arc::new(tidegate_mqtt::SubscriptionFilter::new("$share/g/t").unwrap()));
+        mailbox.post(delivery(1, QoS::AtLeastOnce));
+        mailbox.post(Delivery { group: group.clone(), ..delivery(2, QoS::AtLeastOnce) });
+        mailbox.post(Delivery { group, ..delivery(3, QoS::AtMostOnce) });
+        let mut offered = Vec::new();
+        mailbox.hand_over(|delivery| {
+            offered.push(delivery.message.id.sequence);
+            delivery.message.id.sequence == 2
+        });
+        assert_eq!(offered, [2, 3]);
+        assert_eq!(sequences(&mailbox, 9), [1, 3]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The binary `tidegate`.
 
+mod self_signed;
+
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::{
@@ -10,6 +12,10 @@ use tidegate::{Broker, Config, LogFormat, PluginState};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
+
+/// Gives memory back after a flood of connections, which the system's does not.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// An MQTT broker scripted by WebAssembly components.
 ///
@@ -28,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Say what a start would say: read the config, load every plugin, open nothing. Exit code 1 if something is wrong.
     Check,
+    /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
+    SelfSigned(self_signed::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +49,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(Command::SelfSigned(options)) = &arguments.command {
+        return self_signed::make(options).map(|()| ExitCode::SUCCESS);
+    }
     let config = match &arguments.config {
         Some(path) => Config::read(path)?,
         None => Config::without_file(),
@@ -52,8 +63,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start worker threads")?;
-    match arguments.command {
+    match &arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
+        // Those that need no broker are done already.
+        Some(Command::SelfSigned(_)) => Ok(ExitCode::SUCCESS),
         None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }
@@ -120,7 +133,7 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
         eprintln!("{line}");
     }
     for listener in &config.listeners {
-        eprintln!("listener {}: {}", listener.name(), listener.address);
+        eprintln!("listener {}: {}", listener.name(), listener.place());
     }
     eprintln!("{}", if good { "ok" } else { "not ok" });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

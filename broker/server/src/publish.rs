@@ -1,6 +1,11 @@
 //! The path of a message through the broker. Only this file knows the order of its steps.
 
-use crate::{clients::Subscriber, clock, mailbox::Posted, shared::Shared};
+use crate::{
+    clients::Subscriber,
+    clock,
+    mailbox::{Posted, Readiness},
+    shared::Shared,
+};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
@@ -8,10 +13,10 @@ use tidegate_hooks::{
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, PublishProperties, QoS, ReasonCode, SessionId, Timestamp,
-    TopicName, Will,
+    ClientId, Heads, HomeId, Message, MessageId, PublishProperties, QoS, ReasonCode, SessionId,
+    SubscriptionFilter, Timestamp, TopicName, Will,
 };
-use tidegate_routing::{Generation, Match, Matches};
+use tidegate_routing::{Generation, Match, Matches, SharedMatch};
 use tidegate_session::Delivery;
 use tidegate_store::{Outcome, Retention, StoreError};
 
@@ -22,6 +27,8 @@ pub(crate) struct Publisher {
     pub(crate) client_id: ClientId,
     pub(crate) username: Option<Box<str>>,
     pub(crate) permissions: Permissions,
+    /// Stands before every topic, unseen by the client.
+    mount_point: Option<TopicName>,
     topics: HashMap<TopicName, Known, ahash::RandomState>,
     sequence: std::ops::Range<u64>,
 }
@@ -94,6 +101,12 @@ impl PublishError {
         }
     }
 
+    /// Whether an acknowledgement would be a lie where the protocol version has no other way to say no: then the connection ends
+    /// [MQTT-4.8.0-2] (3.1.1).
+    pub(crate) fn must_not_look_accepted(&self) -> bool {
+        self.is_fault() || matches!(self, Self::RetainedFull)
+    }
+
     /// Whether we, not the publisher, are at fault: then nothing may look like an acknowledgement, even where the protocol version has no
     /// other way to say no.
     pub(crate) fn is_fault(&self) -> bool {
@@ -111,12 +124,16 @@ impl Publisher {
         client_id: ClientId,
         username: Option<Box<str>>,
         permissions: Permissions,
+        mount_point: Option<TopicName>,
     ) -> Self {
-        Self { session, client_id, username, permissions, topics: HashMap::default(), sequence: 0..0 }
+        let topics = HashMap::default();
+        Self { session, client_id, username, permissions, mount_point, topics, sequence: 0..0 }
     }
 
-    /// The topic as a name: the one kept from before, or a new one.
+    /// The topic as a name, mount point included: the one kept from before, or a new one.
     pub(crate) fn topic(&self, text: &str) -> Option<TopicName> {
+        let mounted = self.mount_point.as_ref().map(|mount_point| format!("{mount_point}{text}"));
+        let text = mounted.as_deref().unwrap_or(text);
         match self.topics.get_key_value(text) {
             Some((topic, _)) => Some(topic.clone()),
             None => TopicName::new(text).ok(),
@@ -199,6 +216,10 @@ async fn authorize(
     draft: &Draft,
     now: Timestamp,
 ) -> Result<(), PublishError> {
+    // The broker's own, whoever allows it.
+    if draft.topic.starts_with("$SYS/") {
+        return Err(PublishError::Denied(draft.topic.clone()));
+    }
     let request = AclRequest {
         session: from.session,
         client_id: &from.client_id,
@@ -240,13 +261,16 @@ async fn accept(
     matches: &Matches<Arc<Subscriber>>,
 ) -> Result<Receivers, PublishError> {
     let retention = retention(broker, message)?;
-    let chosen = || matches.direct.iter().chain(matches.shared.iter().filter_map(member_in_turn));
     // A shared group's turn moves with each question, so it is asked once.
-    let receivers: smallvec::SmallVec<[&Match<Arc<Subscriber>>; 8]> = chosen().collect();
+    let direct = matches.direct.iter().map(|one| Receiver { to: one, group: None });
+    let receivers: smallvec::SmallVec<[Receiver<'_>; 8]> =
+        direct.chain(matches.shared.iter().filter_map(member_in_turn)).collect();
     let stored: Vec<_> = receivers
         .iter()
-        .filter(|one| message.qos.min(one.maximum_qos) > QoS::AtMostOnce && one.subscriber.is_persistent())
-        .map(|one| (one.session, delivery(message, one)))
+        .filter(|one| {
+            message.qos.min(one.to.maximum_qos) > QoS::AtMostOnce && one.to.subscriber.is_persistent()
+        })
+        .map(|one| (one.to.session, one.delivery(message)))
         .collect();
     let ticket = broker.store.accept(message, retention, &stored);
     match ticket.wait().await {
@@ -261,7 +285,7 @@ async fn accept(
     }
     let mut congested = false;
     for one in &receivers {
-        congested |= post(broker, &one.subscriber, delivery(message, one));
+        congested |= post(broker, &one.to.subscriber, one.delivery(message));
     }
     Ok(Receivers { count: receivers.len(), congested })
 }
@@ -282,29 +306,61 @@ fn retention(broker: &Shared, message: &Message) -> Result<Retention, PublishErr
     Ok(Retention::Replace) // [MQTT-3.3.1-5]
 }
 
-/// The member whose turn it is, or the next that can take the message now; if none can, one that will when it returns.
-fn member_in_turn(
-    shared: &tidegate_routing::SharedMatch<Arc<Subscriber>>,
-) -> Option<&Match<Arc<Subscriber>>> {
-    let mut away = None;
-    for member in shared.in_turn() {
-        if member.subscriber.mailbox.is_ready() {
-            return Some(member);
-        }
-        if away.is_none() && member.subscriber.is_persistent() {
-            away = Some(member);
-        }
-    }
-    away
+/// Who gets a message, and by which group.
+struct Receiver<'a> {
+    to: &'a Match<Arc<Subscriber>>,
+    group: Option<&'a Arc<SubscriptionFilter>>,
 }
 
-fn delivery(message: &Arc<Message>, to: &Match<Arc<Subscriber>>) -> Delivery {
-    Delivery {
-        message: message.clone(),
-        qos: message.qos.min(to.maximum_qos),             // [MQTT-3.8.4-8]
-        retain: message.retain && to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-        identifiers: to.identifiers.clone(),
+impl Receiver<'_> {
+    fn delivery(&self, message: &Arc<Message>) -> Delivery {
+        Delivery {
+            message: message.clone(),
+            qos: message.qos.min(self.to.maximum_qos), // [MQTT-3.8.4-8]
+            retain: message.retain && self.to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+            identifiers: self.to.identifiers.clone(),
+            group: self.group.cloned(),
+        }
     }
+}
+
+/// The member whose turn it is, or the next that can take the message now; if none can, one that will when it returns.
+fn member_in_turn(shared: &SharedMatch<Arc<Subscriber>>) -> Option<Receiver<'_>> {
+    choose(shared, None)
+}
+
+/// As [`member_in_turn`], without `except`.
+fn choose(shared: &SharedMatch<Arc<Subscriber>>, except: Option<SessionId>) -> Option<Receiver<'_>> {
+    let (mut slow, mut away) = (None, None);
+    for member in shared.in_turn().filter(|member| Some(member.session) != except) {
+        let found = Receiver { to: member, group: Some(&shared.group) };
+        match member.subscriber.mailbox.readiness() {
+            Readiness::Free => return Some(found),
+            Readiness::Slow if slow.is_none() => slow = Some(found),
+            Readiness::Unable if away.is_none() && member.subscriber.is_persistent() => away = Some(found),
+            Readiness::Slow | Readiness::Unable => {}
+        }
+    }
+    slow.or(away)
+}
+
+/// Gives a message of a shared subscription, which `from` leaves behind, to another of its group; false if there is none that takes it.
+/// `at_once`: only to a client that is connected.
+pub(crate) fn hand_over(broker: &Shared, from: &Subscriber, left: &Delivery, at_once: bool) -> bool {
+    let Some(group) = left.group.as_ref().and_then(|group| broker.routes.group(group)) else { return false };
+    let Some(receiver) = choose(&group, Some(from.session)) else { return false };
+    let to = &receiver.to.subscriber;
+    if at_once && to.mailbox.readiness() == Readiness::Unable {
+        return false;
+    }
+    let delivery = receiver.delivery(&left.message);
+    if delivery.qos > QoS::AtMostOnce && to.is_persistent() {
+        // Nobody waits for it: until it is durable the record of the one who leaves stands.
+        let queued = [(to.session, delivery.clone())];
+        let _: tidegate_store::Ticket = broker.store.accept(&left.message, Retention::Untouched, &queued);
+    }
+    post(broker, to, delivery);
+    true
 }
 
 /// Puts a message into a mailbox; true if that one is filling.
@@ -358,5 +414,30 @@ pub(crate) fn fault_kind(error: &PublishError) -> Option<&FaultKind> {
         PublishError::Fault(fault) => Some(&fault.kind),
         PublishError::Refused(refusal) => refusal.fault.as_ref().map(|fault| &fault.kind),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What closes the connection of an older publisher: `Connection::answer_publish` asks nothing else.
+    #[test]
+    fn v311_4_8_0_2_a_failure_of_ours_is_a_fault_and_a_refusal_is_none() {
+        let fault = |kind| HookFailed { plugin: "p".into(), kind };
+        let refusal = |fault| PublishRefusal { by: "p".into(), code: ReasonCode::QuotaExceeded, fault };
+        let topic = || TopicName::new("t").unwrap();
+        for ours in [
+            PublishError::Fault(fault(FaultKind::Busy)),
+            PublishError::Fault(fault(FaultKind::Deadline)),
+            PublishError::Refused(refusal(Some(fault(FaultKind::Busy)))),
+            PublishError::Store(StoreError::Unavailable("the disk is full".into())),
+            PublishError::Unknown,
+        ] {
+            assert!(ours.is_fault(), "{ours}");
+        }
+        for refused in [PublishError::Denied(topic()), PublishError::Refused(refusal(None))] {
+            assert!(!refused.is_fault(), "{refused}");
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     clock,
-    config::{Config, ConfigError},
-    listen::{bind, listen},
+    config::{Config, ConfigError, Listener},
+    door::Door,
+    listen::{Bound, bind, listen},
     parked_sessions,
     shared::Shared,
     sys,
@@ -12,6 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_hooks::HookRegistry;
 use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{HostError, HostOptions, PluginHost, PluginReport, PluginState};
+use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -24,6 +26,7 @@ use tracing::{info, warn};
 pub struct Broker {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    certificates: Vec<Arc<TlsSettings>>,
     plugins: Option<PluginHost>,
     stop: watch::Sender<bool>,
     connections: TaskTracker,
@@ -55,6 +58,22 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// A Unix socket cannot be had.
+    #[error("listener {}: {error}; name a free path in a folder the broker may write to in [[listener]] path", .path.display())]
+    BindPath {
+        /// Which path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A certificate, a key or what belongs to them cannot be used.
+    #[error("listener {listener}: {error}")]
+    Tls {
+        /// Name of the listener.
+        listener: String,
+        /// Which file, and what to change.
+        error: TlsError,
+    },
     /// The world could come in.
     #[error(
         "listener {address} is open to other machines, but no plugin authenticates clients; add one to {}, listen on 127.0.0.1 \
@@ -80,7 +99,7 @@ impl Broker {
         info!("tidegate {}", env!("CARGO_PKG_VERSION"));
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
-        let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+        let hooks = Arc::new(HookRegistry::new());
         let (plugins, reports) = match options(&config, &hooks) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
             None => (None, Vec::new()),
@@ -88,8 +107,7 @@ impl Broker {
         refuse_open_to_all(&config, &reports)?;
         let mut bound = Vec::new();
         for listener in &config.listeners {
-            let address = listener.address;
-            bound.push(bind(listener).map_err(|error| StartError::Bind { address, error })?);
+            bound.push(bind(listener, door(listener, &config)?)?);
         }
 
         let (looks, parked) = mpsc::unbounded_channel();
@@ -103,16 +121,21 @@ impl Broker {
         let changes = plugins.as_ref().map_or_else(|| watch::channel(reports).1, PluginHost::changes);
         tasks.spawn(sys::tell(shared.clone(), changes));
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
-        let addresses = bound.iter().map(|bound| bound.address).collect();
+        let addresses = bound.iter().filter_map(Bound::address).collect();
+        let mut certificates = Vec::new();
         for bound in bound {
-            info!(address = %bound.address, "listening: {}", bound.name);
+            info!(address = %bound.place, "listening: {}", bound.door.name);
+            if let Some(tls) = bound.door.acceptor.tls.clone() {
+                certificates.push(tls.clone());
+                tasks.spawn(async move { tls.watch().await });
+            }
             tasks.spawn(listen(shared.clone(), bound, connections.clone(), stopped.clone()));
         }
         info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
-        Ok(Self { shared, addresses, plugins, stop, connections, tasks })
+        Ok(Self { shared, addresses, certificates, plugins, stop, connections, tasks })
     }
 
-    /// Where clients come in, in the order of the config; the ports in fact taken.
+    /// Where clients come in, in the order of the config; the ports in fact taken. Unix sockets are left out.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -127,11 +150,16 @@ impl Broker {
         self.plugins.as_ref().map(PluginHost::reports).unwrap_or_default()
     }
 
-    /// Takes another config. Plugins whose table changed are swapped, as if their file had changed; the rest of the file holds from the next
-    /// start on, and is said if it differs.
+    /// Takes another config. Plugins whose table changed are swapped, as if their file had changed, and certificates are read again; the rest
+    /// of the file holds from the next start on, and is said if it differs.
     pub fn reconfigure(&self, config: &Config) {
         if let Some(plugins) = &self.plugins {
             plugins.configure(config.plugins.clone());
+        }
+        for tls in &self.certificates {
+            if let Err(error) = tls.reload() {
+                warn!("the certificates stay as they were: {error}");
+            }
         }
         if config.differs_beside_plugins(&self.shared.config) {
             warn!(
@@ -147,7 +175,11 @@ impl Broker {
         let connected = self.shared.clients.connected();
         info!(clients = connected, "stopping");
         let _ = self.stop.send(true);
-        self.shared.clients.disconnect_all(ReasonCode::ServerShuttingDown, "the broker stops");
+        let reason = match self.shared.config.server_reference {
+            Some(_) => ReasonCode::UseAnotherServer,
+            None => ReasonCode::ServerShuttingDown,
+        };
+        self.shared.clients.disconnect_all(reason, "the broker stops");
         self.connections.close();
         if tokio::time::timeout(FAREWELL, self.connections.wait()).await.is_err() {
             warn!(clients = self.connections.len(), "clients did not leave in time");
@@ -165,13 +197,20 @@ impl Broker {
 /// # Errors
 /// As [`Broker::start`].
 pub async fn check(config: &Config) -> Result<Vec<PluginReport>, StartError> {
-    let hooks = Arc::new(HookRegistry::new(config.allow_anonymous));
+    let hooks = Arc::new(HookRegistry::new());
     let reports = match options(config, &hooks) {
         Some(options) => PluginHost::check(options).await?,
         None => Vec::new(),
     };
     refuse_open_to_all(config, &reports)?;
+    for listener in &config.listeners {
+        door(listener, config)?;
+    }
     Ok(reports)
+}
+
+fn door(listener: &Listener, config: &Config) -> Result<Door, StartError> {
+    Door::new(listener, config).map_err(|error| StartError::Tls { listener: listener.name(), error })
 }
 
 /// None if there is no plugin folder and nothing says there should be.
@@ -189,13 +228,17 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
 fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), StartError> {
     let authenticates =
         |plugin: &PluginReport| plugin.state == PluginState::Running && plugin.hooks.contains(&"auth");
-    if config.allow_anonymous || plugins.iter().any(authenticates) {
+    if plugins.iter().any(authenticates) {
         return Ok(());
     }
-    match config.listeners.iter().find(|listener| !listener.address.ip().is_loopback()) {
-        Some(listener) => {
-            Err(StartError::OpenToAll { address: listener.address, plugin_dir: config.plugin_dir.clone() })
-        }
+    let closed = |listener: &&Listener| !listener.allow_anonymous.unwrap_or(config.allow_anonymous);
+    let mut closed = config.listeners.iter().filter(closed).peekable();
+    if closed.peek().is_none() {
+        return Ok(());
+    }
+    let open = closed.find(|listener| listener.is_open_to_others()).and_then(|listener| listener.address);
+    match open {
+        Some(address) => Err(StartError::OpenToAll { address, plugin_dir: config.plugin_dir.clone() }),
         None => {
             warn!("no plugin authenticates clients and allow_anonymous is false: nobody will be let in");
             Ok(())

@@ -6,7 +6,8 @@ use crate::{
     config::Config,
     counters::Counters,
     mailbox::{Bounds, Budget},
-    publish::{Draft, Publisher, publish},
+    publish::{Draft, Publisher, hand_over, publish},
+    traffic::Traffic,
 };
 use std::{
     sync::{
@@ -18,7 +19,7 @@ use std::{
 use tidegate_hooks::HookRegistry;
 use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
 use tidegate_routing::{Retained, Routes};
-use tidegate_session::{Delivery, SessionState, Stage};
+use tidegate_session::{Delivery, Session, SessionState, Stage};
 use tidegate_store::{Memory, Store, Ticket};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
@@ -33,6 +34,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clients: Clients,
     pub(crate) counters: Counters,
+    pub(crate) traffic: Traffic,
+    /// Of half-sent packets.
+    pub(crate) incoming: Arc<Budget>,
     /// Turns true when the broker stops.
     pub(crate) stopping: watch::Receiver<bool>,
     sequences: AtomicU64,
@@ -54,6 +58,7 @@ impl Shared {
             queue_full: limits.queue_full,
         };
         let budget = Budget::new(limits.max_queued_bytes_total.bytes());
+        let incoming = Arc::new(Budget::new(limits.max_incoming_bytes_total.bytes()));
         Self {
             clients: Clients::new(bounds, budget),
             config,
@@ -62,6 +67,8 @@ impl Shared {
             retained: Retained::new(),
             store: Store::new(Arc::new(Memory::default())),
             counters: Counters::default(),
+            traffic: Traffic::default(),
+            incoming,
             stopping,
             sequences: AtomicU64::new(1),
             parked,
@@ -102,6 +109,11 @@ impl Shared {
             self.routes.unsubscribe(subscriber.session, filter);
         }
         let queued = subscriber.mailbox.take_all();
+        for delivery in &queued {
+            if delivery.group.is_some() {
+                hand_over(self, subscriber, delivery, false);
+            }
+        }
         for message in queued.iter().map(|delivery| delivery.message.id).chain(inflight) {
             self.done(subscriber, message);
         }
@@ -110,7 +122,37 @@ impl Shared {
         }
     }
 
+    /// The connection of a session is over: what it did not send or have acknowledged of shared subscriptions goes to others who are
+    /// connected.
+    pub(crate) fn hand_over(&self, subscriber: &Subscriber, session: &mut Session) {
+        session.hand_over(|delivery| {
+            let taken = hand_over(self, subscriber, delivery, true);
+            if taken {
+                self.done(subscriber, delivery.message.id);
+            }
+            taken
+        });
+        subscriber.mailbox.hand_over(|delivery| {
+            let taken = hand_over(self, subscriber, delivery, true);
+            if taken && delivery.qos > QoS::AtMostOnce {
+                self.done(subscriber, delivery.message.id);
+            }
+            taken
+        });
+    }
+
     pub(crate) fn forget_parked(&self, subscriber: &Subscriber, state: &SessionState) {
+        // QoS 2 stays with the client that may have it [MQTT-4.8.2-5].
+        for inflight in &state.inflight {
+            match &inflight.stage {
+                Stage::Published(delivery)
+                    if delivery.qos == QoS::AtLeastOnce && delivery.group.is_some() =>
+                {
+                    hand_over(self, subscriber, delivery, false);
+                }
+                _ => {}
+            }
+        }
         let inflight = state.inflight.iter().map(|inflight| match &inflight.stage {
             Stage::Published(delivery) => delivery.message.id,
             Stage::Released(id) => *id,
@@ -121,6 +163,8 @@ impl Shared {
     /// Publishes a will, as its client would have.
     pub(crate) async fn publish_will(&self, publisher: &mut Publisher, will: Will) {
         let client_id = publisher.client_id.clone();
+        // No Local means the client, whose session may be another by now [MQTT-3.8.3-3].
+        publisher.session = self.clients.session_of(&client_id).unwrap_or(publisher.session);
         let topic = will.topic.clone();
         match publish(self, publisher, Draft::of_will(will)).await {
             Ok(receivers) => debug!(%client_id, %topic, receivers = receivers.count, "will published"),
@@ -173,6 +217,7 @@ impl Shared {
                 next
             }
             Due::Expired(subscriber, parked) => {
+                self.counters.clients_expired.add(1);
                 debug!(%client_id, "session expired");
                 self.forget_parked(&subscriber, &parked.state);
                 if let Some(mut will) = parked.will {

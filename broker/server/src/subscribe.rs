@@ -1,11 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE: may it, from now on it gets, and what was retained.
 
-use crate::{clients::Subscriber, clock, connect::levels, publish::Publisher, shared::Shared};
-use std::{collections::VecDeque, sync::Arc};
+use crate::{
+    clients::Subscriber, clock, config::Limits, connect::levels, publish::Publisher, shared::Shared,
+};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc};
 use tidegate_hooks::{AclRequest, Action, Authorization};
 use tidegate_mqtt::{
     HomeId, Message, QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions,
-    Unsubscribe,
+    TopicFilter, TopicName, Unsubscribe,
 };
 use tidegate_routing::{Cursor, Subscription};
 use tidegate_session::{Delivery, Session, Subscribed};
@@ -25,23 +27,49 @@ pub(crate) struct RetainedFeed {
 /// Retained messages looked up at once.
 const PAGE: usize = 64;
 
-/// Subscribes to each filter that is allowed. Returns one reason a filter, and the retained messages that follow.
+/// What a SUBSCRIBE came to.
+pub(crate) struct Granted {
+    /// One a filter.
+    pub(crate) reasons: Vec<ReasonCode>,
+    /// What was wrong with those that were refused.
+    pub(crate) text: Option<String>,
+    pub(crate) feeds: Vec<RetainedFeed>,
+}
+
+/// Bytes of a reason string; more filters than that has room for are not named.
+const TEXT_BYTES: usize = 512;
+
+/// Subscribes to each filter that is allowed, below the listener's mount point if it has one.
 pub(crate) async fn subscribe(
     broker: &Shared,
     subscriber: &Arc<Subscriber>,
     publisher: &mut Publisher,
     session: &mut Session,
+    (limits, mount_point): (&Limits, Option<&TopicName>),
     packet: Subscribe,
-) -> (Vec<ReasonCode>, Vec<RetainedFeed>) {
+) -> Granted {
     let identifier = packet.properties.subscription_identifier;
     let mut reasons = Vec::with_capacity(packet.subscriptions.len());
+    let mut text = String::new();
     let mut feeds = Vec::new();
-    for (filter, options) in packet.subscriptions {
-        if let Err(reason) = allowed(broker, publisher, session, &filter, options).await {
-            debug!(%filter, %reason, "subscription refused");
-            reasons.push(reason);
-            continue;
-        }
+    for (asked, options) in packet.subscriptions {
+        let answer = match acceptable(session, limits, mount_point, &asked, identifier) {
+            Ok(filter) => allowed(broker, publisher, &filter, options).await.map(|()| filter),
+            Err(refused) => Err(refused),
+        };
+        let filter = match answer {
+            Ok(filter) => filter,
+            Err((reason, why)) => {
+                broker.counters.subscriptions_refused.add(1);
+                debug!(filter = %asked, %reason, why, "subscription refused");
+                let line = format!("{}{asked}: {why}", if text.is_empty() { "" } else { "; " });
+                if text.len() + line.len() <= TEXT_BYTES {
+                    text.push_str(&line);
+                }
+                reasons.push(reason);
+                continue;
+            }
+        };
         let subscribed = Subscribed { options, identifier };
         let subscription = Subscription { options, identifier };
         broker.routes.subscribe(HomeId::LOCAL, session.id(), subscriber, &filter, subscription);
@@ -67,26 +95,53 @@ pub(crate) async fn subscribe(
         if ticket.wait().await != Outcome::Durable {
             // What is not safe is not acknowledged.
             reasons.iter_mut().for_each(|reason| *reason = ReasonCode::ImplementationSpecificError);
+            text = "the subscriptions cannot be stored".to_owned();
         }
     }
-    (reasons, feeds)
+    Granted { reasons, text: Some(text).filter(|text| !text.is_empty()), feeds }
+}
+
+/// The filter below the mount point; None if that is too long.
+fn mounted(filter: &SubscriptionFilter, mount_point: Option<&TopicName>) -> Option<SubscriptionFilter> {
+    let Some(mount_point) = mount_point else { return Some(filter.clone()) };
+    let below = TopicFilter::new(&format!("{mount_point}{}", filter.filter)).ok()?;
+    Some(SubscriptionFilter { share: filter.share.clone(), filter: below })
+}
+
+/// What can be said without asking anybody.
+fn acceptable(
+    session: &Session,
+    limits: &Limits,
+    mount_point: Option<&TopicName>,
+    asked: &SubscriptionFilter,
+    identifier: Option<NonZeroU32>,
+) -> Result<SubscriptionFilter, (ReasonCode, &'static str)> {
+    if levels(&asked.filter) > limits.max_topic_levels || asked.filter.len() > limits.max_topic_length {
+        return Err((ReasonCode::TopicFilterInvalid, "too many levels or bytes"));
+    }
+    if asked.share.is_some() && !limits.shared_subscription_available {
+        return Err((ReasonCode::SharedSubscriptionsNotSupported, "no shared subscriptions here"));
+    }
+    if !asked.filter.is_exact() && !limits.wildcard_subscription_available {
+        return Err((ReasonCode::WildcardSubscriptionsNotSupported, "no wildcards here"));
+    }
+    if identifier.is_some() && !limits.subscription_identifiers_available {
+        return Err((ReasonCode::SubscriptionIdentifiersNotSupported, "no subscription identifiers here"));
+    }
+    let filter = mounted(asked, mount_point).ok_or((ReasonCode::TopicFilterInvalid, "too long"))?;
+    let subscriptions = session.subscriptions();
+    if subscriptions.len() >= limits.max_subscriptions && !subscriptions.contains_key(&filter) {
+        return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
+    }
+    Ok(filter)
 }
 
 async fn allowed(
     broker: &Shared,
     publisher: &mut Publisher,
-    session: &Session,
     filter: &SubscriptionFilter,
     options: SubscriptionOptions,
-) -> Result<(), ReasonCode> {
-    let limits = &broker.config.limits;
-    if levels(&filter.filter) > limits.max_topic_levels {
-        return Err(ReasonCode::TopicFilterInvalid);
-    }
-    let count = session.subscriptions().len();
-    if count >= limits.max_subscriptions && !session.subscriptions().contains_key(filter) {
-        return Err(ReasonCode::QuotaExceeded);
-    }
+) -> Result<(), (ReasonCode, &'static str)> {
     let request = AclRequest {
         session: publisher.session,
         client_id: &publisher.client_id,
@@ -99,11 +154,11 @@ async fn allowed(
     let chain = broker.hooks.chain_full();
     match chain.authorize(&mut publisher.permissions, &request, clock::now()).await {
         Ok(Authorization::Allowed) => Ok(()),
-        Ok(Authorization::Denied) => Err(ReasonCode::NotAuthorized),
+        Ok(Authorization::Denied) => Err((ReasonCode::NotAuthorized, "not authorized")),
         Err(fault) => {
             broker.counters.plugin_faults.add(1);
             warn!(%filter, %fault, "subscription refused: a plugin failed");
-            Err(ReasonCode::ImplementationSpecificError)
+            Err((ReasonCode::ImplementationSpecificError, "a plugin failed"))
         }
     }
 }
@@ -121,11 +176,13 @@ pub(crate) async fn unsubscribe(
     broker: &Shared,
     subscriber: &Subscriber,
     session: &mut Session,
+    mount_point: Option<&TopicName>,
     packet: &Unsubscribe,
 ) -> Vec<ReasonCode> {
     let mut end = |filter: &SubscriptionFilter| {
-        broker.routes.unsubscribe(session.id(), filter);
-        if session.unsubscribe(filter) { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted }
+        let Some(filter) = mounted(filter, mount_point) else { return ReasonCode::NoSubscriptionExisted };
+        broker.routes.unsubscribe(session.id(), &filter);
+        if session.unsubscribe(&filter) { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted }
     };
     let reasons = packet.filters.iter().map(&mut end).collect();
     if subscriber.is_persistent() {
@@ -152,7 +209,7 @@ impl RetainedFeed {
         let message = self.page.front()?.clone();
         let qos = message.qos.min(self.subscribed.options.maximum_qos);
         let identifiers = self.subscribed.identifier.into_iter().collect();
-        Some(Delivery { message, qos, retain: true, identifiers }) // [MQTT-3.3.1-8]
+        Some(Delivery { message, qos, retain: true, identifiers, group: None }) // [MQTT-3.3.1-8]
     }
 
     /// The message was sent.

@@ -4,6 +4,7 @@ use crate::{
     clock,
     publish::{Draft, publish_own},
     shared::Shared,
+    traffic::Moved,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tidegate_mqtt::{QoS, TopicName};
@@ -18,6 +19,8 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
     }
     let started = clock::now();
     let mut told = HashMap::new();
+    let mut maximum = 0;
+    let mut loads = Loads::new(interval);
     let mut tick = tokio::time::interval(Duration::from_secs(interval.into()));
     tell_one(&broker, &mut told, "version", concat!("tidegate version ", env!("CARGO_PKG_VERSION")).into())
         .await;
@@ -25,7 +28,11 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
     loop {
         tokio::select! {
             _ = tick.tick() => {
-                for (topic, value) in rows(&broker, started) {
+                let moved = broker.traffic.sum();
+                maximum = maximum.max(broker.clients.connected());
+                loads.pass(&moved, broker.counters.connections.value());
+                let rows = rows(&broker, started, maximum).into_iter().chain(traffic_rows(&moved)).chain(loads.rows());
+                for (topic, value) in rows {
                     tell_one(&broker, &mut told, &topic, value).await;
                 }
                 expire_retained(&broker);
@@ -57,16 +64,22 @@ async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &s
 }
 
 /// Mosquitto's names where they exist.
-fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp) -> Vec<(String, String)> {
+fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp, maximum: usize) -> Vec<(String, String)> {
     let connected = broker.clients.connected();
     let total = broker.clients.len();
+    let (waiting, waiting_bytes) = broker.clients.waiting();
+    let retained = broker.retained.len();
     let mut rows: Vec<(String, String)> = [
         ("uptime", format!("{} seconds", clock::now().since(started).as_secs())),
         ("clients/connected", connected.to_string()),
         ("clients/disconnected", total.saturating_sub(connected).to_string()),
+        ("clients/maximum", maximum.to_string()),
         ("clients/total", total.to_string()),
+        ("messages/stored", (retained + waiting).to_string()),
+        ("store/messages/count", (retained + waiting).to_string()),
+        ("store/messages/bytes", (broker.retained.bytes() + waiting_bytes).to_string()),
         ("subscriptions/count", broker.routes.len().to_string()),
-        ("retained messages/count", broker.retained.len().to_string()),
+        ("retained messages/count", retained.to_string()),
     ]
     .map(|(topic, value)| (topic.to_owned(), value))
     .into();
@@ -74,6 +87,66 @@ fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp) -> Vec<(String, Stri
         broker.counters.rows().into_iter().map(|(topic, count)| (topic.to_owned(), count.to_string())),
     );
     rows
+}
+
+/// What has passed since the start.
+fn traffic_rows(moved: &Moved) -> Vec<(String, String)> {
+    TRAFFIC.iter().zip(moved.to_array()).map(|(topic, sum)| ((*topic).to_owned(), sum.to_string())).collect()
+}
+
+/// In the order of [`Moved::to_array`].
+const TRAFFIC: [&str; 8] = [
+    "bytes/received",
+    "bytes/sent",
+    "messages/received",
+    "messages/sent",
+    "publish/messages/received",
+    "publish/messages/sent",
+    "publish/bytes/received",
+    "publish/bytes/sent",
+];
+
+/// What passes in a minute, as moving averages over one, five and fifteen of them.
+struct Loads {
+    /// Seconds between two passes.
+    interval: f64,
+    before: [u64; 9],
+    averages: [[f64; 3]; 9],
+    begun: bool,
+}
+
+const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
+
+impl Loads {
+    fn new(interval: u32) -> Self {
+        Self { interval: interval.into(), before: [0; 9], averages: [[0.0; 3]; 9], begun: false }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an average for people")]
+    fn pass(&mut self, moved: &Moved, connections: u64) {
+        let mut sums = [connections; 9];
+        sums[..8].copy_from_slice(&moved.to_array());
+        for (kind, sum) in sums.into_iter().enumerate() {
+            let a_minute = (sum - self.before[kind]) as f64 * 60.0 / self.interval;
+            for (average, minutes) in self.averages[kind].iter_mut().zip(MINUTES) {
+                let keeps = (-self.interval / (60.0 * minutes)).exp();
+                *average = if self.begun { a_minute * (1.0 - keeps) + *average * keeps } else { 0.0 };
+            }
+            self.before[kind] = sum;
+        }
+        self.begun = true;
+    }
+
+    fn rows(&self) -> Vec<(String, String)> {
+        let topics = TRAFFIC.into_iter().chain(["connections"]);
+        let rows = topics.zip(self.averages).flat_map(|(topic, averages)| {
+            averages
+                .into_iter()
+                .zip(["1min", "5min", "15min"])
+                .map(move |(average, span)| (format!("load/{topic}/{span}"), format!("{average:.2}")))
+        });
+        rows.collect()
+    }
 }
 
 fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
@@ -102,5 +175,27 @@ fn expire_retained(broker: &Shared) {
         // It is gone from memory; a record that stays expires again at the next start.
         let _: tidegate_store::Ticket = broker.store.retained_expired(&message);
         broker.counters.dropped_expired.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_come_to_what_passes_in_a_minute() {
+        let mut loads = Loads::new(10);
+        let mut moved = Moved::default();
+        loads.pass(&moved, 0);
+        for _ in 0..1_000 {
+            moved.publishes_received += 50;
+            loads.pass(&moved, 7);
+        }
+        let rows: HashMap<_, _> = loads.rows().into_iter().collect();
+        for span in ["1min", "5min", "15min"] {
+            assert_eq!(rows[&format!("load/publish/messages/received/{span}")], "300.00");
+            assert_eq!(rows[&format!("load/publish/messages/sent/{span}")], "0.00");
+        }
+        assert_eq!(rows.len(), 27);
     }
 }

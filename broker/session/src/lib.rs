@@ -3,6 +3,7 @@
 //! Reading order: `session` (the whole), `receiving` (messages from the client), `sending` (messages to the client),
 //! `topic_alias`, `keep_alive`, `will`, `state` (what outlives a connection).
 
+mod authentication;
 mod keep_alive;
 mod receiving;
 mod sending;
@@ -11,6 +12,7 @@ mod state;
 mod topic_alias;
 mod will;
 
+pub use authentication::{AuthStep, Authentication};
 pub use keep_alive::KeepAlive;
 pub use receiving::PublishToken;
 pub use sending::{Delivered, Delivery};

@@ -34,6 +34,8 @@ pub(crate) enum Arrival {
     Acknowledged(PacketId),
     /// A repeat of what is being decided; its PUBREC will come.
     Undecided,
+    /// QoS 1, but a QoS 2 message has the packet identifier.
+    IdentifierInUse(PacketId),
 }
 
 /// The window of messages from the client.
@@ -62,6 +64,13 @@ impl ReceivingWindow {
                 Some(Receiving::AwaitingRelease) => return Ok(Arrival::Acknowledged(packet_id)),
                 None => {}
             }
+        }
+        // Only MQTT 5, which has a maximum, has a word for it.
+        if publish.qos == QoS::AtLeastOnce
+            && self.maximum.is_some()
+            && self.exactly_once.contains_key(&packet_id)
+        {
+            return Ok(Arrival::IdentifierInUse(packet_id));
         }
         if self.maximum.is_some_and(|maximum| self.open() >= usize::from(maximum)) {
             return Err(Violation::ReceiveMaximumExceeded); // [MQTT-3.3.4-7]

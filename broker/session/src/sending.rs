@@ -3,11 +3,12 @@
 use crate::{
     session::Terms,
     state::{Inflight, Stage},
+    topic_alias::{Aliased, OutgoingAliases},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tidegate_mqtt::{
-    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionIds,
-    Timestamp, Version,
+    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionFilter,
+    SubscriptionIds, Timestamp, Version,
 };
 
 /// A message on its way to one client.
@@ -21,6 +22,15 @@ pub struct Delivery {
     pub retain: bool,
     /// Of the subscriptions that brought it.
     pub identifiers: SubscriptionIds,
+    /// The shared subscription that brought it, if one did: then another of its group may get it instead.
+    pub group: Option<Arc<SubscriptionFilter>>,
+}
+
+/// How messages reach this client.
+pub(crate) struct Outlet<'a> {
+    pub(crate) terms: &'a Terms,
+    pub(crate) mount_point: Option<&'a str>,
+    pub(crate) aliases: Option<&'a mut OutgoingAliases>,
 }
 
 /// What became of a [`Delivery`].
@@ -80,15 +90,15 @@ impl SendingWindow {
     pub(crate) fn deliver(
         &mut self,
         delivery: Delivery,
-        terms: &Terms,
+        outlet: &mut Outlet<'_>,
         now: Timestamp,
         out: &mut Outgoing,
     ) -> Delivered {
         if delivery.qos == QoS::AtMostOnce {
-            return write(&delivery, None, false, terms, now, out);
+            return write(&delivery, None, false, outlet, now, out);
         }
         let packet_id = self.free_packet_id();
-        let delivered = write(&delivery, Some(packet_id), false, terms, now, out);
+        let delivered = write(&delivery, Some(packet_id), false, outlet, now, out);
         if delivered == Delivered::Sent {
             self.inflight.push_back(Inflight { packet_id, stage: Stage::Published(delivery) });
             self.sent += 1;
@@ -98,14 +108,21 @@ impl SendingWindow {
 
     /// Sends again what the client has not acknowledged [MQTT-4.4.0-1], as far as the window goes [MQTT-3.3.4-9]; returns the messages that
     /// can no longer be sent.
-    pub(crate) fn resend(&mut self, terms: &Terms, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
+    pub(crate) fn resend(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> Vec<MessageId> {
         let mut gone = Vec::new();
         while self.must_resend() {
             let Inflight { packet_id, stage } = &self.inflight[self.sent];
             match stage {
-                Stage::Released(_) => terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out),
+                Stage::Released(_) => {
+                    outlet.terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out);
+                }
                 Stage::Published(delivery) => {
-                    if write(delivery, Some(*packet_id), true, terms, now, out) != Delivered::Sent {
+                    if write(delivery, Some(*packet_id), true, outlet, now, out) != Delivered::Sent {
                         gone.push(delivery.message.id);
                         self.inflight.remove(self.sent);
                         continue;
@@ -115,6 +132,27 @@ impl SendingWindow {
             self.sent += 1;
         }
         gone
+    }
+
+    /// See [`Session::hand_over`](crate::Session::hand_over).
+    pub(crate) fn hand_over(&mut self, mut taken: impl FnMut(&Delivery) -> bool) {
+        let mut gone_of_sent = 0;
+        let mut index = 0;
+        let sent = self.sent;
+        self.inflight.retain(|inflight| {
+            let goes = match &inflight.stage {
+                Stage::Published(delivery)
+                    if delivery.qos == QoS::AtLeastOnce && delivery.group.is_some() =>
+                {
+                    taken(delivery)
+                }
+                _ => false,
+            };
+            gone_of_sent += usize::from(goes && index < sent);
+            index += 1;
+            !goes
+        });
+        self.sent -= gone_of_sent;
     }
 
     /// PUBACK [MQTT-4.3.2-3].
@@ -193,11 +231,12 @@ fn write(
     delivery: &Delivery,
     packet_id: Option<PacketId>,
     dup: bool,
-    terms: &Terms,
+    outlet: &mut Outlet<'_>,
     now: Timestamp,
     out: &mut Outgoing,
 ) -> Delivered {
     let message = &*delivery.message;
+    let terms = outlet.terms;
     let expires_at = message.expires_at();
     // What was sent once does not expire any more [MQTT-4.3.3-7].
     if !dup && expires_at.is_some_and(|at| at <= now) {
@@ -208,11 +247,13 @@ fn write(
     let own_properties =
         terms.version == Version::V5 && (expires_at.is_some() || !delivery.identifiers.is_empty());
     let shared = Arc::strong_count(&delivery.message) > 1;
-    if shared && !own_properties && maximum >= MAXIMUM_OF_THE_PROTOCOL {
+    let as_it_is = outlet.mount_point.is_none() && outlet.aliases.is_none() && !own_properties;
+    if shared && as_it_is && maximum >= MAXIMUM_OF_THE_PROTOCOL {
         // What was encoded for one receiver serves all; a single one is cheaper served directly.
         return match message.write_head(terms.version, flags, packet_id, out.tail()) {
             Ok(()) => {
                 out.push_shared(message.payload.clone());
+                out.count_packet();
                 Delivered::Sent
             }
             Err(_) => Delivered::TooLarge,
@@ -224,20 +265,41 @@ fn write(
         own.message_expiry_interval = expires_at.map(|at| seconds_left(at.since(now))); // [MQTT-3.3.2-6]
         own
     });
-    let publish = Publish {
+    let topic = outlet.mount_point.and_then(|mount_point| message.topic.strip_prefix(mount_point));
+    let topic = topic.unwrap_or(&message.topic);
+    let mut publish = Publish {
         dup,
         qos: delivery.qos,
         retain: delivery.retain,
-        topic: &message.topic,
+        topic,
         packet_id,
         properties: properties.or_else(|| message.properties.clone()),
         payload: &message.payload,
     };
-    let fits = publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum);
+    let aliased = outlet.aliases.as_mut().and_then(|aliases| aliases.choose(&message.topic));
+    if let Some(Aliased::AliasOnly(alias) | Aliased::TopicAndAlias(alias)) = aliased {
+        publish.properties.get_or_insert_default().topic_alias = Some(alias);
+        if matches!(aliased, Some(Aliased::AliasOnly(_))) {
+            publish.topic = "";
+        }
+    }
+    let mut fits = publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum);
+    if let Some(Aliased::TopicAndAlias(alias)) = aliased {
+        if fits {
+            if let Some(aliases) = &mut outlet.aliases {
+                aliases.remember(&message.topic, alias);
+            }
+        } else {
+            // Those three bytes shall not be what makes it too large.
+            publish.properties.get_or_insert_default().topic_alias = None;
+            fits = publish.encoded_len(terms.version).is_ok_and(|len| len <= maximum);
+        }
+    }
     if !fits || publish.encode_head(terms.version, out.tail()).is_err() {
         return Delivered::TooLarge;
     }
     out.push_shared(message.payload.clone());
+    out.count_packet();
     Delivered::Sent
 }
 

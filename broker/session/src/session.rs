@@ -1,16 +1,18 @@
 //! A session while its client is connected.
 
 use crate::{
+    authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
-    sending::{Acknowledged, Delivered, Delivery, SendingWindow, ack},
+    sending::{Acknowledged, Delivered, Delivery, Outlet, SendingWindow, ack},
     state::{SessionState, Subscribed},
-    topic_alias::{ResolvedTopic, TopicAliases},
+    topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use tidegate_mqtt::{
-    Ack, AckProperties, Auth, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet,
-    PacketId, Publish, ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, UnsubAck,
-    Unsubscribe, Version,
+    Ack, AckProperties, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet, PacketId,
+    Publish, QoS, ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, TopicName,
+    UnsubAck, Unsubscribe, Version,
 };
 
 /// What CONNECT and CONNACK agreed on.
@@ -26,6 +28,14 @@ pub struct Terms {
     pub client_maximum_packet_size: u32,
     /// Aliases the broker accepts, as announced.
     pub topic_alias_maximum: u16,
+    /// Aliases the broker assigns at most: never more than the client takes [MQTT-3.1.2-26].
+    pub outgoing_topic_aliases: u16,
+    /// Highest QoS of a PUBLISH from the client, as announced.
+    pub maximum_qos: QoS,
+    /// Whether the client may send retained messages, as announced.
+    pub retain_available: bool,
+    /// User properties of one packet from the client at most.
+    pub max_user_properties: usize,
     /// Seconds that a session may outlive its connection at most.
     pub max_session_expiry: u32,
     /// Whether acknowledgements may carry reason strings and user properties [MQTT-3.1.2-29].
@@ -42,7 +52,9 @@ impl Terms {
             packet = &stripped;
         }
         // What the version cannot say (DISCONNECT before MQTT 5), or the client cannot take, is not said [MQTT-3.1.2-24].
-        let _ = packet.encode_within(self.version, self.client_maximum_packet_size, out.tail());
+        if packet.encode_within(self.version, self.client_maximum_packet_size, out.tail()).is_ok() {
+            out.count_packet();
+        }
     }
 }
 
@@ -61,8 +73,8 @@ pub enum Request<'a> {
     Done(MessageId),
     /// The client leaves.
     Disconnect(Disconnect),
-    /// A step of enhanced authentication.
-    Auth(Auth),
+    /// Ask hooks, then call [`Session::challenge`], [`Session::authenticated`] or [`Session::disconnect`].
+    Authenticate(AuthStep),
 }
 
 /// A message from the client.
@@ -97,9 +109,27 @@ pub enum Violation {
     /// [MQTT-3.3.4-6]
     #[error("a subscription identifier in a PUBLISH from a client")]
     SubscriptionIdentifier,
-    /// [MQTT-3.14.2-2]: a session that was to end with its connection cannot be prolonged.
+    /// Section 3.14.2.2.2: a session that was to end with its connection cannot be prolonged.
     #[error("a session expiry in DISCONNECT though CONNECT had none")]
     SessionExpiryProlonged,
+    /// [MQTT-3.2.2-11]
+    #[error("a QoS above the Maximum QoS")]
+    QosNotSupported,
+    /// [MQTT-3.2.2-14]
+    #[error("a retained message, though Retain Available is 0")]
+    RetainNotSupported,
+    /// Our own limit.
+    #[error("more user properties in a packet than are allowed")]
+    TooManyUserProperties,
+    /// [MQTT-4.12.0-7]
+    #[error("AUTH, though CONNECT named no authentication method")]
+    NoAuthenticationMethod,
+    /// [MQTT-4.12.0-5], [MQTT-4.12.1-1]
+    #[error("AUTH with another authentication method than CONNECT")]
+    OtherAuthenticationMethod,
+    /// [MQTT-4.12.0-3]
+    #[error("AUTH out of turn")]
+    AuthenticationOutOfTurn,
 }
 
 impl Violation {
@@ -110,7 +140,13 @@ impl Violation {
             | Self::ServerPacket
             | Self::SubscriptionIdentifier
             | Self::TopicAliasUnknown
-            | Self::SessionExpiryProlonged => ReasonCode::ProtocolError,
+            | Self::SessionExpiryProlonged
+            | Self::NoAuthenticationMethod
+            | Self::OtherAuthenticationMethod
+            | Self::AuthenticationOutOfTurn => ReasonCode::ProtocolError,
+            Self::QosNotSupported => ReasonCode::QosNotSupported,
+            Self::RetainNotSupported => ReasonCode::RetainNotSupported,
+            Self::TooManyUserProperties => ReasonCode::QuotaExceeded,
             Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
             Self::TopicAliasTooLarge => ReasonCode::TopicAliasInvalid,
         }
@@ -126,6 +162,11 @@ pub struct Session {
     expiry: u32,
     subscriptions: BTreeMap<SubscriptionFilter, Subscribed>,
     aliases: TopicAliases,
+    outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Stands before every topic, unseen by the client.
+    mount_point: Option<TopicName>,
+    /// None if CONNECT named no method.
+    authentication: Option<Box<Authentication>>,
     receiving: ReceivingWindow,
     sending: SendingWindow,
 }
@@ -143,15 +184,34 @@ impl Session {
             expiry,
             subscriptions,
             aliases: TopicAliases::new(terms.topic_alias_maximum),
+            outgoing_aliases: (terms.outgoing_topic_aliases > 0)
+                .then(|| Box::new(OutgoingAliases::new(terms.outgoing_topic_aliases))),
+            mount_point: None,
+            authentication: None,
             receiving: ReceivingWindow::new(receive_maximum, awaiting_release),
             sending: SendingWindow::new(terms.client_receive_maximum, inflight, next_packet_id),
         }
     }
 
+    /// What stands before the topics of messages to the client, and is not sent. Subscriptions and messages come with it already.
+    pub fn set_mount_point(&mut self, mount_point: Option<TopicName>) {
+        self.mount_point = mount_point;
+    }
+
+    /// The client was let in by enhanced authentication, and may re-authenticate.
+    pub fn set_authentication(&mut self, authentication: Authentication) {
+        self.authentication = Some(Box::new(authentication));
+    }
+
     /// After CONNACK, and for as long as [`Session::must_resume`]: sends again what the client had not acknowledged [MQTT-4.4.0-1], as far
     /// as its window goes. Returns messages that the client cannot take any more.
     pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<MessageId> {
-        self.sending.resend(&self.terms, now, out)
+        let mut outlet = Outlet {
+            terms: &self.terms,
+            mount_point: self.mount_point.as_deref(),
+            aliases: self.outgoing_aliases.as_deref_mut(),
+        };
+        self.sending.resend(&mut outlet, now, out)
     }
 
     /// Whether something is to be sent again, and there is room for it. Nothing new is sent before.
@@ -164,6 +224,9 @@ impl Session {
     /// # Errors
     /// [`Violation`]: tell the client and close.
     pub fn receive<'a>(&mut self, packet: Packet<'a>, out: &mut Outgoing) -> Result<Request<'a>, Violation> {
+        if packet.user_properties() > self.terms.max_user_properties {
+            return Err(Violation::TooManyUserProperties);
+        }
         match packet {
             Packet::Publish(publish) => self.receive_publish(publish, out),
             Packet::PubAck(ack) => Ok(done(self.sending.puback(ack.packet_id))),
@@ -206,7 +269,10 @@ impl Session {
                 }
                 Ok(Request::Disconnect(disconnect))
             }
-            Packet::Auth(auth) => Ok(Request::Auth(auth)),
+            Packet::Auth(auth) => match &mut self.authentication {
+                Some(authentication) => authentication.receive(auth).map(Request::Authenticate),
+                None => Err(Violation::NoAuthenticationMethod),
+            },
             Packet::Connect(_) => Err(Violation::SecondConnect),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 Err(Violation::ServerPacket)
@@ -222,6 +288,12 @@ impl Session {
         if publish.properties.as_ref().is_some_and(|p| !p.subscription_identifiers.is_empty()) {
             return Err(Violation::SubscriptionIdentifier);
         }
+        if publish.qos > self.terms.maximum_qos {
+            return Err(Violation::QosNotSupported);
+        }
+        if publish.retain && !self.terms.retain_available {
+            return Err(Violation::RetainNotSupported);
+        }
         let topic = self.aliases.resolve(&publish)?;
         match self.receiving.publish(&publish)? {
             Arrival::New(token) => Ok(Request::Publish(Incoming { token, publish, topic })),
@@ -230,6 +302,11 @@ impl Session {
                 Ok(Request::None)
             }
             Arrival::Undecided => Ok(Request::None),
+            // Optional, and helps a client that lost count [MQTT-2.2.1-3].
+            Arrival::IdentifierInUse(packet_id) => {
+                self.write(&Packet::PubAck(ack(packet_id, ReasonCode::PacketIdentifierInUse)), out);
+                Ok(Request::None)
+            }
         }
     }
 
@@ -284,7 +361,12 @@ impl Session {
 
     /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first.
     pub fn deliver(&mut self, delivery: Delivery, now: Timestamp, out: &mut Outgoing) -> Delivered {
-        self.sending.deliver(delivery, &self.terms, now, out)
+        let mut outlet = Outlet {
+            terms: &self.terms,
+            mount_point: self.mount_point.as_deref(),
+            aliases: self.outgoing_aliases.as_deref_mut(),
+        };
+        self.sending.deliver(delivery, &mut outlet, now, out)
     }
 
     /// Whether the client takes another QoS 1 or 2 message now [MQTT-4.9.0-2].
@@ -292,10 +374,41 @@ impl Session {
         self.sending.has_room()
     }
 
-    /// Tells an MQTT 5 client why the connection ends; others are just closed.
-    pub fn disconnect(&self, reason: ReasonCode, text: Option<&str>, out: &mut Outgoing) {
-        let properties =
-            DisconnectProperties { reason_string: text.map(Into::into), ..DisconnectProperties::default() };
+    /// Offers each message of a shared subscription that the client has not acknowledged to others of its group; those that `taken` says
+    /// yes to are no longer the client's. QoS 2 messages stay: the client may have them already [MQTT-4.8.2-4], [MQTT-4.8.2-5].
+    pub fn hand_over(&mut self, taken: impl FnMut(&Delivery) -> bool) {
+        self.sending.hand_over(taken);
+    }
+
+    /// Asks the client for the next step of its authentication [MQTT-4.12.0-2].
+    pub fn challenge(&mut self, data: Option<Bytes>, out: &mut Outgoing) {
+        if let Some(authentication) = &mut self.authentication {
+            let packet = authentication.challenge(data);
+            self.terms.write(&packet, out);
+        }
+    }
+
+    /// The client has proved itself again.
+    pub fn authenticated(&mut self, data: Option<Bytes>, out: &mut Outgoing) {
+        if let Some(authentication) = &mut self.authentication {
+            let packet = authentication.succeed(data);
+            self.terms.write(&packet, out);
+        }
+    }
+
+    /// Tells an MQTT 5 client why the connection ends, and perhaps where else to go; others are just closed.
+    pub fn disconnect(
+        &self,
+        reason: ReasonCode,
+        text: Option<&str>,
+        server_reference: Option<&str>,
+        out: &mut Outgoing,
+    ) {
+        let properties = DisconnectProperties {
+            reason_string: text.map(Into::into),
+            server_reference: server_reference.map(Into::into),
+            ..DisconnectProperties::default()
+        };
         if self.terms.version == Version::V5 {
             self.write(&Packet::Disconnect(Disconnect { reason, properties }), out);
         }

@@ -1,7 +1,7 @@
 //! How records are written down. Integers are big-endian, so that keys sort by number; a message is its own MQTT 5 PUBLISH.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use tidegate_mqtt::{
     ClientId, Heads, HomeId, Message, MessageId, Packet, PacketId, Publish, QoS, RetainHandling, SessionId,
     SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, next_frame,
@@ -70,10 +70,17 @@ pub(crate) fn read_message(mut record: &[u8]) -> Option<Message> {
     })
 }
 
-/// QoS and RETAIN as the session gets it, then its subscription identifiers.
+/// QoS and RETAIN as the session gets it, then its subscription identifiers; the shared subscription that brought it, if one did, before
+/// them.
 pub(crate) fn queue_entry(delivery: &Delivery) -> Bytes {
+    let group = delivery.group.as_ref().map(|group| group.to_string());
     let mut record = BytesMut::with_capacity(1 + 4 * delivery.identifiers.len());
-    record.put_u8(delivery.qos as u8 | u8::from(delivery.retain) << 2);
+    record.put_u8(delivery.qos as u8 | u8::from(delivery.retain) << 2 | u8::from(group.is_some()) << 3);
+    if let Some(group) = group {
+        // A filter came in a two-byte length, which with `$share` is all of it.
+        record.put_u16(u16::try_from(group.len()).unwrap_or(u16::MAX));
+        record.put_slice(group.as_bytes());
+    }
     delivery.identifiers.iter().for_each(|identifier| record.put_u32(identifier.get()));
     record.freeze()
 }
@@ -83,12 +90,25 @@ pub(crate) fn read_queue_entry(mut record: &[u8], message: Message) -> Option<De
         return None;
     }
     let flags = record.get_u8();
+    let mut group = None;
+    if flags & 8 != 0 {
+        let (len, rest) = record.split_at_checked(2)?;
+        let (text, rest) = rest.split_at_checked(u16::from_be_bytes(len.try_into().ok()?).into())?;
+        group = Some(Arc::new(SubscriptionFilter::new(std::str::from_utf8(text).ok()?).ok()?));
+        record = rest;
+    }
     let mut identifiers = tidegate_mqtt::SubscriptionIds::new();
     while record.len() >= 4 {
         identifiers.push(NonZeroU32::new(record.get_u32())?);
     }
     let qos = QoS::try_from(flags & 3).ok()?;
-    record.is_empty().then(|| Delivery { message: message.into(), qos, retain: flags & 4 != 0, identifiers })
+    record.is_empty().then(|| Delivery {
+        message: message.into(),
+        qos,
+        retain: flags & 4 != 0,
+        identifiers,
+        group,
+    })
 }
 
 /// Expiry, client id, then filter, options and identifier of each subscription.

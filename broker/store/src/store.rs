@@ -206,7 +206,14 @@ mod tests {
 
     fn delivery(message: &Message) -> Delivery {
         let identifiers = [NonZeroU32::new(7).unwrap()].into_iter().collect();
-        Delivery { message: Arc::new(message.clone()), qos: QoS::AtLeastOnce, retain: true, identifiers }
+        let group = SubscriptionFilter::new("$share/g/a/#").ok().map(Arc::new);
+        Delivery {
+            message: Arc::new(message.clone()),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            identifiers,
+            group,
+        }
     }
 
     fn rows(backend: &Memory, table: Table) -> usize {

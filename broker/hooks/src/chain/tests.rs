@@ -18,6 +18,7 @@ impl Hooks for Scripted {
     fn kinds(&self) -> HookKinds {
         HookKinds {
             authenticate: self.auth.is_some(),
+            proceed: false,
             acl: self.acl.is_some(),
             publish: self.publish.is_some(),
         }
@@ -62,13 +63,17 @@ fn member(name: &str, hooks: &Arc<Scripted>) -> Member {
     }
 }
 
-fn registry(allow_anonymous: bool, members: &[Member]) -> HookRegistry {
-    let registry = HookRegistry::new(allow_anonymous);
+fn registry(members: &[Member]) -> HookRegistry {
+    let registry = HookRegistry::new();
     members.iter().for_each(|member| registry.install(member));
     registry
 }
 
-async fn connect(registry: &HookRegistry, username: Option<&str>) -> Result<Authenticated, AuthRefusal> {
+async fn connect(
+    registry: &HookRegistry,
+    allow_anonymous: bool,
+    username: Option<&str>,
+) -> Result<Authenticated, AuthRefusal> {
     let request = ConnectRequest {
         session: SessionId(1),
         client_id: "c1",
@@ -79,10 +84,14 @@ async fn connect(registry: &HookRegistry, username: Option<&str>) -> Result<Auth
         keep_alive: 0,
         listener: "tcp",
         peer: "127.0.0.1:1",
+        allow_anonymous,
         tls_subject: None,
         properties: &ConnectProperties::default(),
     };
-    registry.chain().authenticate(&request).await
+    registry.chain().authenticate(&request).await.map(|outcome| match outcome {
+        AuthOutcome::In(authenticated) => *authenticated,
+        other => panic!("{other:?}"),
+    })
 }
 
 async fn publish_allowed(
@@ -125,8 +134,8 @@ fn span(filter: &str, ttl: u64) -> Span {
 
 #[tokio::test]
 async fn without_anybody_to_ask_the_config_decides() {
-    assert!(connect(&registry(true, &[]), Some("alice")).await.is_ok());
-    let refused = connect(&registry(false, &[]), None).await.unwrap_err();
+    assert!(connect(&registry(&[]), true, Some("alice")).await.is_ok());
+    let refused = connect(&registry(&[]), false, None).await.unwrap_err();
     assert_eq!(refused.refusal.code, ReasonCode::NotAuthorized);
 }
 
@@ -134,8 +143,8 @@ async fn without_anybody_to_ask_the_config_decides() {
 async fn the_first_decisive_answer_ends_authentication() {
     let (next, grants) = (auth(|| Ok(AuthVerdict::Next)), auth(|| Ok(AuthVerdict::Grant(Box::default()))));
     let never = auth(|| panic!("asked after the decision"));
-    let registry = registry(false, &[member("a", &next), member("b", &grants), member("c", &never)]);
-    assert!(connect(&registry, Some("alice")).await.is_ok());
+    let registry = registry(&[member("a", &next), member("b", &grants), member("c", &never)]);
+    assert!(connect(&registry, false, Some("alice")).await.is_ok());
     assert_eq!(next.asked.load(Ordering::Relaxed), 1);
 }
 
@@ -143,7 +152,7 @@ async fn the_first_decisive_answer_ends_authentication() {
 async fn silence_is_never_allow() {
     let next = auth(|| Ok(AuthVerdict::Next));
     for anonymous in [false, true] {
-        let refused = connect(&registry(anonymous, &[member("a", &next)]), Some("alice")).await.unwrap_err();
+        let refused = connect(&registry(&[member("a", &next)]), anonymous, Some("alice")).await.unwrap_err();
         assert_eq!(refused.refusal.code, ReasonCode::BadUserNameOrPassword);
     }
 }
@@ -151,17 +160,17 @@ async fn silence_is_never_allow() {
 #[tokio::test]
 async fn a_failed_authentication_is_a_refusal_even_where_anonymous_clients_may_come_in() {
     let failing = auth(|| Err(failed()));
-    let refused = connect(&registry(true, &[member("a", &failing)]), None).await.unwrap_err();
+    let refused = connect(&registry(&[member("a", &failing)]), true, None).await.unwrap_err();
     assert!(refused.fault.is_some());
 }
 
 #[tokio::test]
 async fn a_plugin_that_goes_away_leaves_its_question_asked() {
     let grants = auth(|| Ok(AuthVerdict::Grant(Box::default())));
-    let registry = registry(true, &[member("a", &grants)]);
-    assert!(connect(&registry, Some("alice")).await.is_ok());
+    let registry = registry(&[member("a", &grants)]);
+    assert!(connect(&registry, true, Some("alice")).await.is_ok());
     registry.remove("a");
-    assert!(connect(&registry, Some("alice")).await.is_err());
+    assert!(connect(&registry, true, Some("alice")).await.is_err());
 
     let allows = acl(|| Ok(AclVerdict::Allow(span("#", 0))));
     registry.install(&member("b", &allows));
@@ -177,27 +186,25 @@ async fn a_rule_that_does_not_parse_is_a_fault() {
             Rule { allow: true, action: Action::Publish, filter: "a/#/b".into(), max_qos: QoS::AtMostOnce };
         Ok(AuthVerdict::Grant(Box::new(Grant { rules: vec![rule], ..Grant::default() })))
     });
-    assert!(connect(&registry(false, &[member("a", &grants)]), None).await.unwrap_err().fault.is_some());
+    assert!(connect(&registry(&[member("a", &grants)]), false, None).await.unwrap_err().fault.is_some());
 }
 
 #[tokio::test]
 async fn without_rules_and_acl_plugins_everything_is_allowed() {
-    assert!(publish_allowed(&registry(false, &[]), &mut Permissions::default(), "a", 0).await);
+    assert!(publish_allowed(&registry(&[]), &mut Permissions::default(), "a", 0).await);
 }
 
 #[tokio::test]
 async fn nobody_deciding_an_acl_question_refuses() {
     let next = acl(|| Ok(AclVerdict::Next));
-    assert!(
-        !publish_allowed(&registry(false, &[member("a", &next)]), &mut Permissions::default(), "a", 0).await
-    );
+    assert!(!publish_allowed(&registry(&[member("a", &next)]), &mut Permissions::default(), "a", 0).await);
 }
 
 #[tokio::test]
 async fn a_failed_acl_call_refuses() {
     let failing = acl(|| Err(failed()));
     let allows = acl(|| Ok(AclVerdict::Allow(span("#", 0))));
-    let registry = registry(false, &[member("a", &failing), member("b", &allows)]);
+    let registry = registry(&[member("a", &failing), member("b", &allows)]);
     assert!(!publish_allowed(&registry, &mut Permissions::default(), "a", 0).await);
 }
 
@@ -210,9 +217,9 @@ async fn rules_stand_at_the_place_of_the_plugin_that_granted_them() {
         granted_at: Some(Place { order: 0, name: "m".into() }),
         ..Permissions::default()
     };
-    let before = registry(false, &[member("a", &denies)]);
+    let before = registry(&[member("a", &denies)]);
     assert!(!publish_allowed(&before, &mut permissions.clone(), "a", 0).await);
-    let after = registry(false, &[member("z", &denies)]);
+    let after = registry(&[member("z", &denies)]);
     assert!(publish_allowed(&after, &mut permissions.clone(), "a", 0).await);
     assert!(!publish_allowed(&after, &mut permissions.clone(), "b", 0).await);
 }
@@ -220,7 +227,7 @@ async fn rules_stand_at_the_place_of_the_plugin_that_granted_them() {
 #[tokio::test]
 async fn an_answer_holds_for_its_span_and_time_and_chain() {
     let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
-    let registry = registry(false, &[member("a", &allows)]);
+    let registry = registry(&[member("a", &allows)]);
     let mut permissions = Permissions::default();
     for (topic, now, asked) in [("a/b", 0, 1), ("a/c", 999, 1), ("a/c", 1000, 2), ("b", 1000, 3)] {
         publish_allowed(&registry, &mut permissions, topic, now).await;
@@ -237,7 +244,7 @@ async fn a_remembered_allow_does_not_pass_over_an_earlier_member() {
     let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
     let scoped =
         Member { acl_scope: Some(vec![TopicFilter::new("a/secret").unwrap()]), ..member("a", &denies) };
-    let registry = registry(false, &[scoped, member("b", &allows)]);
+    let registry = registry(&[scoped, member("b", &allows)]);
     let mut permissions = Permissions::default();
     assert!(publish_allowed(&registry, &mut permissions, "a/b", 0).await);
     assert!(!publish_allowed(&registry, &mut permissions, "a/secret", 0).await);
@@ -246,7 +253,7 @@ async fn a_remembered_allow_does_not_pass_over_an_earlier_member() {
 #[tokio::test]
 async fn answers_kept_a_client_are_bounded() {
     let allows = acl(|| Ok(AclVerdict::Allow(span("other", 1000))));
-    let registry = registry(false, &[member("a", &allows)]);
+    let registry = registry(&[member("a", &allows)]);
     let mut permissions = Permissions::default();
     for n in 0..1000 {
         publish_allowed(&registry, &mut permissions, &format!("t/{n}"), 0).await;
@@ -267,7 +274,7 @@ async fn edits_chain_in_order_and_accept_ends_the_chain() {
     let accepts = transform(|| Ok(PublishVerdict::Accept));
     let never = transform(|| panic!("asked after accept"));
     let registry =
-        registry(false, &[member("a", &one), member("b", &two), member("c", &accepts), member("d", &never)]);
+        registry(&[member("a", &one), member("b", &two), member("c", &accepts), member("d", &never)]);
     let Ok(PublishOutcome::Edited(patch)) = on_publish(&registry, "t").await else { panic!("not edited") };
     assert_eq!(patch.topic.as_deref(), Some("one"));
     assert_eq!(patch.retain, Some(true));
@@ -278,7 +285,7 @@ async fn a_message_outside_every_scope_asks_nobody() {
     let never = transform(|| panic!("out of scope"));
     let scoped =
         Member { publish_scope: Some(vec![TopicFilter::new("a/#").unwrap()]), ..member("a", &never) };
-    let registry = registry(false, &[scoped]);
+    let registry = registry(&[scoped]);
     assert!(registry.chain().publish_scope("b").is_empty());
     assert!(matches!(on_publish(&registry, "b").await, Ok(PublishOutcome::Unchanged)));
 }
@@ -286,17 +293,91 @@ async fn a_message_outside_every_scope_asks_nobody() {
 #[tokio::test]
 async fn a_failed_transform_refuses_with_0x83_unless_told_to_pass() {
     let failing = transform(|| Err(failed()));
-    let refused = on_publish(&registry(false, &[member("a", &failing)]), "t").await.unwrap_err();
+    let refused = on_publish(&registry(&[member("a", &failing)]), "t").await.unwrap_err();
     assert_eq!(refused.code, ReasonCode::ImplementationSpecificError);
     let passing = Member { on_fault: OnFault::Next, ..member("a", &failing) };
-    assert!(matches!(on_publish(&registry(false, &[passing]), "t").await, Ok(PublishOutcome::Unchanged)));
+    assert!(matches!(on_publish(&registry(&[passing]), "t").await, Ok(PublishOutcome::Unchanged)));
 }
 
 #[tokio::test]
 async fn members_are_asked_by_order_then_by_name() {
     let any = transform(|| Ok(PublishVerdict::Next));
     let early = Member { place: Place { order: -1, name: "z".into() }, ..member("z", &any) };
-    let registry = registry(false, &[member("b", &any), member("a", &any), early]);
+    let registry = registry(&[member("b", &any), member("a", &any), early]);
     let names: Vec<_> = registry.chain().members().iter().map(|m| m.place.name.to_string()).collect();
     assert_eq!(names, ["z", "a", "b"]);
+}
+
+/// Lets in who answers "two" to "one"; the state it leaves with the broker is what it asked.
+struct TwoSteps;
+
+impl Hooks for TwoSteps {
+    fn kinds(&self) -> HookKinds {
+        HookKinds { authenticate: true, proceed: true, ..HookKinds::default() }
+    }
+    fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        let challenge = Challenge { data: Some("one".into()), state: "asked".into() };
+        Reply::Now(Ok(AuthVerdict::Challenge(challenge)))
+    }
+    fn proceed<'a>(
+        &'a self,
+        _: &'a ConnectRequest<'a>,
+        step: &'a AuthStep<'a>,
+    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        Reply::Now(Ok(match (step.state, step.data) {
+            (b"asked", Some(b"two")) => AuthVerdict::Grant(Box::default()),
+            (b"asked", _) => AuthVerdict::Refuse(Refusal { code: ReasonCode::NotAuthorized, text: None }),
+            _ => AuthVerdict::Next,
+        }))
+    }
+}
+
+fn with_method<'a>(properties: &'a ConnectProperties, username: Option<&'a str>) -> ConnectRequest<'a> {
+    ConnectRequest {
+        session: SessionId(1),
+        client_id: "c1",
+        username,
+        password: None,
+        version: Version::V5,
+        clean_start: true,
+        keep_alive: 0,
+        listener: "tcp",
+        peer: "127.0.0.1:1",
+        allow_anonymous: true,
+        tls_subject: None,
+        properties,
+    }
+}
+
+#[tokio::test]
+async fn v5_4_12_0_2_a_challenge_goes_on_with_the_member_that_made_it() {
+    let registry = HookRegistry::new();
+    registry.install(&Member { hooks: Arc::new(TwoSteps), ..member("a", &auth(|| Ok(AuthVerdict::Next))) });
+    let properties = ConnectProperties { authentication_method: Some("M".into()), ..Default::default() };
+    let request = with_method(&properties, None);
+    let outcome = registry.chain().authenticate(&request).await.unwrap();
+    let AuthOutcome::Challenge { by, challenge } = outcome else { panic!("{outcome:?}") };
+    let step = |data| AuthStep { state: &challenge.state, data: Some(data), again: false };
+    let chain = registry.chain_full();
+    assert!(matches!(chain.proceed(&by, &request, &step(b"two")).await, Ok(AuthOutcome::In(_))));
+    assert!(chain.proceed(&by, &request, &step(b"three")).await.is_err());
+    // Silence is no.
+    let silent = AuthStep { state: b"", data: None, again: true };
+    assert!(chain.proceed(&by, &request, &silent).await.is_err());
+    // So is a member that is gone.
+    registry.remove("a");
+    assert!(registry.chain_full().proceed(&by, &request, &step(b"two")).await.is_err());
+    let plain = ConnectProperties::default();
+    registry.install(&Member { hooks: Arc::new(TwoSteps), ..member("a", &auth(|| Ok(AuthVerdict::Next))) });
+    let fault = registry.chain().authenticate(&with_method(&plain, None)).await.unwrap_err().fault;
+    assert!(fault.is_some(), "a challenge for a client that named no method");
+}
+
+#[tokio::test]
+async fn v5_4_12_0_1_a_method_that_nobody_knows_is_refused_whoever_else_would_let_the_client_in() {
+    let grants = auth(|| Ok(AuthVerdict::Grant(Box::default())));
+    let registry = registry(&[member("a", &grants)]);
+    let properties = ConnectProperties { authentication_method: Some("M".into()), ..Default::default() };
+    let refused = registry.chain().authenticate(&with_method(&properties, Some("alice"))).await.unwrap_err();
+    assert_eq!(refused.refusal.code, ReasonCode::BadAuthenticationMethod);
 }

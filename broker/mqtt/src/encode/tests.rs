@@ -41,11 +41,15 @@ fn ack(reason: ReasonCode, properties: Option<AckProperties>) -> Ack {
     Ack { packet_id: id(7), reason, properties: properties.map(Box::new) }
 }
 
-/// Every packet that may carry a Reason String and User Properties, and the requirements that let go of them.
+/// Every packet that may carry a Reason String and User Properties, with both.
 fn explained() -> [Packet<'static>; 9] {
-    let reason_string: Option<Box<str>> = Some("because".into());
+    explained_by(Some("because".into()), user_properties())
+}
+
+/// The same with these.
+fn explained_by(reason_string: Option<Box<str>>, user_properties: UserProperties) -> [Packet<'static>; 9] {
     let properties =
-        AckProperties { reason_string: reason_string.clone(), user_properties: user_properties() };
+        AckProperties { reason_string: reason_string.clone(), user_properties: user_properties.clone() };
     let puback = ack(ReasonCode::NotAuthorized, Some(properties.clone()));
     let pubrel = ack(ReasonCode::PacketIdentifierNotFound, Some(properties.clone()));
     let reasons = vec![ReasonCode::NotAuthorized];
@@ -62,7 +66,7 @@ fn explained() -> [Packet<'static>; 9] {
                 authentication_method: Some("m".into()),
                 authentication_data: Some(Bytes::from_static(b"data")),
                 reason_string: reason_string.clone(),
-                user_properties: user_properties(),
+                user_properties: user_properties.clone(),
             },
         }),
         Packet::ConnAck(Box::new(ConnAck {
@@ -70,7 +74,7 @@ fn explained() -> [Packet<'static>; 9] {
             reason: ReasonCode::NotAuthorized,
             properties: ConnAckProperties {
                 reason_string: reason_string.clone(),
-                user_properties: user_properties(),
+                user_properties: user_properties.clone(),
                 server_keep_alive: Some(9),
                 ..ConnAckProperties::default()
             },
@@ -79,7 +83,7 @@ fn explained() -> [Packet<'static>; 9] {
             reason: ReasonCode::ServerMoved,
             properties: DisconnectProperties {
                 reason_string,
-                user_properties: user_properties(),
+                user_properties,
                 server_reference: Some("other".into()),
                 ..DisconnectProperties::default()
             },
@@ -205,24 +209,74 @@ fn v5_3_1_3_10_user_properties_keep_their_order_and_repeats() {
     assert_eq!(properties.user_properties, pairs);
 }
 
-/// v5 MQTT-3.2.2-20, v5 MQTT-3.4.2-2, v5 MQTT-3.4.2-3, v5 MQTT-3.5.2-2, v5 MQTT-3.5.2-3, v5 MQTT-3.6.2-2, v5 MQTT-3.6.2-3,
-/// v5 MQTT-3.7.2-2, v5 MQTT-3.7.2-3, v5 MQTT-3.9.2-1, v5 MQTT-3.9.2-2, v5 MQTT-3.11.2-1, v5 MQTT-3.11.2-2, v5 MQTT-3.14.2-3,
-/// v5 MQTT-3.14.2-4, v5 MQTT-3.15.2-2, v5 MQTT-3.15.2-3
-#[test]
-fn v5_3_2_2_19_explanations_go_where_they_would_break_the_maximum_packet_size() {
-    for packet in explained() {
-        let whole = bytes(&packet, Version::V5);
-        let short = bytes(&packet.clone().without_optional_properties(), Version::V5);
+/// A packet goes out whole if it fits, else without its Reason String and User Properties, else not at all.
+fn explains_only_where_it_fits(packet_type: PacketType) {
+    for (reason_string, user_properties) in [
+        (Some("because".into()), UserProperties::new()),
+        (None, user_properties()),
+        (Some("because".into()), user_properties()),
+    ] {
+        let of_type = |packets: [Packet<'static>; 9]| {
+            packets.into_iter().find(|packet| packet.packet_type() == packet_type).unwrap()
+        };
+        let packet = of_type(explained_by(reason_string, user_properties));
+        let bare = of_type(explained_by(None, UserProperties::new()));
+        let (whole, short) = (bytes(&packet, Version::V5), bytes(&bare, Version::V5));
         assert!(short.len() < whole.len());
         for (limit, want) in [(whole.len(), &whole), (whole.len() - 1, &short), (short.len(), &short)] {
             let mut out = b"before".to_vec();
             packet.encode_within(Version::V5, limit as u32, &mut out).unwrap();
-            assert_eq!(out[6..], want[..], "{packet:?}");
+            assert_eq!(out[6..], want[..], "{packet:?} in {limit} bytes");
         }
         let mut out = b"before".to_vec();
         let too_small = packet.encode_within(Version::V5, short.len() as u32 - 1, &mut out);
         assert_eq!((too_small, &out[..]), (Err(EncodeError::TooLarge), &b"before"[..]));
     }
+}
+
+#[test]
+fn v5_3_2_2_19_and_v5_3_2_2_20_a_connack_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::ConnAck);
+}
+
+#[test]
+fn v5_3_4_2_2_and_v5_3_4_2_3_a_puback_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::PubAck);
+}
+
+#[test]
+fn v5_3_5_2_2_and_v5_3_5_2_3_a_pubrec_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::PubRec);
+}
+
+#[test]
+fn v5_3_6_2_2_and_v5_3_6_2_3_a_pubrel_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::PubRel);
+}
+
+#[test]
+fn v5_3_7_2_2_and_v5_3_7_2_3_a_pubcomp_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::PubComp);
+}
+
+#[test]
+fn v5_3_9_2_1_and_v5_3_9_2_2_a_suback_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::SubAck);
+}
+
+#[test]
+fn v5_3_11_2_1_and_v5_3_11_2_2_an_unsuback_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::UnsubAck);
+}
+
+#[test]
+fn v5_3_14_2_3_and_v5_3_14_2_4_a_disconnect_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::Disconnect);
+}
+
+#[test]
+fn v5_3_15_2_2_and_v5_3_15_2_3_an_auth_explains_only_where_it_fits() {
+    explains_only_where_it_fits(PacketType::Auth);
 }
 
 #[test]

@@ -79,8 +79,7 @@ fn v311_3_9_3_2_suback_has_four_codes() {
     }
 }
 
-/// v5 MQTT-3.4.2-1, v5 MQTT-3.5.2-1, v5 MQTT-3.6.2-1, v5 MQTT-3.7.2-1, v5 MQTT-3.9.3-2, v5 MQTT-3.11.3-2, v5 MQTT-3.14.2-1,
-/// v5 MQTT-3.15.2-1
+/// v5 MQTT-3.4.2-1, v5 MQTT-3.5.2-1, v5 MQTT-3.6.2-1, v5 MQTT-3.7.2-1, v5 MQTT-3.14.2-1, v5 MQTT-3.15.2-1
 #[test]
 fn v5_3_2_2_8_only_codes_of_the_packets_own_table_are_sent_and_taken() {
     for packet in (1..=15).filter_map(|n| PacketType::try_from(n).ok()) {
@@ -99,5 +98,27 @@ fn v5_3_2_2_8_only_codes_of_the_packets_own_table_are_sent_and_taken() {
                 }
             }
         }
+    }
+}
+
+/// Whatever the broker means to say, what goes out stands in the standard's table, written down here once more.
+#[test]
+fn v5_3_2_2_8_and_v5_3_9_3_2_and_v5_3_11_3_2_connack_suback_and_unsuback_say_what_the_standard_lists() {
+    let connack: &[u8] = &[
+        0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90, 0x95, 0x97, 0x99,
+        0x9A, 0x9B, 0x9C, 0x9D, 0x9F,
+    ];
+    let suback: &[u8] = &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2];
+    let unsuback: &[u8] = &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91];
+    for (packet, listed) in
+        [(PacketType::ConnAck, connack), (PacketType::SubAck, suback), (PacketType::UnsubAck, unsuback)]
+    {
+        let mut sent: Vec<u8> = (0..=u8::MAX)
+            .filter_map(|code| ReasonCode::try_from(code).ok())
+            .filter_map(|reason| Version::V5.reason_to_wire(packet, reason).ok())
+            .collect();
+        sent.sort_unstable();
+        sent.dedup();
+        assert_eq!(sent, listed, "{packet:?}");
     }
 }

@@ -59,6 +59,7 @@ fn granted(grant: wire::Grant) -> Result<Grant, FaultKind> {
         rules,
         attributes: attributes.collect(),
         expires: grant.expires_ms.map(Duration::from_millis),
+        data: None,
     })
 }
 

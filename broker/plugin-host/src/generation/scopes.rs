@@ -100,7 +100,7 @@ impl Scopes {
 mod tests {
     use super::*;
 
-    const BOTH: HookKinds = HookKinds { authenticate: false, acl: true, publish: true };
+    const BOTH: HookKinds = HookKinds { authenticate: false, proceed: false, acl: true, publish: true };
 
     fn scope(hook: &str, filters: &[&str], wants: &[&str]) -> wire::Scope {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

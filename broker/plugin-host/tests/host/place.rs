@@ -4,8 +4,8 @@ use crate::logs;
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tidegate_hooks::{
-    AclRequest, Action, AuthRefusal, Authenticated, Authorization, ConnectRequest, HookFailed, HookRegistry,
-    Permissions, PublishOutcome, PublishRefusal, PublishRequest,
+    AclRequest, Action, AuthOutcome, AuthRefusal, Authenticated, Authorization, ConnectRequest, HookFailed,
+    HookRegistry, Permissions, PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, Timestamp, Version};
 use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport};
@@ -25,7 +25,7 @@ impl Place {
         logs::record();
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
-        let registry = Arc::new(HookRegistry::new(true));
+        let registry = Arc::new(HookRegistry::new());
         Self { folder, registry, plugins: BTreeMap::new(), workers: 2 }
     }
 
@@ -121,10 +121,14 @@ impl Place {
             keep_alive: 60,
             listener: "tcp",
             peer: "127.0.0.1:1",
+            allow_anonymous: true,
             tls_subject: None,
             properties: &properties,
         };
-        self.registry.chain_full().authenticate(&request).await
+        self.registry.chain_full().authenticate(&request).await.map(|outcome| match outcome {
+            AuthOutcome::In(authenticated) => *authenticated,
+            other => panic!("{other:?}"),
+        })
     }
 }
 

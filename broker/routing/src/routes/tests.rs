@@ -299,7 +299,7 @@ fn table_matching(routes: &Routes<u64>, topic: &TopicName, publisher: Option<Ses
     for group in &matches.shared {
         assert!(!group.members.is_empty());
         for member in &group.members {
-            let name = format!("$share/{}/{}", group.group, group.filter);
+            let name = group.group.to_string();
             assert!(shared.insert((name, member.session), found(member)).is_none());
         }
     }

@@ -34,8 +34,13 @@ pub enum ConfigError {
 impl ConfigError {
     pub(super) fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);
+        Self::at(path, text, start, remedy(&error.message().replace('\n', "; ")))
+    }
+
+    /// A mistake at the `start`th byte of the file.
+    pub(super) fn at(path: &Path, text: &str, start: usize, what: String) -> Self {
         let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
-        Self::Mistake { path: path.into(), line, what: remedy(&error.message().replace('\n', "; ")) }
+        Self::Mistake { path: path.into(), line, what }
     }
 }
 

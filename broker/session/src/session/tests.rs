@@ -22,6 +22,10 @@ fn terms(version: Version) -> Terms {
         client_receive_maximum: 2,
         client_maximum_packet_size: u32::MAX,
         topic_alias_maximum: 2,
+        outgoing_topic_aliases: 0,
+        maximum_qos: QoS::ExactlyOnce,
+        retain_available: true,
+        max_user_properties: 16,
         max_session_expiry: 100,
         problem_information: true,
     }
@@ -149,7 +153,7 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
         accepted_at: Timestamp(1_000_000),
         heads: Default::default(),
     };
-    Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default() }
+    Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default(), group: None }
 }
 
 fn expiring(sequence: u64, seconds: u32) -> Delivery {
@@ -388,7 +392,7 @@ fn v5_4_3_3_7_what_was_sent_once_does_not_expire_any_more() {
 }
 
 #[test]
-fn v5_2_2_1_3_and_v311_2_3_1_2_packet_identifiers_in_use_are_passed_over() {
+fn v5_2_2_1_4_and_v311_2_3_1_4_packet_identifiers_in_use_are_passed_over() {
     let mut state = SessionState::new(SessionId(1), ClientId::new("c1"), 60);
     state.inflight.push(Inflight { packet_id: id(65_535), stage: Stage::Published(message(1, "a", Q1)) });
     state.next_packet_id = 65_535;
@@ -418,7 +422,7 @@ fn v5_3_3_2_5_and_6_a_message_expires_and_carries_the_time_left() {
 }
 
 #[test]
-fn v5_3_14_2_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
+fn v5_3_14_2_a_disconnect_may_change_the_expiry_but_not_prolong_what_ends() {
     let goodbye = |expiry| {
         let properties =
             DisconnectProperties { session_expiry_interval: Some(expiry), ..DisconnectProperties::default() };
@@ -459,9 +463,128 @@ fn v5_3_1_2_29_no_reason_strings_for_a_client_that_wants_no_problem_information(
 #[test]
 fn only_mqtt_5_clients_are_told_why_the_connection_ends() {
     let mut client = Script::connected(Version::V5);
-    client.session.disconnect(ReasonCode::SessionTakenOver, None, &mut client.out);
+    client.session.disconnect(ReasonCode::SessionTakenOver, None, None, &mut client.out);
     assert_eq!(client.wire(), ["disconnect 0x8e"]);
     let mut client = Script::connected(Version::V3_1_1);
-    client.session.disconnect(ReasonCode::SessionTakenOver, None, &mut client.out);
+    client.session.disconnect(ReasonCode::SessionTakenOver, None, None, &mut client.out);
     assert!(client.wire().is_empty());
+}
+
+fn aliasing(aliases: u16) -> Script {
+    let terms = Terms { outgoing_topic_aliases: aliases, ..terms(Version::V5) };
+    Script::with(terms, SessionState::new(SessionId(1), ClientId::new("c1"), 60))
+}
+
+#[test]
+fn v5_3_1_2_26_a_topic_goes_out_once_and_then_its_alias() {
+    let mut client = aliasing(1);
+    assert_eq!(client.delivers(message(1, "long/topic", Q0)), ["publish long/topic q0 #0"]);
+    assert_eq!(client.delivers(message(2, "long/topic", Q1)), ["publish  q1 #1"]);
+    // One that did not reach the client stands for nothing.
+    let mut small = aliasing(1);
+    small.session.terms.client_maximum_packet_size = 16;
+    let too_large = small.session.deliver(message(1, "long/topic/a", Q0), small.now, &mut small.out);
+    assert_eq!(too_large, Delivered::TooLarge);
+    small.session.terms.client_maximum_packet_size = u32::MAX;
+    assert_eq!(small.delivers(message(2, "long/topic/a", Q0)), ["publish long/topic/a q0 #0"]);
+}
+
+#[test]
+fn an_alias_does_not_make_a_message_too_large() {
+    let mut client = aliasing(1);
+    // Two bytes of header, two of length, ten of topic, one of no properties, one of payload.
+    client.session.terms.client_maximum_packet_size = 16;
+    assert_eq!(client.delivers(message(1, "long/topic", Q0)), ["publish long/topic q0 #0"]);
+    assert_eq!(client.delivers(message(2, "long/topic", Q0)), ["publish long/topic q0 #0"]);
+}
+
+#[test]
+fn v5_3_3_2_7_aliases_are_forgotten_with_the_connection() {
+    let mut client = aliasing(1);
+    client.delivers(message(1, "long/topic", Q1));
+    let mut client = client.reconnects();
+    assert_eq!(client.wire(), ["publish long/topic q1 #1 dup"]);
+    assert_eq!(client.delivers(message(2, "long/topic", Q0)), ["publish  q0 #0"]);
+}
+
+#[test]
+fn the_mount_point_is_not_seen() {
+    for version in BOTH {
+        let mut client = Script::connected(version);
+        client.session.set_mount_point(TopicName::new("site-7/").ok());
+        assert_eq!(client.delivers(message(1, "site-7/a", Q0)), ["publish a q0 #0"]);
+        // From before, when the session came in elsewhere.
+        assert_eq!(client.delivers(message(2, "site-8/a", Q0)), ["publish site-8/a q0 #0"]);
+    }
+}
+
+#[test]
+fn v5_3_2_2_11_and_v5_3_2_2_14_what_was_announced_holds() {
+    let limited = Terms { maximum_qos: Q1, retain_available: false, ..terms(Version::V5) };
+    let state = SessionState::new(SessionId(1), ClientId::new("c1"), 60);
+    let mut client = Script::with(limited, state);
+    assert_eq!(client.sends(publish("a", Q1, 1)), ["puback 1"]);
+    assert_eq!(client.try_sends(publish("a", Q2, 2)), Err(Violation::QosNotSupported));
+    let Packet::Publish(retained) = publish("a", Q0, 0) else { unreachable!() };
+    let retained = Packet::Publish(Publish { retain: true, ..retained });
+    assert_eq!(client.try_sends(retained), Err(Violation::RetainNotSupported));
+}
+
+#[test]
+fn more_user_properties_than_allowed_are_a_violation_in_any_packet() {
+    let mut client = Script::connected(Version::V5);
+    let pairs = |n: usize| vec![("k".into(), "v".into()); n];
+    let with = |n| {
+        let properties = AckProperties { user_properties: pairs(n), ..AckProperties::default() };
+        Packet::PubAck(Ack { properties: Some(Box::new(properties)), ..ack(id(9), ReasonCode::Success) })
+    };
+    assert!(client.try_sends(with(16)).is_ok());
+    assert_eq!(client.try_sends(with(17)), Err(Violation::TooManyUserProperties));
+    assert_eq!(Violation::TooManyUserProperties.reason_code(), ReasonCode::QuotaExceeded);
+}
+
+#[test]
+fn v5_2_2_1_3_a_packet_identifier_in_use_is_refused_in_words_that_mqtt_5_has() {
+    let mut client = Script::connected(Version::V5);
+    client.sends(publish("a", Q2, 7));
+    assert_eq!(client.sends(publish("b", Q1, 7)), ["puback 7 0x91"]);
+    assert_eq!(client.published, ["a"]);
+    let mut old = Script::connected(Version::V3_1_1);
+    old.sends(publish("a", Q2, 7));
+    assert_eq!(old.sends(publish("b", Q1, 7)), ["puback 7"]);
+}
+
+fn of_group(delivery: Delivery) -> Delivery {
+    let group = SubscriptionFilter::new("$share/g/t").unwrap();
+    Delivery { group: Some(Arc::new(group)), ..delivery }
+}
+
+#[test]
+fn v5_4_8_2_5_only_unacknowledged_qos1_of_a_group_is_handed_over() {
+    let state = SessionState::new(SessionId(1), ClientId::new("c1"), 60);
+    let mut client = Script::with(Terms { client_receive_maximum: 9, ..terms(Version::V5) }, state);
+    client.delivers(of_group(message(1, "t", Q1)));
+    client.delivers(message(2, "t", Q1));
+    client.delivers(of_group(message(3, "t", Q2)));
+    client.delivers(of_group(message(4, "t", Q1)));
+    client.delivers(of_group(message(5, "t", Q1)));
+    client.sends(Packet::PubAck(ack(id(4), ReasonCode::Success)));
+    let mut offered = Vec::new();
+    client.session.hand_over(|delivery| {
+        offered.push(delivery.message.id.sequence);
+        delivery.message.id.sequence == 1
+    });
+    assert_eq!(offered, [1, 5]);
+    assert_eq!(client.session.inflight(), 3);
+    // The window still knows which of them were sent on this connection.
+    assert!(!client.session.must_resume());
+    let mut client = client.reconnects();
+    assert_eq!(client.wire(), ["publish t q1 #2 dup", "publish t q2 #3 dup", "publish t q1 #5 dup"]);
+}
+
+#[test]
+fn v5_4_12_0_7_auth_without_a_method_is_a_violation() {
+    let mut client = Script::connected(Version::V5);
+    let auth = tidegate_mqtt::Auth { reason: ReasonCode::ReAuthenticate, properties: Default::default() };
+    assert_eq!(client.try_sends(Packet::Auth(auth)), Err(Violation::NoAuthenticationMethod));
 }

@@ -1,0 +1,138 @@
+//! What a connection reads from and writes to, whatever lies below.
+
+use crate::{raw::Raw, tls::Tls, websocket::WebSocket};
+use std::io::{self, IoSlice};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Bytes of MQTT to and from a client. A plain one is as small as its socket.
+#[derive(Debug)]
+pub struct Stream(pub(crate) Layers);
+
+#[derive(Debug)]
+pub(crate) enum Layers {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<Tls>),
+    WebSocket(Box<WebSocket>),
+}
+
+impl From<Raw> for Stream {
+    fn from(raw: Raw) -> Self {
+        Self(match raw {
+            Raw::Tcp(stream) => Layers::Tcp(stream),
+            Raw::Unix(stream) => Layers::Unix(stream),
+        })
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self(Layers::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self(Layers::Unix(stream))
+    }
+}
+
+impl Stream {
+    /// Waits until [`Stream::try_read`] is worth a try.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        match &self.0 {
+            Layers::Tcp(stream) => stream.readable().await,
+            Layers::Unix(stream) => stream.readable().await,
+            Layers::Tls(tls) => tls.readable().await,
+            Layers::WebSocket(websocket) => websocket.readable().await,
+        }
+    }
+
+    /// Waits until [`Stream::try_write_vectored`] or [`Stream::flush`] is worth a try.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub async fn writable(&self) -> io::Result<()> {
+        match &self.0 {
+            Layers::Tcp(stream) => stream.writable().await,
+            Layers::Unix(stream) => stream.writable().await,
+            Layers::Tls(tls) => tls.writable().await,
+            Layers::WebSocket(websocket) => websocket.writable().await,
+        }
+    }
+
+    /// Reads what is there. 0: the client will send no more.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there; `InvalidData` if it breaks the rules of TLS or WebSocket, of which it is told; or as the socket says.
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Layers::Tcp(stream) => stream.try_read(buffer),
+            Layers::Unix(stream) => stream.try_read(buffer),
+            Layers::Tls(tls) => tls.try_read(buffer),
+            Layers::WebSocket(websocket) => websocket.try_read(buffer),
+        }
+    }
+
+    /// Writes as much as can be taken: sent, or kept to be sent (see [`Stream::has_pending_write`]).
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing can be taken, or as the socket says.
+    pub fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.0 {
+            Layers::Tcp(stream) => stream.try_write_vectored(slices),
+            Layers::Unix(stream) => stream.try_write_vectored(slices),
+            Layers::Tls(tls) => tls.try_write_vectored(slices),
+            Layers::WebSocket(websocket) => websocket.try_write_vectored(slices),
+        }
+    }
+
+    /// Whether bytes are kept that the socket has not taken yet: whoever waits must wait for [`Stream::writable`] too, and then
+    /// [`Stream::flush`].
+    pub fn has_pending_write(&self) -> bool {
+        match &self.0 {
+            Layers::Tcp(_) | Layers::Unix(_) => false,
+            Layers::Tls(tls) => tls.has_pending_write(),
+            Layers::WebSocket(websocket) => websocket.has_pending_write(),
+        }
+    }
+
+    /// Sends what is kept, as far as the socket takes it.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Layers::Tcp(_) | Layers::Unix(_) => Ok(()),
+            Layers::Tls(tls) => tls.flush().map(drop),
+            Layers::WebSocket(websocket) => websocket.flush().map(drop),
+        }
+    }
+
+    /// The broker stops, which is what a WebSocket client is told at the end: 1001 in place of 1000.
+    pub fn going_away(&mut self) {
+        if let Layers::WebSocket(websocket) = &mut self.0 {
+            websocket.going_away();
+        }
+    }
+
+    /// Says that nothing more will come, when all that is kept is sent. Reading goes on until the client says the same.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Layers::Tcp(stream) => shutdown(stream).await,
+            Layers::Unix(stream) => shutdown(stream).await,
+            Layers::Tls(tls) => tls.shutdown().await,
+            Layers::WebSocket(websocket) => websocket.shutdown().await,
+        }
+    }
+}
+
+async fn shutdown(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> io::Result<()> {
+    std::future::poll_fn(|context| std::pin::Pin::new(&mut *stream).poll_shutdown(context)).await
+}
