@@ -4,12 +4,31 @@ use crate::command::{run, say};
 use anyhow::bail;
 use std::process::{Command, Stdio};
 
+/// A program that may have come another way than by its package.
+pub(crate) struct Program {
+    /// A command that succeeds if it is there.
+    pub(crate) check: &'static [&'static str],
+    pub(crate) package: &'static str,
+}
+
 /// Installs what is missing if that is possible without asking for a password.
 ///
 /// # Errors
 /// Names the one command to run if it is not.
 pub(crate) fn ensure(packages: &[&str], why: &str) -> anyhow::Result<()> {
-    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
+    install(packages.iter().copied().filter(|package| !is_installed(package)).collect(), why)
+}
+
+/// As [`ensure`], for programs that need not be there as packages.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_programs(programs: &[Program], why: &str) -> anyhow::Result<()> {
+    let there = |program: &Program| quiet(Command::new(program.check[0]).args(&program.check[1..]));
+    install(programs.iter().filter(|program| !there(program)).map(|program| program.package).collect(), why)
+}
+
+fn install(missing: Vec<&str>, why: &str) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -44,6 +63,7 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
-fn quiet(command: &mut Command) -> bool {
+/// Runs it, unseen; whether it succeeds.
+pub(crate) fn quiet(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
