@@ -1,6 +1,7 @@
 //! `test` and `ci`.
 
 use crate::{
+    clients,
     command::{cargo, run, say},
     conformance, packages, plugins,
 };
@@ -54,6 +55,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
 fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
     let mut counts = Counts::default();
     steps.step("programs that tests start", || packages::ensure(&TEST_PACKAGES, "testing"));
+    steps.step("clients that tests start", clients::ensure);
     steps.step("plugins and guests", || {
         plugins::build(&plugins::Options { guests: true, ..Default::default() })
     });

@@ -6,11 +6,13 @@
 //! - `check`: `test` and `ci`; `bench`: what hooks cost
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
+//! - `clients`: other people's MQTT clients, for tests
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
 mod bench;
 mod check;
+mod clients;
 mod command;
 mod conformance;
 mod fuzz;
