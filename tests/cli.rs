@@ -4,7 +4,7 @@
 
 use std::{fs, net::TcpListener};
 use tidegate_mqtt::{QoS, ReasonCode, Version};
-use tidegate_tests::{BOTH, Broker, Client, Finished, Folder, PATIENCE, plugin};
+use tidegate_tests::{BOTH, Broker, Client, Finished, Folder, PATIENCE, mosquitto_pub, plugin};
 
 /// Runs a broker that does not start, and returns the one line that says why.
 fn refusal(folder: &Folder) -> String {
@@ -197,4 +197,27 @@ fn certificates_are_made_and_never_written_over() {
     assert!(again.stderr.join("\n").contains("server.key is there already; remove it"), "{again:?}");
     let outside = folder.run(&["self-signed", "--out", "certs", "--client", "../alice"]);
     assert_eq!(outside.code, Some(1), "{outside:?}");
+}
+
+#[test]
+fn certificates_that_were_made_let_in_whom_they_name_and_nobody_else() {
+    let folder = Folder::new(
+        "allow_anonymous = false\n[[listener]]\nkind = \"tls\"\naddress = \"127.0.0.1:0\"\ncert = \"certs/server.pem\"\n\
+         key = \"certs/server.key\"\nclient_ca = \"certs/ca.pem\"\nclient_cert = \"optional\"\n\
+         username_from = \"common-name\"\n",
+    );
+    for arguments in [&["self-signed"][..], &["self-signed", "--client", "alice"]] {
+        assert_eq!(folder.run(arguments).code, Some(0));
+    }
+    let broker = folder.start();
+    let file = |name: &str| folder.path().join("certs").join(name).display().to_string();
+    let (ca, cert, key) = (file("ca.pem"), file("alice.pem"), file("alice.key"));
+    let message = ["-V", "mqttv5", "-q", "1", "-t", "a", "-m", "x", "--cafile", &ca];
+    let alice = mosquitto_pub(&broker, &[&message[..], &["--cert", &cert, "--key", &key]].concat());
+    assert_eq!(alice.code, Some(0), "{alice:?}");
+    let nobody = mosquitto_pub(&broker, &message);
+    assert_ne!(nobody.code, Some(0));
+    assert!(nobody.stderr.join("\n").contains("Not authorized"), "{nobody:?}");
+    let liar = mosquitto_pub(&broker, &[&message[..], &["-u", "alice", "-P", "x"]].concat());
+    assert_ne!(liar.code, Some(0), "a name alone is worth nothing");
 }
