@@ -28,6 +28,7 @@ pub(crate) struct TestOptions {
 /// If something does not build or a test fails.
 pub(crate) fn test(options: &TestOptions) -> anyhow::Result<()> {
     let mut steps = Steps::default();
+    steps.step("programs to build with", packages::ensure_to_build);
     test_steps(&mut steps, &options.cargo_args);
     steps.finish()
 }
@@ -38,6 +39,7 @@ pub(crate) fn test(options: &TestOptions) -> anyhow::Result<()> {
 /// If a step fails.
 pub(crate) fn ci() -> anyhow::Result<()> {
     let mut steps = Steps::default();
+    steps.step("programs to build with", packages::ensure_to_build);
     steps.step("format", || run(&mut cargo(["fmt", "--all", "--check"])));
     steps.step("conformance", || conformance::check(&conformance::Options::default()));
     steps.step("lints", || {

@@ -11,6 +11,14 @@ pub(crate) struct Program {
     pub(crate) package: &'static str,
 }
 
+/// What the broker is built with besides Rust: its allocator comes with a Makefile.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_to_build() -> anyhow::Result<()> {
+    ensure_programs(&[Program { check: &["make", "--version"], package: "make" }], "building the broker")
+}
+
 /// Installs what is missing if that is possible without asking for a password.
 ///
 /// # Errors

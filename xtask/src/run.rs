@@ -2,7 +2,7 @@
 
 use crate::{
     command::{cargo, run, say},
-    plugins,
+    packages, plugins,
 };
 use anyhow::Context;
 use std::{fs, process::Command};
@@ -15,6 +15,7 @@ pub(crate) fn quickstart(broker_args: &[String]) -> anyhow::Result<()> {
     let quickstart = crate::root().join("examples/quickstart");
     let options = plugins::Options { out: Some(quickstart.join("plugins")), ..Default::default() };
     plugins::build(&options)?;
+    packages::ensure_to_build()?;
     run(&mut cargo(["build", "--release", "--package", "tidegate"]))?;
     fs::create_dir_all(quickstart.join("data")).context("cannot make the data folder")?;
     let mut broker = Command::new(crate::target_dir().join("release/tidegate"));

@@ -74,22 +74,8 @@ async fn connect(
     allow_anonymous: bool,
     username: Option<&str>,
 ) -> Result<Authenticated, AuthRefusal> {
-    let request = ConnectRequest {
-        session: SessionId(1),
-        client_id: "c1",
-        username,
-        password: None,
-        version: Version::V5,
-        clean_start: true,
-        keep_alive: 0,
-        listener: "tcp",
-        peer: "127.0.0.1:1",
-        allow_anonymous,
-        tls_subject: None,
-        tls_sans: &[],
-        tls_username: false,
-        properties: &ConnectProperties::default(),
-    };
+    let properties = ConnectProperties::default();
+    let request = ConnectRequest { allow_anonymous, ..with_method(&properties, username) };
     registry.chain().authenticate(&request).await.map(|outcome| match outcome {
         AuthOutcome::In(authenticated) => *authenticated,
         other => panic!("{other:?}"),
