@@ -38,6 +38,10 @@ pub struct Connect {
     pub peer: String,
     /// Subject of the client's certificate, if it showed one.
     pub tls_subject: Option<String>,
+    /// Alternative names in that certificate.
+    pub tls_sans: Vec<String>,
+    /// Whether the username stands in that certificate: then TLS vouches for it.
+    pub tls_username: bool,
     /// Of the CONNECT, empty before MQTT 5.
     pub properties: Vec<Property>,
 }
@@ -67,6 +71,8 @@ impl From<auth::Connect> for Connect {
             listener: connect.listener,
             peer: connect.peer,
             tls_subject: connect.tls_subject,
+            tls_sans: connect.tls_sans,
+            tls_username: connect.tls_username,
             properties: connect.properties.into_iter().map(Property::from).collect(),
         }
     }

@@ -144,6 +144,10 @@ pub(crate) struct Connect<'a> {
     #[component(name = "tls-subject")]
     pub(crate) tls_subject: Option<&'a str>,
     pub(crate) properties: &'a [Property<'a>],
+    #[component(name = "tls-sans")]
+    pub(crate) tls_sans: &'a [String],
+    #[component(name = "tls-username")]
+    pub(crate) tls_username: bool,
 }
 
 /// `auth.grant`

@@ -53,10 +53,12 @@ impl Authenticate for Passwd {
         let Some(username) = &client.username else { return Outcome::Next };
         let password = client.password.unwrap_or_default();
         let user = self.users.get(username);
-        let verified = user
-            .map(|user| &user.password)
-            .or(self.decoy.as_ref())
-            .is_some_and(|hash| hash.verifies(&password));
+        // A certificate is worth more than a password; who may come in is said by the list all the same.
+        let verified = client.tls_username
+            || user
+                .map(|user| &user.password)
+                .or(self.decoy.as_ref())
+                .is_some_and(|hash| hash.verifies(&password));
         match user {
             Some(user) if verified => Grant::new().rules(user.rules.iter().cloned()).into(),
             _ => {

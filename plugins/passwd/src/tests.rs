@@ -127,3 +127,16 @@ fn errors_name_the_key() {
         assert!(!error.contains("alice-secret"), "{error}");
     }
 }
+
+#[test]
+fn a_certificate_stands_for_the_password_of_a_user_in_the_list_and_of_nobody_else() {
+    let (_host, mut plugin) = started("");
+    let by_certificate = |user: &str| {
+        let mut client = anonymous("c1");
+        client.username = Some(user.to_owned());
+        client.tls_username = true;
+        client
+    };
+    assert!(matches!(plugin.authenticate(by_certificate("alice")), Outcome::Grant(_)));
+    assert_eq!(plugin.authenticate(by_certificate("mallory")), refused());
+}

@@ -29,6 +29,8 @@ pub(crate) fn question<'a>(
         peer: request.peer,
         tls_subject: request.tls_subject,
         properties,
+        tls_sans: request.tls_sans,
+        tls_username: request.tls_username,
     }
 }
 
