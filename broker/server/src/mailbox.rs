@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -51,7 +51,10 @@ impl Budget {
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
-        self.left.fetch_add(bytes, Ordering::Relaxed);
+        // All cores share this counter: most have nothing to give, and then it is not touched.
+        if bytes > 0 {
+            self.left.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -190,19 +193,19 @@ impl Mailbox {
             let queued = waiting.at_least_once.iter().chain(&waiting.at_most_once);
             queued.filter(|delivery| delivery.group.is_some()).cloned().collect()
         };
+        // One group gives a message to a session once.
+        let key = |delivery: &Delivery| {
+            delivery.group.as_ref().map(|group| (Arc::as_ptr(&delivery.message), Arc::as_ptr(group)))
+        };
         // Asked without the lock: the others have mailboxes too.
-        let gone: Vec<Delivery> = shared.into_iter().filter(|delivery| taken(delivery)).collect();
+        let gone: HashSet<_> = shared.iter().filter(|delivery| taken(delivery)).filter_map(key).collect();
         if gone.is_empty() {
             return;
         }
-        let is_gone = |delivery: &Delivery| {
-            let same =
-                |one: &Delivery| Arc::ptr_eq(&one.message, &delivery.message) && one.group == delivery.group;
-            delivery.group.is_some() && gone.iter().any(same)
-        };
+        let stays = |delivery: &Delivery| key(delivery).is_none_or(|key| !gone.contains(&key));
         let mut waiting = self.waiting.lock();
-        waiting.at_least_once.retain(|delivery| !is_gone(delivery));
-        waiting.at_most_once.retain(|delivery| !is_gone(delivery));
+        waiting.at_least_once.retain(stays);
+        waiting.at_most_once.retain(stays);
         waiting.bytes = waiting.at_least_once.iter().chain(&waiting.at_most_once).map(cost).sum();
     }
 

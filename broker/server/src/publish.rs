@@ -344,23 +344,43 @@ fn choose(shared: &SharedMatch<Arc<Subscriber>>, except: Option<SessionId>) -> O
     slow.or(away)
 }
 
-/// Gives a message of a shared subscription, which `from` leaves behind, to another of its group; false if there is none that takes it.
-/// `at_once`: only to a client that is connected.
-pub(crate) fn hand_over(broker: &Shared, from: &Subscriber, left: &Delivery, at_once: bool) -> bool {
-    let Some(group) = left.group.as_ref().and_then(|group| broker.routes.group(group)) else { return false };
-    let Some(receiver) = choose(&group, Some(from.session)) else { return false };
-    let to = &receiver.to.subscriber;
-    if at_once && to.mailbox.readiness() == Readiness::Unable {
-        return false;
+/// Gives messages of shared subscriptions, which a session leaves behind, to others of their groups.
+pub(crate) struct HandOver<'a> {
+    broker: &'a Shared,
+    from: &'a Subscriber,
+    /// Only to clients that are connected.
+    at_once: bool,
+    /// The group of the last message: the next has the same, nearly always.
+    group: Option<SharedMatch<Arc<Subscriber>>>,
+}
+
+impl<'a> HandOver<'a> {
+    pub(crate) fn new(broker: &'a Shared, from: &'a Subscriber, at_once: bool) -> Self {
+        Self { broker, from, at_once, group: None }
     }
-    let delivery = receiver.delivery(&left.message);
-    if delivery.qos > QoS::AtMostOnce && to.is_persistent() {
-        // Nobody waits for it: until it is durable the record of the one who leaves stands.
-        let queued = [(to.session, delivery.clone())];
-        let _: tidegate_store::Ticket = broker.store.accept(&left.message, Retention::Untouched, &queued);
+
+    /// False if nobody takes it.
+    pub(crate) fn give(&mut self, left: &Delivery) -> bool {
+        let Some(filter) = &left.group else { return false };
+        if self.group.as_ref().is_none_or(|group| !Arc::ptr_eq(&group.group, filter)) {
+            self.group = self.broker.routes.group(filter);
+        }
+        let Some(group) = &self.group else { return false };
+        let Some(receiver) = choose(group, Some(self.from.session)) else { return false };
+        let to = &receiver.to.subscriber;
+        if self.at_once && to.mailbox.readiness() == Readiness::Unable {
+            return false;
+        }
+        let delivery = receiver.delivery(&left.message);
+        if delivery.qos > QoS::AtMostOnce && to.is_persistent() {
+            // Nobody waits for it: until it is durable the record of the one who leaves stands.
+            let queued = [(to.session, delivery.clone())];
+            let _: tidegate_store::Ticket =
+                self.broker.store.accept(&left.message, Retention::Untouched, &queued);
+        }
+        post(self.broker, to, delivery);
+        true
     }
-    post(broker, to, delivery);
-    true
 }
 
 /// Puts a message into a mailbox; true if that one is filling.

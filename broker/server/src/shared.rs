@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     counters::Counters,
     mailbox::{Bounds, Budget},
-    publish::{Draft, Publisher, hand_over, publish},
+    publish::{Draft, HandOver, Publisher, publish},
     traffic::Traffic,
 };
 use std::{
@@ -123,10 +123,9 @@ impl Shared {
             self.routes.unsubscribe(subscriber.session, filter);
         }
         let queued = subscriber.mailbox.take_all();
+        let mut heirs = HandOver::new(self, subscriber, false);
         for delivery in &queued {
-            if delivery.group.is_some() {
-                hand_over(self, subscriber, delivery, false);
-            }
+            heirs.give(delivery);
         }
         for message in queued.iter().map(|delivery| delivery.message.id).chain(inflight) {
             self.done(subscriber, message);
@@ -139,32 +138,26 @@ impl Shared {
     /// The connection of a session is over: what it did not send or have acknowledged of shared subscriptions goes to others who are
     /// connected.
     pub(crate) fn hand_over(&self, subscriber: &Subscriber, session: &mut Session) {
-        session.hand_over(|delivery| {
-            let taken = hand_over(self, subscriber, delivery, true);
-            if taken {
-                self.done(subscriber, delivery.message.id);
-            }
-            taken
-        });
-        subscriber.mailbox.hand_over(|delivery| {
-            let taken = hand_over(self, subscriber, delivery, true);
+        let mut others = HandOver::new(self, subscriber, true);
+        let mut give = |delivery: &Delivery| {
+            let taken = others.give(delivery);
             if taken && delivery.qos > QoS::AtMostOnce {
                 self.done(subscriber, delivery.message.id);
             }
             taken
-        });
+        };
+        session.hand_over(&mut give);
+        subscriber.mailbox.hand_over(&mut give);
     }
 
     pub(crate) fn forget_parked(&self, subscriber: &Subscriber, state: &SessionState) {
         // QoS 2 stays with the client that may have it [MQTT-4.8.2-5].
+        let mut heirs = HandOver::new(self, subscriber, false);
         for inflight in &state.inflight {
-            match &inflight.stage {
-                Stage::Published(delivery)
-                    if delivery.qos == QoS::AtLeastOnce && delivery.group.is_some() =>
-                {
-                    hand_over(self, subscriber, delivery, false);
-                }
-                _ => {}
+            if let Stage::Published(delivery) = &inflight.stage
+                && delivery.qos == QoS::AtLeastOnce
+            {
+                heirs.give(delivery);
             }
         }
         let inflight = state.inflight.iter().map(|inflight| match &inflight.stage {

@@ -4,7 +4,7 @@ use crate::{
     clock,
     publish::{Draft, publish_own},
     shared::Shared,
-    traffic::Moved,
+    traffic::KINDS,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tidegate_mqtt::{QoS, TopicName};
@@ -30,8 +30,8 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
             _ = tick.tick() => {
                 let moved = broker.traffic.sum();
                 maximum = maximum.max(broker.clients.connected());
-                loads.pass(&moved, broker.counters.connections.value());
-                let rows = rows(&broker, started, maximum).into_iter().chain(traffic_rows(&moved)).chain(loads.rows());
+                loads.pass(moved, broker.counters.connections.value());
+                let rows = rows(&broker, started, maximum).into_iter().chain(traffic_rows(moved)).chain(loads.rows());
                 for (topic, value) in rows {
                     tell_one(&broker, &mut told, &topic, value).await;
                 }
@@ -90,12 +90,12 @@ fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp, maximum: usize) -> V
 }
 
 /// What has passed since the start.
-fn traffic_rows(moved: &Moved) -> Vec<(String, String)> {
-    TRAFFIC.iter().zip(moved.to_array()).map(|(topic, sum)| ((*topic).to_owned(), sum.to_string())).collect()
+fn traffic_rows(moved: [u64; KINDS]) -> Vec<(String, String)> {
+    TRAFFIC.iter().zip(moved).map(|(topic, sum)| ((*topic).to_owned(), sum.to_string())).collect()
 }
 
 /// In the order of [`Moved::to_array`].
-const TRAFFIC: [&str; 8] = [
+const TRAFFIC: [&str; KINDS] = [
     "bytes/received",
     "bytes/sent",
     "messages/received",
@@ -110,8 +110,8 @@ const TRAFFIC: [&str; 8] = [
 struct Loads {
     /// Seconds between two passes.
     interval: f64,
-    before: [u64; 9],
-    averages: [[f64; 3]; 9],
+    before: [u64; KINDS + 1],
+    averages: [[f64; 3]; KINDS + 1],
     begun: bool,
 }
 
@@ -119,13 +119,18 @@ const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
 
 impl Loads {
     fn new(interval: u32) -> Self {
-        Self { interval: interval.into(), before: [0; 9], averages: [[0.0; 3]; 9], begun: false }
+        Self {
+            interval: interval.into(),
+            before: [0; KINDS + 1],
+            averages: [[0.0; 3]; KINDS + 1],
+            begun: false,
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an average for people")]
-    fn pass(&mut self, moved: &Moved, connections: u64) {
-        let mut sums = [connections; 9];
-        sums[..8].copy_from_slice(&moved.to_array());
+    fn pass(&mut self, moved: [u64; KINDS], connections: u64) {
+        let mut sums = [connections; KINDS + 1];
+        sums[..KINDS].copy_from_slice(&moved);
         for (kind, sum) in sums.into_iter().enumerate() {
             let a_minute = (sum - self.before[kind]) as f64 * 60.0 / self.interval;
             for (average, minutes) in self.averages[kind].iter_mut().zip(MINUTES) {
@@ -181,15 +186,16 @@ fn expire_retained(broker: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::Moved;
 
     #[test]
     fn loads_come_to_what_passes_in_a_minute() {
         let mut loads = Loads::new(10);
         let mut moved = Moved::default();
-        loads.pass(&moved, 0);
+        loads.pass(moved.to_array(), 0);
         for _ in 0..1_000 {
             moved.publishes_received += 50;
-            loads.pass(&moved, 7);
+            loads.pass(moved.to_array(), 7);
         }
         let rows: HashMap<_, _> = loads.rows().into_iter().collect();
         for span in ["1min", "5min", "15min"] {

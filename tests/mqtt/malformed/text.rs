@@ -186,24 +186,24 @@ fn v5_1_5_7_1_user_properties_whose_name_or_value_is_no_text_are_malformed() {
     each_is_refused(V5, &connects);
 }
 
-#[test]
-fn v5_3_3_2_13_a_response_topic_that_is_no_text_is_malformed() {
-    each_ends_its_connection(V5, &each_text("response topic", |text| with_property(&property(0x08, text))));
+/// A property of messages that holds text, in a PUBLISH and of a will.
+fn is_text_in_publish_and_will(name: &str, id: u8) {
+    each_ends_its_connection(V5, &each_text(name, |text| with_property(&property(id, text))));
     let connects = each_text("of a will", |text| {
-        let properties = set(&property(0x08, text));
+        let properties = set(&property(id, text));
         connect_bytes(V5, 0b0110, &[&field("c")[..], &properties, &field("will"), &field("gone")].concat())
     });
     each_is_refused(V5, &connects);
 }
 
 #[test]
+fn v5_3_3_2_13_a_response_topic_that_is_no_text_is_malformed() {
+    is_text_in_publish_and_will("response topic", 0x08);
+}
+
+#[test]
 fn v5_3_3_2_19_a_content_type_that_is_no_text_is_malformed() {
-    each_ends_its_connection(V5, &each_text("content type", |text| with_property(&property(0x03, text))));
-    let connects = each_text("of a will", |text| {
-        let properties = set(&property(0x03, text));
-        connect_bytes(V5, 0b0110, &[&field("c")[..], &properties, &field("will"), &field("gone")].concat())
-    });
-    each_is_refused(V5, &connects);
+    is_text_in_publish_and_will("content type", 0x03);
 }
 
 #[test]
