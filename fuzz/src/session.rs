@@ -292,6 +292,7 @@ impl Script {
             retain: input.flag(),
             properties: input.option(|input| Box::new(packets::publish_properties(input))),
             publisher: None,
+            origin: None,
             accepted_at: self.world.now,
             heads: Default::default(),
         }

@@ -102,18 +102,22 @@ impl From<Grant> for Outcome {
     }
 }
 
-impl From<Outcome> for auth::Outcome {
+impl From<Outcome> for types::AuthOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Next => Self::Next,
-            Outcome::Grant(grant) => Self::Grant(auth::Grant {
+            Outcome::Grant(grant) => Self::Grant(types::Grant {
                 client_id: grant.client_id,
                 username: grant.username,
                 rules: grant.rules.into_iter().map(types::Rule::from).collect(),
                 expires_ms: grant.expires.map(crate::host::milliseconds),
                 attributes: grant.attributes,
+                data: None,
+                quotas: None,
             }),
-            Outcome::Refuse(Refusal { code, text }) => Self::Refuse(auth::Refusal { code: code as u8, text }),
+            Outcome::Refuse(Refusal { code, text }) => {
+                Self::Refuse(types::Refusal { code: code as u8, text })
+            }
         }
     }
 }

@@ -119,7 +119,7 @@ impl<E: Exported> lifecycle::Guest for Guest<E> {
 }
 
 impl<E: Exported<Plugin: Authenticate>> auth::Guest for Guest<E> {
-    fn authenticate(connect: auth::Connect) -> auth::Outcome {
+    fn authenticate(connect: auth::Connect) -> auth::AuthOutcome {
         with_instance::<E, _>(|plugin| plugin.authenticate(connect.into())).into()
     }
 }
@@ -131,7 +131,7 @@ impl<E: Exported<Plugin: Acl>> acl::Guest for Guest<E> {
 }
 
 impl<E: Exported<Plugin: OnPublish>> publish::Guest for Guest<E> {
-    fn on_publish(message: publish::Message) -> publish::Verdict {
+    fn on_publish(message: publish::Message) -> publish::PublishVerdict {
         with_instance::<E, _>(|plugin| plugin.on_publish(message.into())).into()
     }
 }

@@ -96,12 +96,12 @@ impl From<Edit> for Verdict {
     }
 }
 
-impl From<Verdict> for publish::Verdict {
+impl From<Verdict> for types::PublishVerdict {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Next => Self::Next,
             Verdict::Accept => Self::Accept,
-            Verdict::Edit(edit) => Self::Edit(publish::Patch {
+            Verdict::Edit(edit) => Self::Edit(types::Patch {
                 topic: edit.topic,
                 payload: edit.payload,
                 qos: edit.qos.map(|qos| qos as u8),

@@ -5,12 +5,27 @@
 //! | authenticate | refuse, unless a certificate names the client, or nobody was ever there to ask and anonymous clients are allowed | refuse |
 //! | acl | refuse, unless no rule and no plugin for it was ever there | refuse |
 //! | publish | as published | refuse with 0x83; with `on_fault = "next"` as if it had not been asked |
+//! | subscribe | as asked for | refuse with 0x83 |
+//! | subscribers | select: everybody; pick: the broker's turn | as if it had not been asked |
+//! | deliver | as it is | as it is; with `on_deliver_fault = "drop"` the recipient does not get it |
+//!
+//! Edits chain: each member sees what those before it left. A message that a plugin published is not shown to that plugin. What stands
+//! in other files of this folder is how the answers are put together.
+
+mod messages;
+mod recipients;
+mod subscriptions;
+
+pub use messages::{PublishOutcome, PublishRefusal};
+pub use recipients::Selected;
+pub use subscriptions::{SubscribeOutcome, SubscribeRefusal};
 
 use crate::{
+    events::EventKinds,
     hooks::{HookFailed, HookKinds, Hooks},
-    questions::{AclRequest, Action, AuthStep, ConnectRequest, PublishRequest},
+    questions::{AclRequest, Action, Attributes, AuthStep, ConnectRequest},
     rules::Rules,
-    verdicts::{AclVerdict, AuthVerdict, Challenge, Patch, PublishVerdict, Refusal},
+    verdicts::{AclVerdict, AuthVerdict, Challenge, Quotas, Refusal},
 };
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
@@ -42,12 +57,59 @@ pub struct Member {
     pub place: Place,
     /// What it answers.
     pub hooks: Arc<dyn Hooks>,
-    /// Asks `check` only where a filter shares topics with what is asked about. None: always.
-    pub acl_scope: Option<Vec<TopicFilter>>,
-    /// Asks `on_publish` only for topics that match one of these. None: always.
-    pub publish_scope: Option<Vec<TopicFilter>>,
+    /// About which topics it is asked.
+    pub scopes: Scopes,
     /// For `on_publish` only.
     pub on_fault: OnFault,
+    /// For `on_deliver` only.
+    pub on_deliver_fault: OnDeliverFault,
+}
+
+/// What a failed `on_deliver` means.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnDeliverFault {
+    /// The recipient gets the message as it is.
+    #[default]
+    Deliver,
+    /// The recipient does not get it.
+    Drop,
+}
+
+/// Topics that a member is asked about, by hook. None: every topic.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Scopes {
+    /// `check`: where a filter shares topics with what is asked about.
+    pub acl: Scope,
+    /// `on_publish`: topics that match.
+    pub publish: Scope,
+    /// `on_subscribe`: where a filter shares topics with the subscription.
+    pub subscribe: Scope,
+    /// `select` and `pick`: topics that match.
+    pub subscribers: Scope,
+    /// `on_deliver`: topics that match.
+    pub deliver: Scope,
+    /// `on_events`: events about a topic that matches, and events about none.
+    pub events: Scope,
+}
+
+/// Topic filters; None: every topic.
+pub type Scope = Option<Vec<TopicFilter>>;
+
+impl Member {
+    /// A member of that name, first among equals, asked about everything its hooks answer.
+    pub fn new(name: &str, hooks: Arc<dyn Hooks>) -> Self {
+        Self {
+            place: Place { order: 0, name: name.into() },
+            hooks,
+            scopes: Scopes::default(),
+            on_fault: OnFault::default(),
+            on_deliver_fault: OnDeliverFault::default(),
+        }
+    }
+}
+
+fn holds(scope: &Scope, topic: &str) -> bool {
+    scope.as_ref().is_none_or(|filters| filters.iter().any(|filter| filter.matches(topic)))
 }
 
 impl std::fmt::Debug for Member {
@@ -78,6 +140,8 @@ pub struct Chain {
     members: Vec<Member>,
     /// Those of them that answer `check`.
     guards: Vec<usize>,
+    /// What some member answers.
+    served: HookKinds,
     /// Kinds that some member, present or gone, has served: those questions stay asked.
     asked: HookKinds,
 }
@@ -86,14 +150,26 @@ impl Chain {
     /// This chain with other members, and the next generation's number.
     pub(crate) fn with_members(&self, mut members: Vec<Member>) -> Self {
         members.sort_by(|a, b| a.place.cmp(&b.place));
-        let mut asked = self.asked;
-        for kinds in members.iter().map(|member| member.hooks.kinds()) {
-            asked.authenticate |= kinds.authenticate;
-            asked.acl |= kinds.acl;
-            asked.publish |= kinds.publish;
-        }
+        let served =
+            members.iter().fold(HookKinds::default(), |served, member| served.union(member.hooks.kinds()));
+        let asked = self.asked.union(served);
         let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
-        Self { generation: self.generation + 1, members, guards, asked }
+        Self { generation: self.generation + 1, members, guards, served, asked }
+    }
+
+    /// What some member answers: what is not among it costs nothing.
+    pub fn served(&self) -> HookKinds {
+        self.served
+    }
+
+    /// What somebody wants to be told of.
+    pub fn events(&self) -> EventKinds {
+        self.served.events
+    }
+
+    /// Whether a question about permission could be answered with no: by a member, or because one that is gone leaves it asked.
+    pub fn asks_for_permission(&self) -> bool {
+        self.asked.acl
     }
 
     /// Rises with every change. What was derived from a chain is worth nothing under another generation.
@@ -130,7 +206,8 @@ impl Chain {
                 client_id: ClientId::new(request.client_id),
                 username: request.username.map(Into::into),
                 permissions: Permissions::default(),
-                attributes: Vec::new(),
+                attributes: Attributes::default(),
+                quotas: Quotas::default(),
                 expires: None,
                 by: None,
                 data: None,
@@ -205,67 +282,6 @@ impl Chain {
         let nobody_to_ask = permissions.rules.is_empty() && !self.asked.acl;
         Ok(Authorization::from(nobody_to_ask))
     }
-
-    /// Who must be asked about messages on `topic`. Derived once a topic and kept beside its routes.
-    pub fn publish_scope(&self, topic: &str) -> InScope {
-        let in_scope = |member: &Member| {
-            member.hooks.kinds().publish
-                && member
-                    .publish_scope
-                    .as_ref()
-                    .is_none_or(|scope| scope.iter().any(|filter| filter.matches(topic)))
-        };
-        let indexes = self.members.iter().enumerate().filter(|(_, member)| in_scope(member));
-        InScope(indexes.filter_map(|(index, _)| u16::try_from(index).ok()).collect())
-    }
-
-    /// Runs the members of `scope`, each seeing the edits of those before.
-    ///
-    /// # Errors
-    /// [`PublishRefusal`] if a member refuses, or fails and is not to be passed over.
-    pub async fn on_publish(
-        &self,
-        scope: &InScope,
-        request: &PublishRequest<'_>,
-    ) -> Result<PublishOutcome, PublishRefusal> {
-        let mut edits: Option<Patch> = None;
-        for member in scope.0.iter().filter_map(|index| self.members.get(usize::from(*index))) {
-            let verdict = {
-                let request = match &edits {
-                    None => *request,
-                    Some(edits) => PublishRequest {
-                        topic: edits.topic.as_deref().unwrap_or(request.topic),
-                        qos: edits.qos.unwrap_or(request.qos),
-                        retain: edits.retain.unwrap_or(request.retain),
-                        payload: edits.payload.as_deref().unwrap_or(request.payload),
-                        properties: edits.properties.as_deref().or(request.properties),
-                        ..*request
-                    },
-                };
-                member.hooks.on_publish(&request).wait().await
-            };
-            match verdict {
-                Ok(PublishVerdict::Next) => {}
-                Ok(PublishVerdict::Accept) => break,
-                Ok(PublishVerdict::Edit(patch)) => edits.get_or_insert_default().extend(*patch),
-                Ok(PublishVerdict::Swallow) => return Ok(PublishOutcome::Swallowed),
-                Ok(PublishVerdict::Refuse(code)) => {
-                    return Err(PublishRefusal { by: member.place.name.clone(), code, fault: None });
-                }
-                Err(fault) => match member.on_fault {
-                    OnFault::Next => {}
-                    OnFault::Refuse => {
-                        return Err(PublishRefusal {
-                            by: member.place.name.clone(),
-                            code: ReasonCode::ImplementationSpecificError,
-                            fault: Some(fault),
-                        });
-                    }
-                },
-            }
-        }
-        Ok(edits.map_or(PublishOutcome::Unchanged, |edits| PublishOutcome::Edited(Box::new(edits))))
-    }
 }
 
 impl Member {
@@ -292,8 +308,8 @@ impl Member {
             AuthVerdict::Grant(grant) => {
                 let client_id = grant.client_id.unwrap_or_else(|| ClientId::new(request.client_id));
                 let username = grant.username.or_else(|| request.username.map(Into::into));
-                let rules = Rules::compile(&grant.rules, &client_id, username.as_deref())
-                    .map_err(|error| contract(error.to_string()))?;
+                let rules = Rules::compile(&grant.rules, &client_id, username.as_deref(), &grant.attributes);
+                let rules = rules.map_err(|error| contract(error.to_string()))?;
                 let permissions =
                     Permissions { rules, granted_at: Some(self.place.clone()), ..Permissions::default() };
                 Ok(Some(AuthOutcome::In(Box::new(Authenticated {
@@ -301,6 +317,7 @@ impl Member {
                     username,
                     permissions,
                     attributes: grant.attributes,
+                    quotas: grant.quotas,
                     expires: grant.expires,
                     by: Some(by),
                     data: grant.data,
@@ -310,7 +327,7 @@ impl Member {
     }
 
     fn acl_in_scope(&self, request: &AclRequest<'_>) -> bool {
-        let Some(scope) = &self.acl_scope else { return true };
+        let Some(scope) = &self.scopes.acl else { return true };
         scope.iter().any(|filter| match request.action {
             Action::Subscribe => filter.overlaps(request.topic),
             Action::Publish | Action::Receive => filter.matches(request.topic),
@@ -328,7 +345,9 @@ pub struct Authenticated {
     /// What it may do.
     pub permissions: Permissions,
     /// From the grant.
-    pub attributes: Vec<(Box<str>, Box<str>)>,
+    pub attributes: Attributes,
+    /// From the grant.
+    pub quotas: Quotas,
     /// The client is disconnected after this long.
     pub expires: Option<Duration>,
     /// Which plugin let it in; None if nobody had to.
@@ -390,29 +409,6 @@ impl From<bool> for Authorization {
     fn from(allow: bool) -> Self {
         if allow { Self::Allowed } else { Self::Denied }
     }
-}
-
-/// A message was not accepted.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("refused by plugin {by}: {code}")]
-pub struct PublishRefusal {
-    /// Which plugin.
-    pub by: Arc<str>,
-    /// What the publisher is told.
-    pub code: ReasonCode,
-    /// The fault, if that is why.
-    pub fault: Option<HookFailed>,
-}
-
-/// What became of a message that nobody refused.
-#[derive(Clone, Debug)]
-pub enum PublishOutcome {
-    /// As published.
-    Unchanged,
-    /// With these changes.
-    Edited(Box<Patch>),
-    /// Acknowledged, delivered to nobody.
-    Swallowed,
 }
 
 /// What one client may do: its rules, and the answers of plugins that still hold. Owned by the client's connection.

@@ -1,10 +1,15 @@
 //! The trait that plugins and native code implement.
 
 use crate::{
-    questions::{AclRequest, AuthStep, ConnectRequest, PublishRequest},
-    verdicts::{AclVerdict, AuthVerdict, PublishVerdict},
+    events::{Event, EventKinds},
+    questions::{
+        AclRequest, AuthStep, ConnectRequest, DeliverRequest, PickRequest, PublishRequest, SelectRequest,
+        SubscribeRequest,
+    },
+    verdicts::{AclVerdict, AuthVerdict, DeliverVerdict, PublishVerdict, Selection, SubscribeVerdict},
 };
 use std::{future::Future, pin::Pin, sync::Arc};
+use tidegate_mqtt::{Packet, SessionId};
 
 /// A set of decisions somebody wants to take part in. Each method has its own question and answer; what is not overridden
 /// passes on. Called from many threads at once.
@@ -41,6 +46,63 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
         Reply::Now(Ok(PublishVerdict::Next))
     }
+
+    /// As [`Hooks::on_publish`], for several messages of one publisher at once: one verdict each, in order.
+    fn on_publish_batch<'a>(
+        &'a self,
+        requests: &'a [PublishRequest<'a>],
+    ) -> Reply<'a, Result<Vec<PublishVerdict>, HookFailed>> {
+        Reply::Now(Ok(vec![PublishVerdict::Next; requests.len()]))
+    }
+
+    /// SUBSCRIBE, before it is authorized: what becomes of these subscriptions? One verdict each, in order.
+    fn on_subscribe<'a>(
+        &'a self,
+        requests: &'a [SubscribeRequest<'a>],
+    ) -> Reply<'a, Result<Vec<SubscribeVerdict>, HookFailed>> {
+        Reply::Now(Ok(vec![SubscribeVerdict::Next; requests.len()]))
+    }
+
+    /// A message is matched: who gets it?
+    fn select<'a>(&'a self, _request: &'a SelectRequest<'a>) -> Reply<'a, Result<Selection, HookFailed>> {
+        Reply::Now(Ok(Selection { choice: crate::Choice::All, cache: std::time::Duration::ZERO }))
+    }
+
+    /// A message is for a shared subscription: which member gets it? None: the broker chooses. An index lies below the number of members.
+    fn pick<'a>(&'a self, _request: &'a PickRequest<'a>) -> Reply<'a, Result<Option<u32>, HookFailed>> {
+        Reply::Now(Ok(None))
+    }
+
+    /// A message leaves a recipient's queue: what does it get?
+    fn on_deliver<'a>(
+        &'a self,
+        _request: &'a DeliverRequest<'a>,
+    ) -> Reply<'a, Result<DeliverVerdict, HookFailed>> {
+        Reply::Now(Ok(DeliverVerdict::Next))
+    }
+
+    /// What has happened, in batches. `lost`: events dropped since the last call. Can slow nobody.
+    fn on_events<'a>(&'a self, _batch: &'a [Event], _lost: u64) -> Reply<'a, Result<(), HookFailed>> {
+        Reply::Now(Ok(()))
+    }
+
+    /// A packet came from a client that is in, and was decoded. Runs on the connection's thread: be quick. For native code only.
+    fn packet_received(&self, _client: &PacketClient<'_>, _packet: &Packet<'_>) {}
+
+    /// A packet from a client was handled: what it asked for is done, and its answer, if it has one, is on its way.
+    fn packet_processed(&self, _client: &PacketClient<'_>, _kind: tidegate_mqtt::PacketType) {}
+
+    /// A packet was encoded, and is about to be written to the client's socket: its bytes, whole.
+    fn packet_sent(&self, _client: &PacketClient<'_>, _packet: &[u8]) {}
+}
+
+/// Whose packet it is.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketClient<'a> {
+    /// Its session.
+    pub session: SessionId,
+    /// Its identifier.
+    pub client_id: &'a str,
 }
 
 /// Which hooks somebody implements.
@@ -55,6 +117,37 @@ pub struct HookKinds {
     pub acl: bool,
     /// [`Hooks::on_publish`]
     pub publish: bool,
+    /// [`Hooks::on_publish_batch`], instead of one call a message where several come at once.
+    pub publish_batch: bool,
+    /// [`Hooks::on_subscribe`]
+    pub subscribe: bool,
+    /// [`Hooks::select`] and [`Hooks::pick`]
+    pub subscribers: bool,
+    /// [`Hooks::on_deliver`]
+    pub deliver: bool,
+    /// [`Hooks::on_events`], for these kinds.
+    pub events: EventKinds,
+    /// [`Hooks::packet_received`], [`Hooks::packet_processed`] and [`Hooks::packet_sent`]
+    pub packets: bool,
+}
+
+impl HookKinds {
+    /// Those of both.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            authenticate: self.authenticate | other.authenticate,
+            proceed: self.proceed | other.proceed,
+            acl: self.acl | other.acl,
+            publish: self.publish | other.publish,
+            publish_batch: self.publish_batch | other.publish_batch,
+            subscribe: self.subscribe | other.subscribe,
+            subscribers: self.subscribers | other.subscribers,
+            deliver: self.deliver | other.deliver,
+            events: self.events.union(other.events),
+            packets: self.packets | other.packets,
+        }
+    }
 }
 
 /// An answer that is here, or one to wait for. Hot hooks answer at once, without a future being made.

@@ -1,10 +1,11 @@
 //! What a plugin may decide, and in which order plugins are asked. No wasm here.
 //!
-//! Reading order: `questions` (what is asked), `verdicts` (what may be answered), `hooks` (the trait that plugins and native
-//! code implement), `rules` (grants evaluated without a call), `chain` (who is asked in which order, and what silence and
-//! faults mean), `registry` (the chain in force, swapped as a whole).
+//! Reading order: `questions` (what is asked), `verdicts` (what may be answered), `events` (what is told), `hooks` (the trait that
+//! plugins and native code implement), `rules` (grants evaluated without a call), `chain` (who is asked in which order, and what
+//! silence and faults mean), `registry` (the chain in force, swapped as a whole).
 
 mod chain;
+mod events;
 mod hooks;
 mod questions;
 mod registry;
@@ -12,11 +13,19 @@ mod rules;
 mod verdicts;
 
 pub use chain::{
-    AuthOutcome, AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnFault, Permissions,
-    Place, PublishOutcome, PublishRefusal,
+    AuthOutcome, AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnDeliverFault, OnFault,
+    Permissions, Place, PublishOutcome, PublishRefusal, Scope, Scopes, Selected, SubscribeOutcome,
+    SubscribeRefusal,
 };
-pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, Reply};
-pub use questions::{AclRequest, Action, AuthStep, ConnectRequest, PublishRequest};
-pub use registry::HookRegistry;
+pub use events::{Event, EventKind, EventKinds};
+pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, PacketClient, Reply};
+pub use questions::{
+    AclRequest, Action, Attributes, AuthStep, Candidate, ConnectRequest, DeliverRequest, NO_ATTRIBUTES,
+    PickRequest, PublishRequest, SelectRequest, SubscribeRequest,
+};
+pub use registry::{HookRegistry, RegistryChange};
 pub use rules::{Rule, RuleError, Rules};
-pub use verdicts::{AclVerdict, AuthVerdict, Challenge, Grant, Patch, PublishVerdict, Refusal, Span};
+pub use verdicts::{
+    AclVerdict, AuthVerdict, Challenge, Choice, DeliverVerdict, Grant, Patch, PublishVerdict, Quotas,
+    Refusal, Selection, Span, SubscribeChange, SubscribeVerdict,
+};

@@ -1,6 +1,36 @@
 //! What hooks are asked. Every question borrows: a hook that wants to keep something copies it.
 
-use tidegate_mqtt::{ConnectProperties, PublishProperties, QoS, SessionId, Version};
+use std::sync::Arc;
+use tidegate_mqtt::{
+    ConnectProperties, Origin, PublishProperties, QoS, SessionId, SubscribeProperties, SubscriptionOptions,
+    Version,
+};
+
+/// What a grant said of a client, for its rules and for later hooks to see. A copy costs nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Attributes(Option<Arc<[(Box<str>, Box<str>)]>>);
+
+impl Attributes {
+    /// The first of that name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// All of them, names and values, in the order of the grant.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|all| all.iter()).map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// Of a client about which no grant said anything.
+pub static NO_ATTRIBUTES: Attributes = Attributes(None);
+
+impl FromIterator<(Box<str>, Box<str>)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Box<str>)>>(all: I) -> Self {
+        let all: Vec<_> = all.into_iter().collect();
+        Self((!all.is_empty()).then(|| all.into()))
+    }
+}
 
 /// May this client come in, and as whom? Asked at CONNECT.
 #[derive(Clone, Copy)]
@@ -97,6 +127,8 @@ pub struct AclRequest<'a> {
     pub qos: QoS,
     /// Of the PUBLISH.
     pub retain: bool,
+    /// Of who asks.
+    pub attributes: &'a Attributes,
 }
 
 /// What becomes of this message? Asked after it was authorized, before it is stored and routed.
@@ -118,4 +150,73 @@ pub struct PublishRequest<'a> {
     pub payload: &'a [u8],
     /// As left by the hooks before.
     pub properties: Option<&'a PublishProperties>,
+    /// Of who published.
+    pub attributes: &'a Attributes,
+    /// None for what a client publishes.
+    pub origin: Option<&'a Origin>,
+}
+
+/// What becomes of a subscription? Asked before the ACL is.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscribeRequest<'a> {
+    /// Who subscribes.
+    pub session: SessionId,
+    /// Who subscribes.
+    pub client_id: &'a str,
+    /// Who subscribes, as authenticated.
+    pub username: Option<&'a str>,
+    /// As left by the hooks before, with `$share/NAME/`.
+    pub filter: &'a str,
+    /// As left by the hooks before.
+    pub qos: QoS,
+    /// As asked for; its QoS is the one of the SUBSCRIBE.
+    pub options: SubscriptionOptions,
+    /// Of the SUBSCRIBE.
+    pub properties: &'a SubscribeProperties,
+    /// Of who subscribes.
+    pub attributes: &'a Attributes,
+}
+
+/// One who would get a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Candidate<'a> {
+    /// Whose subscription matches.
+    pub session: SessionId,
+    /// Whose subscription matches.
+    pub client_id: &'a str,
+    /// Which of its subscriptions.
+    pub filter: &'a str,
+    /// At which it would get the message.
+    pub qos: QoS,
+}
+
+/// Who gets this message? Asked about subscriptions that are not shared, once they are matched.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectRequest<'a> {
+    /// As it is about to be delivered.
+    pub message: PublishRequest<'a>,
+    /// Those whom the hooks before left.
+    pub candidates: &'a [Candidate<'a>],
+}
+
+/// Which member of a shared subscription gets this message?
+#[derive(Clone, Copy, Debug)]
+pub struct PickRequest<'a> {
+    /// As it is about to be delivered.
+    pub message: PublishRequest<'a>,
+    /// `$share/NAME/FILTER`
+    pub group: &'a str,
+    /// In the order of sessions.
+    pub members: &'a [Candidate<'a>],
+}
+
+/// What does this recipient get of a message? Asked when it leaves the recipient's queue.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliverRequest<'a> {
+    /// As left by the hooks before. QoS and RETAIN are the recipient's; of who published it the session alone is known.
+    pub message: PublishRequest<'a>,
+    /// Who gets it.
+    pub recipient: SessionId,
+    /// Who gets it.
+    pub client_id: &'a str,
 }

@@ -1,16 +1,17 @@
 //! Rules the broker evaluates itself: the best ACL call is none.
 
-use crate::questions::{AclRequest, Action};
+use crate::questions::{AclRequest, Action, Attributes};
 use tidegate_mqtt::{NameError, QoS, TopicFilter};
 
-/// "Allow or deny this action on this filter." `%c` and `%u` in the filter stand for client id and username.
+/// "Allow or deny this action on this filter." `%c`, `%u` and `%{NAME}` in the filter stand for client id, username and an attribute; `%%`
+/// for a percent sign.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rule {
     /// Allow or deny.
     pub allow: bool,
     /// For which action.
     pub action: Action,
-    /// Topic filter, perhaps with `%c` and `%u`.
+    /// Topic filter, perhaps with placeholders.
     pub filter: Box<str>,
     /// An allow reaches up to this quality of service; a deny applies whatever the quality of service.
     pub max_qos: QoS,
@@ -27,6 +28,69 @@ pub enum RuleError {
         /// What is wrong.
         why: NameError,
     },
+    /// A percent sign that begins nothing.
+    #[error("rule filter {filter:?}: after % comes c, u, {{NAME}} or another %")]
+    Placeholder {
+        /// As written.
+        filter: Box<str>,
+    },
+}
+
+impl Rule {
+    /// None: an allow that gives this client nothing.
+    fn compiled<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Compiled>, RuleError> {
+        let mut filter = String::with_capacity(self.filter.len());
+        for (index, level) in self.filter.split('/').enumerate() {
+            if index > 0 {
+                filter.push('/');
+            }
+            match self.level(level, &value)? {
+                Some(level) => filter.push_str(&level),
+                // Nothing such a client owns: an allow gives nothing, a deny takes the whole level.
+                None if self.allow => return Ok(None),
+                None => filter.push('+'),
+            }
+        }
+        let filter = TopicFilter::new(&filter)
+            .map_err(|why| RuleError::Filter { filter: self.filter.clone(), why })?;
+        Ok(Some(Compiled { allow: self.allow, action: self.action, filter, max_qos: self.max_qos }))
+    }
+
+    /// A level with its placeholders filled; None if a value is missing or would reach beyond its level.
+    fn level<'a>(
+        &self,
+        level: &str,
+        value: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<Option<String>, RuleError> {
+        let wrong = || RuleError::Placeholder { filter: self.filter.clone() };
+        let (mut filled, mut rest, mut usable) = (String::new(), level, true);
+        while let Some((before, after)) = rest.split_once('%') {
+            filled.push_str(before);
+            let (name, after) = match after.as_bytes().first() {
+                Some(b'c' | b'u') => after.split_at(1),
+                Some(b'{') => after[1..].split_once('}').ok_or_else(wrong)?,
+                Some(b'%') => {
+                    filled.push('%');
+                    rest = &after[1..];
+                    continue;
+                }
+                _ => return Err(wrong()),
+            };
+            match value(name) {
+                Some(value)
+                    if !value.is_empty()
+                        && !value.starts_with('$')
+                        && !value.contains(['/', '+', '#', '\0']) =>
+                {
+                    filled.push_str(value);
+                }
+                _ => usable = false,
+            }
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(usable.then_some(filled))
+    }
 }
 
 /// The rules of one client, placeholders filled. The first rule that applies decides.
@@ -44,36 +108,34 @@ struct Compiled {
 }
 
 impl Rules {
-    /// Fills `%c` and `%u` for one client. A rule that needs a value which is missing, or which begins with `$` or holds `/`, `+` or `#` (it would
-    /// then reach beyond its level), never applies if it allows, and covers the whole level if it denies.
+    /// Fills `%c`, `%u` and `%{NAME}` for one client. A rule that needs a value which is missing, or which begins with `$` or holds `/`, `+` or
+    /// `#` (it would then reach beyond its level), never applies if it allows, and covers the whole level if it denies.
     ///
     /// # Errors
-    /// [`RuleError::Filter`] for a filter that does not parse.
-    pub fn compile(rules: &[Rule], client_id: &str, username: Option<&str>) -> Result<Self, RuleError> {
-        let mut compiled = Vec::with_capacity(rules.len());
-        for rule in rules {
-            let client_id = rule.filter.contains("%c").then_some(client_id);
-            let username = rule.filter.contains("%u").then_some(username.unwrap_or_default());
-            let mut filter = rule.filter.to_string();
-            let mut usable = true;
-            for (placeholder, value) in [("%c", client_id), ("%u", username)] {
-                let Some(value) = value else { continue };
-                if value.is_empty() || value.starts_with('$') || value.contains(['/', '+', '#']) {
-                    // Nothing such a client owns: an allow gives nothing, a deny takes the whole level.
-                    usable &= !rule.allow;
-                    filter = deny_level(&filter, placeholder);
-                } else {
-                    filter = filter.replace(placeholder, value);
-                }
-            }
-            if !usable {
-                continue;
-            }
-            let filter = TopicFilter::new(&filter)
-                .map_err(|why| RuleError::Filter { filter: rule.filter.clone(), why })?;
-            compiled.push(Compiled { allow: rule.allow, action: rule.action, filter, max_qos: rule.max_qos });
-        }
-        Ok(Self { rules: compiled.into() })
+    /// [`RuleError`] for a filter that does not parse, or a placeholder that is none.
+    pub fn compile(
+        rules: &[Rule],
+        client_id: &str,
+        username: Option<&str>,
+        attributes: &Attributes,
+    ) -> Result<Self, RuleError> {
+        let value = |placeholder: &str| match placeholder {
+            "c" => Some(client_id),
+            "u" => username,
+            name => attributes.get(name),
+        };
+        let compiled: Result<Vec<_>, _> =
+            rules.iter().filter_map(|rule| rule.compiled(value).transpose()).collect();
+        Ok(Self { rules: compiled?.into() })
+    }
+
+    /// Whether the rules are sound, whoever the client is.
+    ///
+    /// # Errors
+    /// As [`Rules::compile`].
+    pub fn check(rules: &[Rule]) -> Result<(), RuleError> {
+        // Any value will do: what stands for it cannot break a filter that is sound with this one.
+        rules.iter().try_for_each(|rule| rule.compiled(|_| Some("x")).map(drop))
     }
 
     /// Whether there is no rule at all.
@@ -101,13 +163,6 @@ impl Rules {
     }
 }
 
-/// Every level that holds the placeholder becomes `+`.
-fn deny_level(filter: &str, placeholder: &str) -> String {
-    let levels: Vec<&str> =
-        filter.split('/').map(|level| if level.contains(placeholder) { "+" } else { level }).collect();
-    levels.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +181,7 @@ mod tests {
             topic,
             qos,
             retain: false,
+            attributes: &Attributes::default(),
         })
     }
 
@@ -135,6 +191,7 @@ mod tests {
             &[rule(false, Action::Publish, "a/secret"), rule(true, Action::Publish, "a/#")],
             "c1",
             Some("alice"),
+            &Attributes::default(),
         )
         .unwrap();
         assert_eq!(ask(&rules, Action::Publish, "a/secret", QoS::AtMostOnce), Some(false));
@@ -149,6 +206,7 @@ mod tests {
             &[rule(false, Action::Subscribe, "a/secret/#"), rule(true, Action::Subscribe, "a/#")],
             "c1",
             None,
+            &Attributes::default(),
         )
         .unwrap();
         assert_eq!(ask(&rules, Action::Subscribe, "a/b/+", QoS::AtMostOnce), Some(true));
@@ -159,30 +217,71 @@ mod tests {
     #[test]
     fn an_allow_reaches_up_to_its_qos() {
         let limited = Rule { max_qos: QoS::AtLeastOnce, ..rule(true, Action::Publish, "a") };
-        let rules = Rules::compile(&[limited], "c1", None).unwrap();
+        let rules = Rules::compile(&[limited], "c1", None, &Attributes::default()).unwrap();
         assert_eq!(ask(&rules, Action::Publish, "a", QoS::AtLeastOnce), Some(true));
         assert_eq!(ask(&rules, Action::Publish, "a", QoS::ExactlyOnce), None);
     }
 
     #[test]
     fn placeholders_are_filled() {
-        let rules = Rules::compile(&[rule(true, Action::Publish, "u/%u/c/%c")], "c1", Some("alice")).unwrap();
+        let rules = Rules::compile(
+            &[rule(true, Action::Publish, "u/%u/c/%c")],
+            "c1",
+            Some("alice"),
+            &Attributes::default(),
+        )
+        .unwrap();
         assert_eq!(ask(&rules, Action::Publish, "u/alice/c/c1", QoS::AtMostOnce), Some(true));
         assert_eq!(ask(&rules, Action::Publish, "u/bob/c/c1", QoS::AtMostOnce), None);
     }
 
     #[test]
+    fn attributes_fill_their_placeholders_and_one_that_is_missing_gives_nothing() {
+        let attributes: Attributes = [("team".into(), "blue".into())].into_iter().collect();
+        let compile = |filter: &str, allow| {
+            Rules::compile(&[rule(allow, Action::Publish, filter)], "c1", None, &attributes).unwrap()
+        };
+        let asked = |rules: &Rules, topic: &str| ask(rules, Action::Publish, topic, QoS::AtMostOnce);
+        let team = compile("t/%{team}-%c/#", true);
+        assert_eq!(asked(&team, "t/blue-c1/x"), Some(true));
+        assert_eq!(asked(&team, "t/red-c1/x"), None);
+        assert_eq!(asked(&compile("t/%{squad}", true), "t/blue"), None);
+        assert_eq!(asked(&compile("t/%{squad}", false), "t/anything"), Some(false));
+        assert_eq!(asked(&compile("100%%", true), "100%"), Some(true));
+        for wrong in ["a/%x", "a/%", "a/%{team", "%{te/am}"] {
+            let error = Rules::check(&[rule(true, Action::Publish, wrong)]).unwrap_err();
+            assert!(error.to_string().contains("after % comes"), "{wrong}: {error}");
+        }
+        Rules::check(&[rule(true, Action::Publish, "a/%{any}/%c")]).unwrap();
+    }
+
+    #[test]
     fn a_name_that_could_widen_a_rule_never_does() {
         for name in ["#", "+", "a/b", "$SYS", ""] {
-            let rules = Rules::compile(&[rule(true, Action::Publish, "u/%u")], "c1", Some(name)).unwrap();
+            let rules = Rules::compile(
+                &[rule(true, Action::Publish, "u/%u")],
+                "c1",
+                Some(name),
+                &Attributes::default(),
+            )
+            .unwrap();
             assert_eq!(ask(&rules, Action::Publish, "u/bob", QoS::AtMostOnce), None, "{name:?}");
-            let rules = Rules::compile(&[rule(false, Action::Publish, "u/%u")], "c1", Some(name)).unwrap();
+            let rules = Rules::compile(
+                &[rule(false, Action::Publish, "u/%u")],
+                "c1",
+                Some(name),
+                &Attributes::default(),
+            )
+            .unwrap();
             assert_eq!(ask(&rules, Action::Publish, "u/bob", QoS::AtMostOnce), Some(false), "{name:?}");
         }
     }
 
     #[test]
     fn a_rule_that_does_not_parse_is_an_error() {
-        assert!(Rules::compile(&[rule(true, Action::Publish, "a/#/b")], "c1", None).is_err());
+        assert!(
+            Rules::compile(&[rule(true, Action::Publish, "a/#/b")], "c1", None, &Attributes::default())
+                .is_err()
+        );
     }
 }

@@ -1,12 +1,14 @@
 //! What hooks may answer.
 
-use crate::rules::Rule;
+use crate::{questions::Attributes, rules::Rule};
 use bytes::Bytes;
 use std::time::Duration;
-use tidegate_mqtt::{ClientId, PublishProperties, QoS, ReasonCode, TopicFilter, TopicName};
+use tidegate_mqtt::{
+    ClientId, PublishProperties, QoS, ReasonCode, SubscriptionFilter, TopicFilter, TopicName,
+};
 
 /// Answer to a [`ConnectRequest`](crate::ConnectRequest).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AuthVerdict {
     /// Not mine to decide.
     Next,
@@ -29,7 +31,7 @@ pub struct Challenge {
 }
 
 /// The terms under which a client comes in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grant {
     /// Replaces the client identifier.
     pub client_id: Option<ClientId>,
@@ -37,12 +39,27 @@ pub struct Grant {
     pub username: Option<Box<str>>,
     /// Evaluated by the broker itself, in order; the first that applies decides.
     pub rules: Vec<Rule>,
-    /// For later hooks to see.
-    pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// For its rules, and for later hooks to see.
+    pub attributes: Attributes,
+    /// What it may use up.
+    pub quotas: Quotas,
     /// The client is disconnected after this long.
     pub expires: Option<Duration>,
     /// The last data of an enhanced authentication, for the client.
     pub data: Option<Bytes>,
+}
+
+/// What a client may use up. What is None is as the broker's config says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Quotas {
+    /// PUBLISH packets a second; who is faster is read more slowly.
+    pub messages_per_second: Option<u32>,
+    /// Bytes a second; who is faster is read more slowly.
+    pub bytes_per_second: Option<u32>,
+    /// Subscriptions (0x97).
+    pub subscriptions: Option<u32>,
+    /// QoS 1 and 2 messages under way at once, in each direction.
+    pub inflight: Option<u16>,
 }
 
 /// A refusal with its reason code.
@@ -55,7 +72,7 @@ pub struct Refusal {
 }
 
 /// Answer to an [`AclRequest`](crate::AclRequest).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AclVerdict {
     /// Not mine to decide.
     Next,
@@ -66,7 +83,7 @@ pub enum AclVerdict {
 }
 
 /// How far an ACL answer reaches, so that one call covers a subtree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Span {
     /// Matches (or covers, for a subscription) the topic that was asked about.
     pub filter: TopicFilter,
@@ -75,7 +92,7 @@ pub struct Span {
 }
 
 /// Answer to a [`PublishRequest`](crate::PublishRequest).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PublishVerdict {
     /// Nothing to say; ask the next hook.
     Next,
@@ -90,7 +107,7 @@ pub enum PublishVerdict {
 }
 
 /// Changes to a message; what is None stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Patch {
     /// New topic; authorized again if it differs.
     pub topic: Option<TopicName>,
@@ -102,6 +119,59 @@ pub struct Patch {
     pub retain: Option<bool>,
     /// New properties, all of them.
     pub properties: Option<Box<PublishProperties>>,
+}
+
+/// Answer to a [`SubscribeRequest`](crate::SubscribeRequest).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SubscribeVerdict {
+    /// Nothing to say; ask the next hook.
+    Next,
+    /// Good as it is; ask no further hook.
+    Accept,
+    /// Change it, then ask the next hook.
+    Edit(SubscribeChange),
+    /// Refuse it with this reason code.
+    Refuse(ReasonCode),
+}
+
+/// Changes to a subscription; what is None stays.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SubscribeChange {
+    /// New filter.
+    pub filter: Option<SubscriptionFilter>,
+    /// New maximum quality of service, not above the one asked for.
+    pub qos: Option<QoS>,
+}
+
+/// Answer to a [`SelectRequest`](crate::SelectRequest).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Selection {
+    /// Who stays.
+    pub choice: Choice,
+    /// How long the answer holds for the same publisher and topic; zero: this once.
+    pub cache: Duration,
+}
+
+/// A part of the candidates, by index. Indexes lie below their number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Choice {
+    /// Each of them.
+    All,
+    /// These.
+    Only(Vec<u32>),
+    /// All but these.
+    Except(Vec<u32>),
+}
+
+/// Answer to a [`DeliverRequest`](crate::DeliverRequest).
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeliverVerdict {
+    /// Nothing to say; ask the next hook.
+    Next,
+    /// Change it, then ask the next hook. QoS and RETAIN of the patch are None.
+    Edit(Box<Patch>),
+    /// This recipient does not get it.
+    Drop,
 }
 
 impl Patch {

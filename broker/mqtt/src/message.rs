@@ -6,7 +6,7 @@ pub use heads::Heads;
 
 use crate::{names::TopicName, packet::QoS, properties::PublishProperties};
 use bytes::Bytes;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Milliseconds since the Unix epoch. Protocol crates get it as an argument and never ask a clock.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -47,6 +47,15 @@ pub struct MessageId {
     pub sequence: u64,
 }
 
+/// The plugin that published a message, if none of the clients did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    /// Its name. Its own hooks do not see the message.
+    pub plugin: Arc<str>,
+    /// How many plugins' publishes led to it: 1 if it answers no message of a plugin.
+    pub hops: u8,
+}
+
 /// An accepted message. Shared as `Arc<Message>`; holds no slice of any read buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -64,6 +73,8 @@ pub struct Message {
     pub properties: Option<Box<PublishProperties>>,
     /// Whose session published it; None for the broker itself.
     pub publisher: Option<SessionId>,
+    /// The plugin that published it, if one did.
+    pub origin: Option<Box<Origin>>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Encoded on first use, see [`Message::write_head`].

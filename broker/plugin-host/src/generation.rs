@@ -92,6 +92,7 @@ impl Generation {
             proceed: false,
             acl: exports.checks(),
             publish: exports.publishes(),
+            ..HookKinds::default()
         };
         scopes::check_config(&plan.config, kinds)?;
         let pre = engine.linker.instantiate_pre(&component);
@@ -173,9 +174,13 @@ impl Generation {
         Member {
             place: Place { order: self.config.order, name: self.plugin.clone() },
             hooks: self.clone(),
-            acl_scope: self.scopes.filters(ScopedHook::Acl),
-            publish_scope: self.scopes.filters(ScopedHook::Publish),
+            scopes: tidegate_hooks::Scopes {
+                acl: self.scopes.filters(ScopedHook::Acl),
+                publish: self.scopes.filters(ScopedHook::Publish),
+                ..tidegate_hooks::Scopes::default()
+            },
             on_fault: self.config.on_fault.into(),
+            on_deliver_fault: tidegate_hooks::OnDeliverFault::default(),
         }
     }
 

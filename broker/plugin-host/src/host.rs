@@ -4,6 +4,7 @@
 mod plugin;
 
 use crate::{
+    access::Access,
     compile::CompiledCache,
     config::PluginConfig,
     engine::{EngineError, PluginEngine},
@@ -46,6 +47,8 @@ pub struct HostOptions {
     pub broker_version: String,
     /// Threads that call acl and publish hooks: as many instances of each plugin are made.
     pub workers: usize,
+    /// The broker, for plugins that may reach it.
+    pub access: Access,
 }
 
 /// The plugins cannot be started.

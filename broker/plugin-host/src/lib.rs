@@ -6,6 +6,7 @@
 //! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
 //! `breaker`, `refusal` (why a plugin is not taken), `report`.
 
+mod access;
 mod breaker;
 mod compile;
 mod config;
@@ -23,6 +24,7 @@ mod report;
 mod units;
 mod wire;
 
+pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
 pub use grants::Grants;

@@ -125,7 +125,7 @@ pub(crate) struct Rule {
     pub(crate) max_qos: u8,
 }
 
-/// `auth.connect`
+/// `types.connect`
 #[derive(Clone, Copy, ComponentType, Lower)]
 #[component(record)]
 pub(crate) struct Connect<'a> {
@@ -150,7 +150,7 @@ pub(crate) struct Connect<'a> {
     pub(crate) tls_username: bool,
 }
 
-/// `auth.grant`
+/// `types.grant`
 #[derive(Clone, ComponentType, Debug, Lift)]
 #[component(record)]
 pub(crate) struct Grant {
@@ -161,9 +161,31 @@ pub(crate) struct Grant {
     #[component(name = "expires-ms")]
     pub(crate) expires_ms: Option<u64>,
     pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) data: Option<Vec<u8>>,
+    pub(crate) quotas: Option<Quotas>,
 }
 
-/// `auth.refusal`
+/// `types.quotas`
+#[derive(Clone, Copy, ComponentType, Debug, Lift)]
+#[component(record)]
+pub(crate) struct Quotas {
+    #[component(name = "messages-per-second")]
+    pub(crate) messages_per_second: Option<u32>,
+    #[component(name = "bytes-per-second")]
+    pub(crate) bytes_per_second: Option<u32>,
+    pub(crate) subscriptions: Option<u32>,
+    pub(crate) inflight: Option<u16>,
+}
+
+/// `types.challenge`
+#[derive(Clone, ComponentType, Debug, Lift)]
+#[component(record)]
+pub(crate) struct Challenge {
+    pub(crate) data: Vec<u8>,
+    pub(crate) state: Vec<u8>,
+}
+
+/// `types.refusal`
 #[derive(Clone, ComponentType, Debug, Lift)]
 #[component(record)]
 pub(crate) struct Refusal {
@@ -171,7 +193,7 @@ pub(crate) struct Refusal {
     pub(crate) text: Option<String>,
 }
 
-/// `auth.outcome`
+/// `types.auth-outcome`
 #[derive(Clone, ComponentType, Debug, Lift)]
 #[component(variant)]
 pub(crate) enum Outcome {
@@ -181,6 +203,8 @@ pub(crate) enum Outcome {
     Grant(Grant),
     #[component(name = "refuse")]
     Refuse(Refusal),
+    #[component(name = "challenge")]
+    Challenge(Challenge),
 }
 
 /// `acl.request`
@@ -218,7 +242,7 @@ pub(crate) enum Decision {
     Deny(Span),
 }
 
-/// `publish.verdict`
+/// `types.publish-verdict`
 #[derive(Clone, ComponentType, Debug, Lift)]
 #[component(variant)]
 pub(crate) enum Verdict {

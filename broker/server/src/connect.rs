@@ -127,7 +127,14 @@ pub(crate) async fn connect(
     let will = connect.will.take();
     connect.password = None;
     Ok(Connected {
-        publisher: Publisher::new(session.id(), granted.client_id, username, permissions, mount_point),
+        publisher: Publisher::new(
+            session.id(),
+            granted.client_id,
+            username,
+            granted.attributes,
+            permissions,
+            mount_point,
+        ),
         will: PendingWill::new(will),
         keep_alive: KeepAlive::new(agreed.keep_alive, now),
         expires_at: granted.expires.map(|after| now.after(after)),

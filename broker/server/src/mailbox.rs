@@ -329,6 +329,7 @@ mod tests {
             retain: false,
             properties: None,
             publisher: None,
+            origin: None,
             accepted_at: Timestamp(0),
             heads: Default::default(),
         };

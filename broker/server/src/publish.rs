@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
-    AclRequest, Action, Authorization, Chain, FaultKind, HookFailed, InScope, Patch, Permissions,
+    AclRequest, Action, Attributes, Authorization, Chain, FaultKind, HookFailed, InScope, Patch, Permissions,
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
@@ -26,6 +26,7 @@ pub(crate) struct Publisher {
     pub(crate) session: SessionId,
     pub(crate) client_id: ClientId,
     pub(crate) username: Option<Box<str>>,
+    pub(crate) attributes: Attributes,
     pub(crate) permissions: Permissions,
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
@@ -123,11 +124,12 @@ impl Publisher {
         session: SessionId,
         client_id: ClientId,
         username: Option<Box<str>>,
+        attributes: Attributes,
         permissions: Permissions,
         mount_point: Option<TopicName>,
     ) -> Self {
         let topics = HashMap::default();
-        Self { session, client_id, username, permissions, mount_point, topics, sequence: 0..0 }
+        Self { session, client_id, username, attributes, permissions, mount_point, topics, sequence: 0..0 }
     }
 
     /// The topic as a name, mount point included: the one kept from before, or a new one.
@@ -228,6 +230,7 @@ async fn authorize(
         topic: &draft.topic,
         qos: draft.qos,
         retain: draft.retain,
+        attributes: &from.attributes,
     };
     match chain.authorize(&mut from.permissions, &request, now).await? {
         Authorization::Allowed => Ok(()),
@@ -250,6 +253,8 @@ async fn transform(
         retain: draft.retain,
         payload: &draft.payload,
         properties: draft.properties.as_deref(),
+        attributes: &from.attributes,
+        origin: None,
     };
     chain.on_publish(in_scope, &request).await
 }
@@ -422,6 +427,7 @@ impl Draft {
             retain,
             properties,
             publisher: Some(publisher),
+            origin: None,
             accepted_at,
             heads: Heads::default(),
         }

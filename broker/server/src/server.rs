@@ -222,6 +222,7 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
         registry: hooks.clone(),
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
+        access: tidegate_plugin_host::Access::default(),
     })
 }
 

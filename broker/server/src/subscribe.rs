@@ -150,6 +150,7 @@ async fn allowed(
         topic: &filter.filter,
         qos: options.maximum_qos,
         retain: false,
+        attributes: &publisher.attributes,
     };
     let chain = broker.hooks.chain_full();
     match chain.authorize(&mut publisher.permissions, &request, clock::now()).await {

@@ -8,7 +8,7 @@ use tidegate::{
     Broker, Config,
     hooks::{
         AuthStep, AuthVerdict, Challenge, ConnectRequest, Grant, HookFailed, HookKinds, Hooks, Member,
-        OnFault, Place, Refusal, Reply,
+        Refusal, Reply,
     },
 };
 use tidegate_mqtt::{
@@ -74,13 +74,7 @@ impl Embedded {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let broker = runtime.block_on(Broker::start(config)).unwrap();
-        broker.hooks().install(&Member {
-            place: Place { order: 0, name: "two-steps".into() },
-            hooks: Arc::new(TwoSteps),
-            acl_scope: None,
-            publish_scope: None,
-            on_fault: OnFault::Refuse,
-        });
+        broker.hooks().install(&Member::new("two-steps", Arc::new(TwoSteps)));
         Self { address: broker.addresses()[0], runtime, broker: Some(broker), _folder: folder }
     }
 

@@ -3,8 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, Packet, PacketId, Publish, QoS, RetainHandling, SessionId,
-    SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, next_frame,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, Packet, PacketId, Publish, QoS, RetainHandling,
+    SessionId, SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, next_frame,
 };
 use tidegate_session::{Delivery, SessionState, Subscribed};
 
@@ -27,13 +27,23 @@ pub(crate) fn queue_key(session: SessionId, id: MessageId) -> Bytes {
     key.freeze()
 }
 
-/// id, publisher (0: the broker), time of acceptance, PUBLISH.
+/// id, publisher (0: the broker), time of acceptance, length and name of the plugin that published it with its hops, PUBLISH.
 pub(crate) fn message(message: &Message) -> Bytes {
     let mut record = Vec::with_capacity(64 + message.topic.len() + message.payload.len());
     record.put_u32(message.id.home.0);
     record.put_u64(message.id.sequence);
     record.put_u64(message.publisher.map_or(0, |session| session.0));
     record.put_u64(message.accepted_at.0);
+    // Names of plugins are short; one that is not would only be shown its own message.
+    let origin = message.origin.as_deref().filter(|origin| origin.plugin.len() <= usize::from(u8::MAX));
+    match origin {
+        None => record.put_u8(0),
+        Some(origin) => {
+            record.put_u8(origin.plugin.len() as u8);
+            record.put_slice(origin.plugin.as_bytes());
+            record.put_u8(origin.hops);
+        }
+    }
     let publish = Publish {
         dup: false,
         qos: message.qos,
@@ -49,12 +59,21 @@ pub(crate) fn message(message: &Message) -> Bytes {
 }
 
 pub(crate) fn read_message(mut record: &[u8]) -> Option<Message> {
-    if record.len() < 28 {
+    if record.len() < 29 {
         return None;
     }
     let id = MessageId { home: HomeId(record.get_u32()), sequence: record.get_u64() };
     let publisher = Some(SessionId(record.get_u64())).filter(|session| session.0 != 0);
     let accepted_at = Timestamp(record.get_u64());
+    let origin = match usize::from(record.get_u8()) {
+        0 => None,
+        length => {
+            let (name, rest) = record.split_at_checked(length)?;
+            let (hops, rest) = rest.split_first()?;
+            record = rest;
+            Some(Box::new(Origin { plugin: std::str::from_utf8(name).ok()?.into(), hops: *hops }))
+        }
+    };
     let frame = next_frame(record, u32::MAX).ok()??;
     let Packet::Publish(publish) = frame.decode(Version::V5).ok()? else { return None };
     Some(Message {
@@ -65,6 +84,7 @@ pub(crate) fn read_message(mut record: &[u8]) -> Option<Message> {
         retain: publish.retain,
         properties: publish.properties,
         publisher,
+        origin,
         accepted_at,
         heads: Heads::default(),
     })

@@ -199,6 +199,7 @@ mod tests {
             retain: true,
             properties: Some(Box::new(properties)),
             publisher: Some(SessionId(9)),
+            origin: Some(Box::new(tidegate_mqtt::Origin { plugin: "stamp".into(), hops: 2 })),
             accepted_at: Timestamp(1_234),
             heads: Default::default(),
         }

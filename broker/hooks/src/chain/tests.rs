@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FaultKind, Grant, HookRegistry, PublishVerdict, Reply, Rule, Span};
+use crate::{FaultKind, Grant, HookRegistry, Patch, PublishRequest, PublishVerdict, Reply, Rule, Span};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, TopicName, Version};
 
@@ -18,9 +18,9 @@ impl Hooks for Scripted {
     fn kinds(&self) -> HookKinds {
         HookKinds {
             authenticate: self.auth.is_some(),
-            proceed: false,
             acl: self.acl.is_some(),
             publish: self.publish.is_some(),
+            ..HookKinds::default()
         }
     }
     fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
@@ -54,13 +54,14 @@ fn transform(verdict: fn() -> Result<PublishVerdict, HookFailed>) -> Arc<Scripte
 }
 
 fn member(name: &str, hooks: &Arc<Scripted>) -> Member {
-    Member {
-        place: Place { order: 0, name: name.into() },
-        hooks: hooks.clone(),
-        acl_scope: None,
-        publish_scope: None,
-        on_fault: OnFault::Refuse,
-    }
+    Member::new(name, hooks.clone())
+}
+
+/// A member `a` that is asked only about some topics.
+fn scoped(hooks: &Arc<Scripted>, of: fn(&mut Scopes) -> &mut Scope, filter: &str) -> Member {
+    let mut member = member("a", hooks);
+    *of(&mut member.scopes) = Some(vec![TopicFilter::new(filter).unwrap()]);
+    member
 }
 
 fn registry(members: &[Member]) -> HookRegistry {
@@ -96,6 +97,7 @@ async fn publish_allowed(
         topic,
         qos: QoS::AtMostOnce,
         retain: false,
+        attributes: &Attributes::default(),
     };
     let answer = registry.chain().authorize(permissions, &request, Timestamp(now)).await;
     matches!(answer, Ok(Authorization::Allowed))
@@ -111,6 +113,8 @@ async fn on_publish(registry: &HookRegistry, topic: &str) -> Result<PublishOutco
         retain: false,
         payload: b"payload",
         properties: None,
+        attributes: &Attributes::default(),
+        origin: None,
     };
     let chain = registry.chain();
     chain.on_publish(&chain.publish_scope(topic), &request).await
@@ -201,7 +205,7 @@ async fn rules_stand_at_the_place_of_the_plugin_that_granted_them() {
     let denies = acl(|| Ok(AclVerdict::Deny(span("#", 0))));
     let rule = Rule { allow: true, action: Action::Publish, filter: "a".into(), max_qos: QoS::ExactlyOnce };
     let permissions = Permissions {
-        rules: Rules::compile(&[rule], "c1", None).unwrap(),
+        rules: Rules::compile(&[rule], "c1", None, &Attributes::default()).unwrap(),
         granted_at: Some(Place { order: 0, name: "m".into() }),
         ..Permissions::default()
     };
@@ -230,8 +234,7 @@ async fn an_answer_holds_for_its_span_and_time_and_chain() {
 async fn a_remembered_allow_does_not_pass_over_an_earlier_member() {
     let denies = acl(|| Ok(AclVerdict::Deny(span("a/secret", 0))));
     let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
-    let scoped =
-        Member { acl_scope: Some(vec![TopicFilter::new("a/secret").unwrap()]), ..member("a", &denies) };
+    let scoped = scoped(&denies, |scopes| &mut scopes.acl, "a/secret");
     let registry = registry(&[scoped, member("b", &allows)]);
     let mut permissions = Permissions::default();
     assert!(publish_allowed(&registry, &mut permissions, "a/b", 0).await);
@@ -271,8 +274,7 @@ async fn edits_chain_in_order_and_accept_ends_the_chain() {
 #[tokio::test]
 async fn a_message_outside_every_scope_asks_nobody() {
     let never = transform(|| panic!("out of scope"));
-    let scoped =
-        Member { publish_scope: Some(vec![TopicFilter::new("a/#").unwrap()]), ..member("a", &never) };
+    let scoped = scoped(&never, |scopes| &mut scopes.publish, "a/#");
     let registry = registry(&[scoped]);
     assert!(registry.chain().publish_scope("b").is_empty());
     assert!(matches!(on_publish(&registry, "b").await, Ok(PublishOutcome::Unchanged)));

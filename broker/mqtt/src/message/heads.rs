@@ -86,6 +86,7 @@ mod tests {
             retain: true,
             properties: Some(Box::new(properties)),
             publisher: None,
+            origin: None,
             accepted_at: Timestamp(0),
             heads: Heads::default(),
         };

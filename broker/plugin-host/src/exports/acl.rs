@@ -54,7 +54,16 @@ mod tests {
 
     fn request(action: Action, topic: &str) -> AclRequest<'_> {
         let (session, qos) = (SessionId(1), QoS::AtMostOnce);
-        AclRequest { session, client_id: "c", username: None, action, topic, qos, retain: false }
+        AclRequest {
+            session,
+            client_id: "c",
+            username: None,
+            action,
+            topic,
+            qos,
+            retain: false,
+            attributes: &tidegate_hooks::NO_ATTRIBUTES,
+        }
     }
 
     fn allow(filter: &str, request: &AclRequest<'_>) -> Result<AclVerdict, FaultKind> {

@@ -3,7 +3,9 @@
 use super::{broken, qos, refusing, text};
 use crate::wire;
 use std::time::Duration;
-use tidegate_hooks::{Action, AuthVerdict, ConnectRequest, FaultKind, Grant, Refusal, Rule, Rules};
+use tidegate_hooks::{
+    Action, AuthVerdict, Challenge, ConnectRequest, FaultKind, Grant, Quotas, Refusal, Rule, Rules,
+};
 use tidegate_mqtt::{ClientId, Version};
 
 pub(crate) use super::properties::of_connect as properties;
@@ -43,13 +45,16 @@ pub(crate) fn answer(outcome: wire::Outcome) -> Result<AuthVerdict, FaultKind> {
             text: refusal.text.map(|reason| text("refuse.text", reason)).transpose()?,
         }),
         wire::Outcome::Grant(grant) => AuthVerdict::Grant(Box::new(granted(grant)?)),
+        wire::Outcome::Challenge(challenge) => AuthVerdict::Challenge(Challenge {
+            data: Some(challenge.data.into()).filter(|data: &bytes::Bytes| !data.is_empty()),
+            state: challenge.state.into(),
+        }),
     })
 }
 
 fn granted(grant: wire::Grant) -> Result<Grant, FaultKind> {
     let rules = grant.rules.into_iter().map(rule).collect::<Result<Vec<_>, _>>()?;
-    // Any names will do: what they stand for cannot break a filter that is sound with these.
-    Rules::compile(&rules, "c", Some("u")).map_err(|why| broken("grant.rules", why))?;
+    Rules::check(&rules).map_err(|why| broken("grant.rules", why))?;
     let client_id = grant.client_id.map(|id| text("grant.client-id", id)).transpose()?;
     if client_id.as_deref() == Some("") {
         return Err(broken("grant.client-id", "empty"));
@@ -60,9 +65,15 @@ fn granted(grant: wire::Grant) -> Result<Grant, FaultKind> {
         username: grant.username.map(|name| text("grant.username", name)).transpose()?,
         rules,
         attributes: attributes.collect(),
+        quotas: grant.quotas.map(quotas).unwrap_or_default(),
         expires: grant.expires_ms.map(Duration::from_millis),
-        data: None,
+        data: grant.data.map(Into::into),
     })
+}
+
+fn quotas(quotas: wire::Quotas) -> Quotas {
+    let wire::Quotas { messages_per_second, bytes_per_second, subscriptions, inflight } = quotas;
+    Quotas { messages_per_second, bytes_per_second, subscriptions, inflight }
 }
 
 fn rule(rule: wire::Rule) -> Result<Rule, FaultKind> {
@@ -91,6 +102,8 @@ mod tests {
             rules: vec![rule],
             expires_ms: Some(1500),
             attributes: vec![("team".into(), "blue".into())],
+            data: None,
+            quotas: None,
         })
     }
 

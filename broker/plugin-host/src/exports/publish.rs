@@ -112,6 +112,8 @@ mod tests {
             retain: false,
             payload: b"hello",
             properties: None,
+            attributes: &tidegate_hooks::NO_ATTRIBUTES,
+            origin: None,
         };
         let nothing = question(&request, Wants::default(), &[]);
         assert!(nothing.extra.is_none());

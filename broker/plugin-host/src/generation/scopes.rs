@@ -100,7 +100,18 @@ impl Scopes {
 mod tests {
     use super::*;
 
-    const BOTH: HookKinds = HookKinds { authenticate: false, proceed: false, acl: true, publish: true };
+    const BOTH: HookKinds = HookKinds {
+        authenticate: false,
+        proceed: false,
+        acl: true,
+        publish: true,
+        publish_batch: false,
+        subscribe: false,
+        subscribers: false,
+        deliver: false,
+        events: tidegate_hooks::EventKinds::NONE,
+        packets: false,
+    };
 
     fn scope(hook: &str, filters: &[&str], wants: &[&str]) -> wire::Scope {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

@@ -56,6 +56,7 @@ impl Place {
             registry: self.registry.clone(),
             broker_version: "1.2.3".into(),
             workers: self.workers,
+            access: tidegate_plugin_host::Access::default(),
         }
     }
 
@@ -77,6 +78,8 @@ impl Place {
             retain: false,
             payload: b"hello world",
             properties: None,
+            attributes: &tidegate_hooks::NO_ATTRIBUTES,
+            origin: None,
         };
         let chain = self.registry.chain_full();
         chain.on_publish(&chain.publish_scope(topic), &request).await
@@ -104,6 +107,7 @@ impl Place {
             topic,
             qos: QoS::AtMostOnce,
             retain: false,
+            attributes: &tidegate_hooks::NO_ATTRIBUTES,
         };
         let chain = self.registry.chain_full();
         chain.authorize(&mut Permissions::default(), &request, Timestamp::default()).await

@@ -33,6 +33,8 @@ async fn speed_of_a_call() {
         retain: false,
         payload: &payload,
         properties: None,
+        attributes: &tidegate_hooks::NO_ATTRIBUTES,
+        origin: None,
     };
     for (what, guest) in [
         ("on-publish, no fields", guests::next()),
@@ -66,6 +68,7 @@ async fn speed_of_a_call() {
             topic,
             qos: QoS::AtMostOnce,
             retain: false,
+            attributes: &tidegate_hooks::NO_ATTRIBUTES,
         };
         measure(
             if topic.starts_with('z') { "acl.check, next" } else { "acl.check, allow with a span" },

@@ -17,6 +17,7 @@ fn expiring(topic: &str, payload: &str, seconds: Option<u32>) -> Arc<Message> {
         retain: true,
         properties: seconds.map(|_| Box::new(properties)),
         publisher: None,
+        origin: None,
         accepted_at: Timestamp(0),
         heads: Default::default(),
     })

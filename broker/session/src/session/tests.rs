@@ -150,6 +150,7 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
         retain: false,
         properties: None,
         publisher: None,
+        origin: None,
         accepted_at: Timestamp(1_000_000),
         heads: Default::default(),
     };
