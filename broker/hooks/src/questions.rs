@@ -8,7 +8,10 @@ use tidegate_mqtt::{
 
 /// What a grant said of a client, for its rules and for later hooks to see. A copy costs nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Attributes(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct Attributes(Option<Arc<[Attribute]>>);
+
+/// Name and value.
+type Attribute = (Box<str>, Box<str>);
 
 impl Attributes {
     /// The first of that name.

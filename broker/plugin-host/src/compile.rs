@@ -34,7 +34,10 @@ fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
 
 fn refusal(error: &wasmtime::Error) -> Refusal {
     let text = format!("{error:#}").replace('\n', " ");
-    if text.contains("unexpected end") || text.contains("unexpected-end") || text.contains("extends past end")
+    if text.contains("unexpected end")
+        || text.contains("unexpected-end")
+        || text.contains("extends past end")
+        || text.contains("is out of bounds")
     {
         return Refusal::Truncated;
     }

@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
+use tidegate_hooks::Attributes;
 use tidegate_mqtt::{ClientId, SessionId, Timestamp, Will};
 use tidegate_session::SessionState;
 use tokio::sync::oneshot;
@@ -25,11 +26,35 @@ pub(crate) struct Subscriber {
     pub(crate) mailbox: Mailbox,
     /// Whether the session outlives its connection, so that QoS 1 and 2 messages for it are stored.
     persistent: AtomicBool,
+    /// None while its client is away.
+    presence: Mutex<Option<Arc<Presence>>>,
+}
+
+/// A client's connection, as others see it.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    /// As authenticated.
+    pub(crate) username: Option<Box<str>>,
+    /// From its grant.
+    pub(crate) attributes: Attributes,
+    /// `IP:PORT`
+    pub(crate) peer: Box<str>,
+    /// Name of the listener it came through.
+    pub(crate) listener: Arc<str>,
+    pub(crate) since: Timestamp,
 }
 
 impl Subscriber {
     pub(crate) fn is_persistent(&self) -> bool {
         self.persistent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
+        self.presence.lock().clone()
+    }
+
+    pub(crate) fn set_presence(&self, presence: Option<Arc<Presence>>) {
+        *self.presence.lock() = presence;
     }
 
     pub(crate) fn set_persistent(&self, persistent: bool) {
@@ -95,6 +120,8 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Clients {
     shards: Box<[Mutex<HashMap<ClientId, Entry, RandomState>>]>,
+    /// Whose session it is, for those who know a session only by its number.
+    owners: Box<[Mutex<HashMap<SessionId, ClientId, RandomState>>]>,
     hasher: RandomState,
     next_session: AtomicU64,
     bounds: Bounds,
@@ -108,6 +135,7 @@ impl Clients {
     pub(crate) fn new(bounds: Bounds, budget: Budget) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            owners: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             next_session: AtomicU64::new(1),
             bounds,
@@ -166,10 +194,15 @@ impl Clients {
             client_id: client_id.clone(),
             mailbox: Mailbox::new(self.bounds, self.budget.clone()),
             persistent: AtomicBool::new(false),
+            presence: Mutex::default(),
         });
         subscriber.mailbox.set_connected(true);
         self.connected.fetch_add(1, Ordering::Relaxed);
-        shard.insert(client_id.clone(), Entry { subscriber: subscriber.clone(), parked: None });
+        self.owners(session).lock().insert(session, client_id.clone());
+        let entry = Entry { subscriber: subscriber.clone(), parked: None };
+        if let Some(old) = shard.insert(client_id.clone(), entry) {
+            self.owners(old.subscriber.session).lock().remove(&old.subscriber.session);
+        }
         subscriber
     }
 
@@ -195,6 +228,7 @@ impl Clients {
             .is_some_and(|entry| entry.subscriber.session == subscriber.session)
         {
             shard.remove(&subscriber.client_id);
+            self.owners(subscriber.session).lock().remove(&subscriber.session);
         }
         drop(shard);
         self.left(subscriber);
@@ -202,6 +236,7 @@ impl Clients {
 
     fn left(&self, subscriber: &Subscriber) {
         self.connected.fetch_sub(1, Ordering::Relaxed);
+        subscriber.set_presence(None);
         // Whoever waits to take over looks at the session again.
         subscriber.mailbox.drop_commands();
     }
@@ -217,6 +252,7 @@ impl Clients {
             let subscriber = entry.subscriber.clone();
             let Some(parked) = entry.parked.take() else { return Due::Nothing };
             shard.remove(client_id);
+            self.owners(session).lock().remove(&session);
             return Due::Expired(subscriber, parked);
         }
         if parked.will.as_ref().is_some_and(|will| will.at <= now)
@@ -241,6 +277,28 @@ impl Clients {
         self.shard(client_id).lock().get(client_id).map(|entry| entry.subscriber.session)
     }
 
+    /// The session of a client, connected or parked.
+    pub(crate) fn of_client(&self, client_id: &str) -> Option<Arc<Subscriber>> {
+        let client_id = ClientId::new(client_id);
+        self.shard(&client_id).lock().get(&client_id).map(|entry| entry.subscriber.clone())
+    }
+
+    /// The session of that number, connected or parked.
+    pub(crate) fn of_session(&self, session: SessionId) -> Option<Arc<Subscriber>> {
+        let client_id = self.owners(session).lock().get(&session)?.clone();
+        let subscriber = self.shard(&client_id).lock().get(&client_id)?.subscriber.clone();
+        (subscriber.session == session).then_some(subscriber)
+    }
+
+    /// All that are connected, a part at a time: no lock is held while they are dealt with.
+    pub(crate) fn connected_parts(&self) -> impl Iterator<Item = Vec<Arc<Subscriber>>> {
+        self.shards.iter().map(|shard| {
+            let shard = shard.lock();
+            let connected = shard.values().filter(|entry| entry.parked.is_none());
+            connected.map(|entry| entry.subscriber.clone()).collect()
+        })
+    }
+
     /// Messages and bytes that wait for all sessions.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let mut sum = (0, 0);
@@ -261,6 +319,10 @@ impl Clients {
     /// Sessions, connected or parked.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn owners(&self, session: SessionId) -> &Mutex<HashMap<SessionId, ClientId, RandomState>> {
+        &self.owners[usize::try_from(session.0).unwrap_or_default() % SHARDS]
     }
 
     fn shard(&self, client_id: &ClientId) -> &Mutex<HashMap<ClientId, Entry, RandomState>> {

@@ -40,6 +40,9 @@ pub struct Config {
     pub log: Log,
     /// Seconds between updates of `$SYS/broker/…`. 0: never. Default 10.
     pub sys_interval: u32,
+    /// What happens when an acl plugin changed and a live subscription is not allowed any more: `"unsubscribe"` or, for MQTT 5 clients,
+    /// `"disconnect"` (0x87). Default unsubscribe.
+    pub on_revoked: OnRevoked,
     /// Another broker, `HOST:PORT`: told to clients when this one is full or stops (0x9C). Default: none.
     pub server_reference: Option<String>,
     /// Told to MQTT 5 clients that ask for Response Information; `%c` stands for the client identifier, `%u` for the user name. Default: none.
@@ -251,6 +254,21 @@ pub struct Limits {
     pub max_retained_messages: usize,
     /// Bytes of retained messages (0x97). Default 1 GiB.
     pub max_retained_bytes: ByteSize,
+    /// Events that wait for one plugin; the oldest are dropped beyond. Default 10,000.
+    pub max_queued_events: usize,
+    /// Messages published by plugins that wait to be taken in; more are answered `busy`. Default 10,000.
+    pub max_plugin_messages: NonZeroUsize,
+}
+
+/// What a subscription that is not allowed any more means for its client.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRevoked {
+    /// The subscription ends; the client is told nothing, since MQTT has no word for it.
+    #[default]
+    Unsubscribe,
+    /// The subscription ends, and the connection with it (0x87). Before MQTT 5 as above.
+    Disconnect,
 }
 
 /// What is told, and how.
@@ -308,6 +326,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: Log::default(),
             sys_interval: 10,
+            on_revoked: OnRevoked::default(),
             server_reference: None,
             response_information: None,
             plugins: BTreeMap::new(),
@@ -349,6 +368,8 @@ impl Default for Limits {
             queue_full: QueueFull::DropNewest,
             max_retained_messages: 1_000_000,
             max_retained_bytes: ByteSize::mib(1024),
+            max_queued_events: 10_000,
+            max_plugin_messages: const { NonZeroUsize::new(10_000).unwrap() },
         }
     }
 }
@@ -498,6 +519,7 @@ mod tests {
             allow_anonymous = true
             workers = 3
             sys_interval = 0
+            on_revoked = "disconnect"
             server_reference = "other.example:1883"
             response_information = "responses/%c"
             [[listener]]
@@ -555,6 +577,8 @@ mod tests {
             queue_full = "drop-oldest"
             max_retained_messages = 12
             max_retained_bytes = "13MiB"
+            max_queued_events = 22
+            max_plugin_messages = 23
             [log]
             format = "json"
             level = "debug"

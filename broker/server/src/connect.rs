@@ -1,7 +1,7 @@
 //! From the first packet to CONNACK: who is it, may it come in, and which session does it get?
 
 use crate::{
-    clients::{Parked, Subscriber, TakenUp},
+    clients::{Parked, Presence, Subscriber, TakenUp},
     clock,
     config::{Limits, UsernameFrom},
     connection::Socket,
@@ -10,8 +10,11 @@ use crate::{
     shared::Shared,
 };
 use bytes::Bytes;
-use std::{num::NonZeroU32, sync::Arc};
-use tidegate_hooks::{AuthOutcome, AuthRefusal, AuthStep, Authenticated, ConnectRequest};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+};
+use tidegate_hooks::{AuthOutcome, AuthRefusal, AuthStep, Authenticated, ConnectRequest, EventKind, Quotas};
 use tidegate_mqtt::{
     ClientId, ConnAck, ConnAckProperties, Connect, DecodeError, Outgoing, Packet, PacketType, QoS,
     ReasonCode, SessionId, Timestamp, TopicName, Version,
@@ -33,6 +36,8 @@ pub(crate) struct Connected {
     pub(crate) counted: Counted,
     /// For its re-authentication, if it came in by a method.
     pub(crate) login: Option<Box<Login>>,
+    /// From its grant.
+    pub(crate) quotas: Quotas,
 }
 
 /// A client that stays out. What it is told is in the outgoing bytes already.
@@ -90,15 +95,24 @@ pub(crate) async fn connect(
                 let Refusal { reason, text } = &refusal;
                 let (client_id, peer, text) = (&connect.client_id, visitor.peer, text.as_deref());
                 debug!(%client_id, peer, %reason, text, "refused");
+                broker.events.tell(EventKind::Refused, |event| {
+                    let event = event.of(session, client_id).because(*reason);
+                    event.with("peer", peer).with("listener", &*visitor.door.name)
+                });
                 let maximum = connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
                 refuse((connect.version, maximum), broker, reason, text, out);
                 return Err(Refused);
             }
         };
     tracing::Span::current().record("client_id", &*granted.client_id);
+    broker.events.tell(EventKind::Authenticated, |event| {
+        let event =
+            event.of(session, &granted.client_id).with("by", granted.by.as_deref().unwrap_or("nobody"));
+        event.with("username", granted.username.as_deref().unwrap_or_default())
+    });
 
     let now = clock::now();
-    let agreed = Agreed::new(&connect, limits);
+    let agreed = Agreed::new(&connect, limits, granted.quotas);
     let (subscriber, state, session_present) =
         take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
     subscriber.set_persistent(agreed.expiry > 0);
@@ -122,7 +136,20 @@ pub(crate) async fn connect(
     }
     broker.counters.connections.add(1);
     debug!(version = ?connect.version, session_present, "connected");
-    let (username, permissions) = (granted.username, granted.permissions);
+    let presence = Arc::new(Presence {
+        username: granted.username,
+        attributes: granted.attributes,
+        peer: visitor.peer.into(),
+        listener: visitor.door.name.clone(),
+        since: now,
+    });
+    subscriber.set_presence(Some(presence.clone()));
+    broker.events.tell(EventKind::Connected, |event| {
+        let event = event.of(session.id(), &granted.client_id).with("peer", visitor.peer);
+        let event = event.with("listener", &*visitor.door.name).with("version", version(connect.version));
+        let event = event.with("username", presence.username.as_deref().unwrap_or_default());
+        event.with("session-present", session_present.to_string())
+    });
     let mount_point = visitor.door.mount_point.clone();
     let will = connect.will.take();
     connect.password = None;
@@ -130,11 +157,11 @@ pub(crate) async fn connect(
         publisher: Publisher::new(
             session.id(),
             granted.client_id,
-            username,
-            granted.attributes,
-            permissions,
+            presence,
+            granted.permissions,
             mount_point,
         ),
+        quotas: granted.quotas,
         will: PendingWill::new(will),
         keep_alive: KeepAlive::new(agreed.keep_alive, now),
         expires_at: granted.expires.map(|after| now.after(after)),
@@ -143,6 +170,15 @@ pub(crate) async fn connect(
         counted,
         login: login.map(|(by, session)| Box::new(Login { session, connect, by, state: Bytes::new() })),
     })
+}
+
+/// The word for events.
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::V3_1 => "3.1",
+        Version::V3_1_1 => "3.1.1",
+        Version::V5 => "5",
+    }
 }
 
 /// Who let a client in by a method, and the session it asked for.
@@ -432,7 +468,7 @@ struct Agreed {
 }
 
 impl Agreed {
-    fn new(connect: &Connect, limits: &Limits) -> Self {
+    fn new(connect: &Connect, limits: &Limits, quotas: Quotas) -> Self {
         let properties = &connect.properties;
         let wished_expiry = match connect.version {
             Version::V5 => properties.session_expiry_interval.unwrap_or(0),
@@ -444,10 +480,12 @@ impl Agreed {
             && connect.version == Version::V5
             && (connect.keep_alive == 0 || connect.keep_alive > limits.max_keep_alive);
         let client_receive_maximum = properties.receive_maximum.map_or(u16::MAX, std::num::NonZeroU16::get);
+        // Nobody can do without one at least.
+        let inflight = quotas.inflight.map_or(u16::MAX, |most| most.max(1));
         let terms = Terms {
             version: connect.version,
-            receive_maximum: limits.receive_maximum.get(),
-            client_receive_maximum: client_receive_maximum.min(limits.max_inflight.get()),
+            receive_maximum: limits.receive_maximum.get().min(inflight),
+            client_receive_maximum: client_receive_maximum.min(limits.max_inflight.get()).min(inflight),
             client_maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
             topic_alias_maximum: if connect.version == Version::V5 { limits.topic_alias_maximum } else { 0 },
             outgoing_topic_aliases: properties
@@ -471,7 +509,7 @@ impl Agreed {
         let wished_expiry = connect.properties.session_expiry_interval.unwrap_or(0);
         ConnAckProperties {
             session_expiry_interval: (self.expiry != wished_expiry).then_some(self.expiry),
-            receive_maximum: Some(limits.receive_maximum),
+            receive_maximum: NonZeroU16::new(self.terms.receive_maximum),
             maximum_qos: Some(limits.maximum_qos).filter(|qos| *qos < QoS::ExactlyOnce), // [MQTT-3.2.2-9]
             retain_available: not(limits.retain_available),
             wildcard_subscription_available: not(limits.wildcard_subscription_available),

@@ -56,6 +56,16 @@ counters! {
     dropped_too_large => "publish/messages/dropped/too_large",
     /// Messages whose expiry passed in a queue.
     dropped_expired => "publish/messages/dropped/expired",
+    /// Messages that a plugin dropped for one recipient.
+    dropped_by_plugin => "publish/messages/dropped/by_plugin",
+    /// Messages of plugins that were not taken because too many waited.
+    plugin_messages_refused => "plugins/messages_refused",
+    /// Subscriptions taken away because they are not allowed any more.
+    subscriptions_revoked => "subscriptions/revoked",
+    /// Events that a plugin was not told of, because they came faster than it took them.
+    events_lost => "plugins/events_lost",
+    /// Times a client was read more slowly because it sent faster than its quota.
+    throttled => "clients/throttled",
     /// Connections that ended in a panic of ours.
     panics => "panics",
 }

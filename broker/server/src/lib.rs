@@ -1,8 +1,9 @@
 //! The Tidegate broker: sockets and wiring around the protocol crates, the binary `tidegate`, and the embedding API.
 //!
-//! Reading order is the way of a message: `listen`, `connect`, `connection` (with `scratch`), `publish`, `subscribe`, `mailbox`; then
-//! `clients` (every session, live or parked) and `parked_sessions` (wills and expiry), `shared` (what they all share), `sys`,
-//! `counters`, `clock`; and around it `server` (start and stop) and `config`.
+//! Reading order is the way of a message: `listen`, `connect`, `connection` (with `scratch`, `rate` and `watched`), `publish`, `recipients`,
+//! `subscribe`, `mailbox`; then `clients` (every session, live or parked) and `parked_sessions` (wills and expiry), `shared` (what they
+//! all share), `events` and `plugin_access` (what plugins are told, and what they may do), `revocation`, `sys`, `counters`, `clock`; and
+//! around it `server` (start and stop) and `config`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tidegate::StartError> {
@@ -21,19 +22,26 @@ mod connect;
 mod connection;
 mod counters;
 mod door;
+mod events;
 mod listen;
 mod mailbox;
 mod parked_sessions;
+mod plugin_access;
 mod publish;
+mod rate;
+mod recipients;
+mod revocation;
 mod scratch;
 mod server;
 mod shared;
 mod subscribe;
 mod sys;
 mod traffic;
+mod watched;
 
 pub use config::{
-    ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, UsernameFrom,
+    ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, OnRevoked,
+    UsernameFrom,
 };
 pub use mailbox::QueueFull;
 pub use server::{Broker, StartError, check};

@@ -70,6 +70,10 @@ pub(crate) enum Command {
     TakeOver { new_session: bool, left: oneshot::Sender<()> },
     /// End with this reason.
     Disconnect { reason: ReasonCode, text: &'static str },
+    /// Ask again whether the subscriptions are allowed.
+    Reauthorize,
+    /// What plugins have answered so far is worth nothing any more.
+    ForgetAnswers,
 }
 
 /// What became of a delivery put into a mailbox.

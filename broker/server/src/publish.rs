@@ -1,23 +1,23 @@
 //! The path of a message through the broker. Only this file knows the order of its steps.
 
 use crate::{
-    clients::Subscriber,
+    clients::{Presence, Subscriber},
     clock,
-    mailbox::{Posted, Readiness},
+    recipients::{Recipients, chosen, everybody, post},
     shared::Shared,
 };
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
-    AclRequest, Action, Attributes, Authorization, Chain, FaultKind, HookFailed, InScope, Patch, Permissions,
+    AclRequest, Action, Authorization, Chain, EventKind, FaultKind, HookFailed, InScope, Patch, Permissions,
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, PublishProperties, QoS, ReasonCode, SessionId,
-    SubscriptionFilter, Timestamp, TopicName, Will,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, PublishProperties, QoS, ReasonCode, SessionId,
+    Timestamp, TopicName, Will,
 };
-use tidegate_routing::{Generation, Match, Matches, SharedMatch};
-use tidegate_session::Delivery;
+use tidegate_routing::{Generation, Matches};
 use tidegate_store::{Outcome, Retention, StoreError};
 
 /// Somebody who publishes: a client, or a client's will.
@@ -25,22 +25,34 @@ use tidegate_store::{Outcome, Retention, StoreError};
 pub(crate) struct Publisher {
     pub(crate) session: SessionId,
     pub(crate) client_id: ClientId,
-    pub(crate) username: Option<Box<str>>,
-    pub(crate) attributes: Attributes,
+    /// As others see it.
+    pub(crate) presence: Arc<Presence>,
     pub(crate) permissions: Permissions,
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
-    topics: HashMap<TopicName, Known, ahash::RandomState>,
+    topics: HashMap<TopicName, Arc<Known>, ahash::RandomState>,
     sequence: std::ops::Range<u64>,
 }
 
+/// Who of those that match gets the messages of a topic.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Indexes; None: everybody.
+    pub(crate) kept: Option<Vec<u32>>,
+    pub(crate) until: Timestamp,
+}
+
 /// What is known about a topic that this publisher has used before.
-#[derive(Clone, Debug)]
-struct Known {
+#[derive(Debug)]
+pub(crate) struct Known {
     routes: Generation,
     chain: u64,
     in_scope: InScope,
-    matches: Arc<Matches<Arc<Subscriber>>>,
+    /// Who is asked about the recipients.
+    pub(crate) chosen_by: InScope,
+    pub(crate) matches: Matches<Arc<Subscriber>>,
+    /// What those answered, for as long as it holds.
+    pub(crate) selected: ArcSwapOption<Selection>,
 }
 
 /// Topics kept a publisher; when there are more, it starts anew.
@@ -57,6 +69,8 @@ pub(crate) struct Draft {
     pub(crate) retain: bool,
     /// Without topic alias and subscription identifiers.
     pub(crate) properties: Option<Box<PublishProperties>>,
+    /// The plugin that publishes it, if none of the clients does.
+    pub(crate) origin: Option<Box<Origin>>,
 }
 
 /// A message was accepted, and what it promises is safe.
@@ -123,13 +137,12 @@ impl Publisher {
     pub(crate) fn new(
         session: SessionId,
         client_id: ClientId,
-        username: Option<Box<str>>,
-        attributes: Attributes,
+        presence: Arc<Presence>,
         permissions: Permissions,
         mount_point: Option<TopicName>,
     ) -> Self {
         let topics = HashMap::default();
-        Self { session, client_id, username, attributes, permissions, mount_point, topics, sequence: 0..0 }
+        Self { session, client_id, presence, permissions, mount_point, topics, sequence: 0..0 }
     }
 
     /// The topic as a name, mount point included: the one kept from before, or a new one.
@@ -142,20 +155,22 @@ impl Publisher {
         }
     }
 
-    fn known(&mut self, broker: &Shared, chain: &Chain, topic: &TopicName) -> Known {
+    fn known(&mut self, broker: &Shared, chain: &Chain, topic: &TopicName) -> Arc<Known> {
         if let Some(known) = self.topics.get(topic)
             && known.chain == chain.generation()
             && broker.routes.is_current(known.routes)
         {
             return known.clone();
         }
-        let known = Known {
+        let known = Arc::new(Known {
             // Before the matches: a change in between is seen the next time.
             routes: broker.routes.generation(topic),
             chain: chain.generation(),
             in_scope: chain.publish_scope(topic),
-            matches: Arc::new(broker.routes.matching(topic, Some(self.session))),
-        };
+            chosen_by: chain.subscribers_scope(topic),
+            matches: broker.routes.matching(topic, Some(self.session)),
+            selected: ArcSwapOption::empty(),
+        });
         if self.topics.len() >= KNOWN_TOPICS && !self.topics.contains_key(topic) {
             self.topics.clear();
         }
@@ -173,7 +188,7 @@ impl Publisher {
     }
 }
 
-/// Takes a message in: authorize, transform, authorize again if the topic changed, store, route, deliver.
+/// Takes a message in: authorize, transform, authorize again if the topic changed, choose recipients, store, deliver.
 ///
 /// Answers at once unless a plugin or the store has to wait for something.
 pub(crate) async fn publish(
@@ -185,31 +200,98 @@ pub(crate) async fn publish(
     let chain = broker.hooks.chain();
     authorize(&chain, from, &draft, now).await?;
     let mut known = from.known(broker, &chain, &draft.topic);
-    if !known.in_scope.is_empty() {
-        match transform(&chain, from, &known.in_scope, &draft).await? {
-            PublishOutcome::Unchanged => {}
-            PublishOutcome::Swallowed => return Ok(Receivers::default()),
-            PublishOutcome::Edited(edits) => {
-                let moved = edits.topic.as_ref().is_some_and(|topic| *topic != draft.topic);
-                draft.apply(*edits);
-                if moved {
-                    authorize(&chain, from, &draft, now).await?;
-                    known = from.known(broker, &chain, &draft.topic);
+    let outcome = if known.in_scope.is_empty() {
+        PublishOutcome::Unchanged
+    } else {
+        chain.on_publish(&known.in_scope, &request(from, &draft)).await?
+    };
+    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, now).await
+}
+
+/// As [`publish`], for messages that came together: hooks that take batches are asked about all of them at once. One result each, in order.
+pub(crate) async fn publish_batch(
+    broker: &Shared,
+    from: &mut Publisher,
+    drafts: Vec<Draft>,
+) -> Vec<Result<Receivers, PublishError>> {
+    let now = clock::now();
+    let chain = broker.hooks.chain();
+    let mut messages = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let allowed = authorize(&chain, from, &draft, now).await;
+        messages.push(allowed.map(|()| {
+            let known = from.known(broker, &chain, &draft.topic);
+            (draft, known)
+        }));
+    }
+    let questions: Vec<_> = messages
+        .iter()
+        .flatten()
+        .map(|(draft, known)| (known.in_scope.clone(), request(from, draft)))
+        .collect();
+    let mut outcomes = chain.on_publish_batch(&questions).await.into_iter();
+    drop(questions);
+    let mut results = Vec::with_capacity(messages.len());
+    for message in messages {
+        let result = match message {
+            Err(denied) => Err(denied),
+            Ok((mut draft, mut known)) => match outcomes.next() {
+                Some(Ok(outcome)) => {
+                    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, now).await
                 }
+                Some(Err(refusal)) => Err(refusal.into()),
+                None => Err(PublishError::Unknown),
+            },
+        };
+        results.push(result);
+    }
+    results
+}
+
+/// What follows once the hooks have said what becomes of a message.
+async fn take_in(
+    broker: &Shared,
+    chain: &Chain,
+    from: &mut Publisher,
+    (draft, known): (&mut Draft, &mut Arc<Known>),
+    outcome: PublishOutcome,
+    now: Timestamp,
+) -> Result<Receivers, PublishError> {
+    match outcome {
+        PublishOutcome::Unchanged => {}
+        PublishOutcome::Swallowed => return Ok(Receivers::default()),
+        PublishOutcome::Edited(edits) => {
+            let moved = edits.topic.as_ref().is_some_and(|topic| *topic != draft.topic);
+            draft.apply(*edits);
+            if moved {
+                authorize(chain, from, draft, now).await?;
+                *known = from.known(broker, chain, &draft.topic);
             }
         }
     }
-    drop(chain);
-    let message = Arc::new(draft.accepted(from.next_id(broker), from.session, now));
-    accept(broker, &message, &known.matches).await
+    let receivers = if known.chosen_by.is_empty() {
+        everybody(&known.matches)
+    } else {
+        // Boxed: what is rare shall not be held by every idle connection.
+        Box::pin(chosen(chain, from, known, draft, now)).await
+    };
+    let message = Arc::new(draft.accepted(from.next_id(broker), Some(from.session), now));
+    let taken = accept(broker, &message, &receivers).await?;
+    broker.events.tell(EventKind::Published, |event| {
+        let event = event.of(from.session, &from.client_id).about(&message.topic);
+        let event = event.with("qos", (message.qos as u8).to_string());
+        let event = event.with("bytes", message.payload.len().to_string());
+        event.with("receivers", taken.count.to_string())
+    });
+    Ok(taken)
 }
 
 /// A message of the broker's own, such as `$SYS`: no hooks.
-pub(crate) async fn publish_own(broker: &Shared, draft: Draft) -> Result<Receivers, PublishError> {
+pub(crate) async fn publish_own(broker: &Shared, mut draft: Draft) -> Result<Receivers, PublishError> {
     let id = MessageId { home: HomeId::LOCAL, sequence: broker.take_sequences(1) };
     let matches = broker.routes.matching(&draft.topic, None);
-    let message = Arc::new(Message { publisher: None, ..draft.accepted(id, SessionId(0), clock::now()) });
-    accept(broker, &message, &matches).await
+    let message = Arc::new(draft.accepted(id, None, clock::now()));
+    accept(broker, &message, &everybody(&matches)).await
 }
 
 async fn authorize(
@@ -222,15 +304,19 @@ async fn authorize(
     if draft.topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(PublishError::Denied(draft.topic.clone()));
     }
+    // Where plugins may publish the operator has said.
+    if draft.origin.is_some() {
+        return Ok(());
+    }
     let request = AclRequest {
         session: from.session,
         client_id: &from.client_id,
-        username: from.username.as_deref(),
+        username: from.presence.username.as_deref(),
         action: Action::Publish,
         topic: &draft.topic,
         qos: draft.qos,
         retain: draft.retain,
-        attributes: &from.attributes,
+        attributes: &from.presence.attributes,
     };
     match chain.authorize(&mut from.permissions, &request, now).await? {
         Authorization::Allowed => Ok(()),
@@ -238,38 +324,28 @@ async fn authorize(
     }
 }
 
-async fn transform(
-    chain: &Chain,
-    from: &Publisher,
-    in_scope: &InScope,
-    draft: &Draft,
-) -> Result<PublishOutcome, PublishRefusal> {
-    let request = PublishRequest {
+pub(crate) fn request<'a>(from: &'a Publisher, draft: &'a Draft) -> PublishRequest<'a> {
+    PublishRequest {
         session: from.session,
         client_id: &from.client_id,
-        username: from.username.as_deref(),
+        username: from.presence.username.as_deref(),
         topic: &draft.topic,
         qos: draft.qos,
         retain: draft.retain,
         payload: &draft.payload,
         properties: draft.properties.as_deref(),
-        attributes: &from.attributes,
-        origin: None,
-    };
-    chain.on_publish(in_scope, &request).await
+        attributes: &from.presence.attributes,
+        origin: draft.origin.as_deref(),
+    }
 }
 
 /// Store, then retain and deliver: nothing is seen by anybody before it is safe.
 async fn accept(
     broker: &Shared,
     message: &Arc<Message>,
-    matches: &Matches<Arc<Subscriber>>,
+    receivers: &Recipients<'_>,
 ) -> Result<Receivers, PublishError> {
     let retention = retention(broker, message)?;
-    // A shared group's turn moves with each question, so it is asked once.
-    let direct = matches.direct.iter().map(|one| Receiver { to: one, group: None });
-    let receivers: smallvec::SmallVec<[Receiver<'_>; 8]> =
-        direct.chain(matches.shared.iter().filter_map(member_in_turn)).collect();
     let stored: Vec<_> = receivers
         .iter()
         .filter(|one| {
@@ -288,8 +364,14 @@ async fn accept(
         Retention::Replace => drop(broker.retained.set(message.clone())),
         Retention::Remove => drop(broker.retained.remove(&message.topic)),
     }
+    if retention != Retention::Untouched {
+        broker.events.tell(EventKind::Retained, |event| {
+            let event = event.about(&message.topic);
+            if retention == Retention::Remove { event.with("removed", "true") } else { event }
+        });
+    }
     let mut congested = false;
-    for one in &receivers {
+    for one in receivers {
         congested |= post(broker, &one.to.subscriber, one.delivery(message));
     }
     Ok(Receivers { count: receivers.len(), congested })
@@ -311,101 +393,13 @@ fn retention(broker: &Shared, message: &Message) -> Result<Retention, PublishErr
     Ok(Retention::Replace) // [MQTT-3.3.1-5]
 }
 
-/// Who gets a message, and by which group.
-struct Receiver<'a> {
-    to: &'a Match<Arc<Subscriber>>,
-    group: Option<&'a Arc<SubscriptionFilter>>,
-}
-
-impl Receiver<'_> {
-    fn delivery(&self, message: &Arc<Message>) -> Delivery {
-        Delivery {
-            message: message.clone(),
-            qos: message.qos.min(self.to.maximum_qos), // [MQTT-3.8.4-8]
-            retain: message.retain && self.to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-            identifiers: self.to.identifiers.clone(),
-            group: self.group.cloned(),
-        }
-    }
-}
-
-/// The member whose turn it is, or the next that can take the message now; if none can, one that will when it returns.
-fn member_in_turn(shared: &SharedMatch<Arc<Subscriber>>) -> Option<Receiver<'_>> {
-    choose(shared, None)
-}
-
-/// As [`member_in_turn`], without `except`.
-fn choose(shared: &SharedMatch<Arc<Subscriber>>, except: Option<SessionId>) -> Option<Receiver<'_>> {
-    let (mut slow, mut away) = (None, None);
-    for member in shared.in_turn().filter(|member| Some(member.session) != except) {
-        let found = Receiver { to: member, group: Some(&shared.group) };
-        match member.subscriber.mailbox.readiness() {
-            Readiness::Free => return Some(found),
-            Readiness::Slow if slow.is_none() => slow = Some(found),
-            Readiness::Unable if away.is_none() && member.subscriber.is_persistent() => away = Some(found),
-            Readiness::Slow | Readiness::Unable => {}
-        }
-    }
-    slow.or(away)
-}
-
-/// Gives messages of shared subscriptions, which a session leaves behind, to others of their groups.
-pub(crate) struct HandOver<'a> {
-    broker: &'a Shared,
-    from: &'a Subscriber,
-    /// Only to clients that are connected.
-    at_once: bool,
-    /// The group of the last message: the next has the same, nearly always.
-    group: Option<SharedMatch<Arc<Subscriber>>>,
-}
-
-impl<'a> HandOver<'a> {
-    pub(crate) fn new(broker: &'a Shared, from: &'a Subscriber, at_once: bool) -> Self {
-        Self { broker, from, at_once, group: None }
-    }
-
-    /// False if nobody takes it.
-    pub(crate) fn give(&mut self, left: &Delivery) -> bool {
-        let Some(filter) = &left.group else { return false };
-        if self.group.as_ref().is_none_or(|group| !Arc::ptr_eq(&group.group, filter)) {
-            self.group = self.broker.routes.group(filter);
-        }
-        let Some(group) = &self.group else { return false };
-        let Some(receiver) = choose(group, Some(self.from.session)) else { return false };
-        let to = &receiver.to.subscriber;
-        if self.at_once && to.mailbox.readiness() == Readiness::Unable {
-            return false;
-        }
-        let delivery = receiver.delivery(&left.message);
-        if delivery.qos > QoS::AtMostOnce && to.is_persistent() {
-            // Nobody waits for it: until it is durable the record of the one who leaves stands.
-            let queued = [(to.session, delivery.clone())];
-            let _: tidegate_store::Ticket =
-                self.broker.store.accept(&left.message, Retention::Untouched, &queued);
-        }
-        post(self.broker, to, delivery);
-        true
-    }
-}
-
-/// Puts a message into a mailbox; true if that one is filling.
-fn post(broker: &Shared, to: &Subscriber, delivery: Delivery) -> bool {
-    match to.mailbox.post(delivery) {
-        Posted::Queued | Posted::Offline => false,
-        Posted::Congested => true,
-        Posted::Dropped(dropped) => {
-            broker.dropped_queue_full(to, &dropped);
-            true
-        }
-    }
-}
-
 impl Draft {
     /// What a will publishes.
     pub(crate) fn of_will(will: Will) -> Self {
         let properties = will.properties.publish;
         let properties = (properties != PublishProperties::default()).then(|| Box::new(properties));
-        Self { topic: will.topic, payload: will.payload, qos: will.qos, retain: will.retain, properties }
+        let Will { topic, payload, qos, retain, .. } = will;
+        Self { topic, payload, qos, retain, properties, origin: None }
     }
 
     fn apply(&mut self, edits: Patch) {
@@ -417,8 +411,12 @@ impl Draft {
         self.properties = properties.or(self.properties.take());
     }
 
-    fn accepted(self, id: MessageId, publisher: SessionId, accepted_at: Timestamp) -> Message {
-        let Self { topic, payload, qos, retain, properties } = self;
+    /// Its payload and properties become the message's.
+    fn accepted(&mut self, id: MessageId, publisher: Option<SessionId>, accepted_at: Timestamp) -> Message {
+        let Self { topic, payload, qos, retain, properties, origin } = self;
+        let (topic, payload) = (topic.clone(), std::mem::take(payload));
+        let (qos, retain, properties, origin) = (*qos, *retain, properties.take(), origin.take());
+        let publisher = publisher.filter(|_| origin.is_none());
         Message {
             id,
             topic,
@@ -426,8 +424,8 @@ impl Draft {
             qos,
             retain,
             properties,
-            publisher: Some(publisher),
-            origin: None,
+            publisher,
+            origin,
             accepted_at,
             heads: Heads::default(),
         }

@@ -4,19 +4,22 @@ use crate::{
     clock,
     config::{Config, ConfigError, Listener},
     door::Door,
+    events,
     listen::{Bound, bind, listen},
-    parked_sessions,
+    parked_sessions, plugin_access, revocation,
     shared::Shared,
     sys,
 };
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tidegate_hooks::HookRegistry;
+use tidegate_hooks::{EventKind, HookRegistry};
 use tidegate_mqtt::ReasonCode;
-use tidegate_plugin_host::{HostError, HostOptions, PluginHost, PluginReport, PluginState};
+use tidegate_plugin_host::{
+    Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState,
+};
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
+    sync::{Notify, mpsc, watch},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -29,6 +32,8 @@ pub struct Broker {
     certificates: Vec<Arc<TlsSettings>>,
     plugins: Option<PluginHost>,
     stop: watch::Sender<bool>,
+    /// Tells the last of them after the stop.
+    events: JoinHandle<()>,
     connections: TaskTracker,
     tasks: JoinSet<()>,
 }
@@ -100,7 +105,8 @@ impl Broker {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
         let hooks = Arc::new(HookRegistry::new());
-        let (plugins, reports) = match options(&config, &hooks) {
+        let access = Access::default();
+        let (plugins, reports) = match options(&config, &hooks, &access) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
             None => (None, Vec::new()),
         };
@@ -111,8 +117,13 @@ impl Broker {
         }
 
         let (looks, parked) = mpsc::unbounded_channel();
+        let (plugin_messages, of_plugins) = mpsc::channel(config.limits.max_plugin_messages.get());
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared::new(config, hooks, looks, stopped.clone()));
+        let shared = Arc::new(Shared::new(config, hooks, looks, plugin_messages, stopped.clone()));
+        let chain_changed = Arc::new(Notify::new());
+        follow_chain(&shared, chain_changed.clone());
+        let broker: Arc<dyn BrokerAccess> = shared.clone();
+        access.open(Arc::downgrade(&broker));
         let connections = TaskTracker::new();
         let mut tasks = JoinSet::new();
         for missing in reports.iter().filter(|report| report.state == PluginState::Waiting) {
@@ -121,6 +132,9 @@ impl Broker {
         let changes = plugins.as_ref().map_or_else(|| watch::channel(reports).1, PluginHost::changes);
         tasks.spawn(sys::tell(shared.clone(), changes));
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
+        tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));
+        tasks.spawn(revocation::watch(shared.clone(), chain_changed));
+        let events = tokio::spawn(events::carry(shared.clone()));
         let addresses = bound.iter().filter_map(Bound::address).collect();
         let mut certificates = Vec::new();
         for bound in bound {
@@ -132,7 +146,8 @@ impl Broker {
             tasks.spawn(listen(shared.clone(), bound, connections.clone(), stopped.clone()));
         }
         info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
-        Ok(Self { shared, addresses, certificates, plugins, stop, connections, tasks })
+        shared.events.tell(EventKind::Started, |event| event.with("version", env!("CARGO_PKG_VERSION")));
+        Ok(Self { events, shared, addresses, certificates, plugins, stop, connections, tasks })
     }
 
     /// Where clients come in, in the order of the config; the ports in fact taken. Unix sockets are left out.
@@ -174,6 +189,7 @@ impl Broker {
         let began = clock::now();
         let connected = self.shared.clients.connected();
         info!(clients = connected, "stopping");
+        self.shared.events.tell(EventKind::Stopping, |event| event.with("clients", connected.to_string()));
         let _ = self.stop.send(true);
         let reason = match self.shared.config.server_reference {
             Some(_) => ReasonCode::UseAnotherServer,
@@ -183,6 +199,9 @@ impl Broker {
         self.connections.close();
         if tokio::time::timeout(FAREWELL, self.connections.wait()).await.is_err() {
             warn!(clients = self.connections.len(), "clients did not leave in time");
+        }
+        if let Err(error) = self.events.await {
+            tracing::error!(%error, "the task that carries events ended badly");
         }
         self.tasks.shutdown().await;
         if let Some(plugins) = self.plugins.take() {
@@ -198,7 +217,7 @@ impl Broker {
 /// As [`Broker::start`].
 pub async fn check(config: &Config) -> Result<Vec<PluginReport>, StartError> {
     let hooks = Arc::new(HookRegistry::new());
-    let reports = match options(config, &hooks) {
+    let reports = match options(config, &hooks, &Access::default()) {
         Some(options) => PluginHost::check(options).await?,
         None => Vec::new(),
     };
@@ -213,8 +232,21 @@ fn door(listener: &Listener, config: &Config) -> Result<Door, StartError> {
     Door::new(listener, config).map_err(|error| StartError::Tls { listener: listener.name(), error })
 }
 
+/// What the broker keeps in step with the chain: which events are worth telling, and what is allowed.
+fn follow_chain(shared: &Arc<Shared>, permissions: Arc<Notify>) {
+    let broker = Arc::downgrade(shared);
+    shared.hooks.on_change(move |change| {
+        let Some(broker) = broker.upgrade() else { return };
+        broker.events.want(broker.hooks.chain().events());
+        if change.acl {
+            permissions.notify_one();
+        }
+    });
+    shared.events.want(shared.hooks.chain().events());
+}
+
 /// None if there is no plugin folder and nothing says there should be.
-fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
+fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Option<HostOptions> {
     (!config.without_file || config.plugin_dir.is_dir()).then(|| HostOptions {
         plugin_dir: config.plugin_dir.clone(),
         data_dir: config.data_dir.clone(),
@@ -222,7 +254,7 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>) -> Option<HostOptions> {
         registry: hooks.clone(),
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
-        access: tidegate_plugin_host::Access::default(),
+        access: access.clone(),
     })
 }
 

@@ -5,8 +5,10 @@ use crate::{
     clock,
     config::Config,
     counters::Counters,
+    events::Events,
     mailbox::{Bounds, Budget},
-    publish::{Draft, HandOver, Publisher, publish},
+    publish::{Draft, Publisher, publish},
+    recipients::HandOver,
     traffic::Traffic,
 };
 use std::{
@@ -16,8 +18,9 @@ use std::{
     },
     time::Duration,
 };
-use tidegate_hooks::HookRegistry;
+use tidegate_hooks::{EventKind, HookRegistry};
 use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
+use tidegate_plugin_host::PluginMessage;
 use tidegate_routing::{Retained, Routes};
 use tidegate_session::{Delivered, Delivery, Session, SessionState, Stage};
 use tidegate_store::{Memory, Store, Ticket};
@@ -35,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
+    pub(crate) events: Events,
+    /// What plugins publish, on its way to [`plugin_access`](crate::plugin_access).
+    pub(crate) plugin_messages: mpsc::Sender<PluginMessage>,
     /// Of half-sent packets.
     pub(crate) incoming: Arc<Budget>,
     /// Turns true when the broker stops.
@@ -49,6 +55,7 @@ impl Shared {
         config: Config,
         hooks: Arc<HookRegistry>,
         parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
+        plugin_messages: mpsc::Sender<PluginMessage>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let limits = &config.limits;
@@ -68,6 +75,8 @@ impl Shared {
             store: Store::new(Arc::new(Memory::default())),
             counters: Counters::default(),
             traffic: Traffic::default(),
+            events: Events::default(),
+            plugin_messages,
             incoming,
             stopping,
             sequences: AtomicU64::new(1),
@@ -97,6 +106,10 @@ impl Shared {
         };
         counter.add(1);
         debug!(client_id = %subscriber.client_id, ?why, "message dropped");
+        let why = if why == Delivered::TooLarge { "too-large" } else { "expired" };
+        self.events.tell(EventKind::Dropped, |event| {
+            event.of(subscriber.session, &subscriber.client_id).with("why", why)
+        });
         if let Some(id) = id {
             self.done(subscriber, id);
         }
@@ -110,6 +123,10 @@ impl Shared {
             self.done(subscriber, dropped.message.id);
         }
         debug!(client_id = %subscriber.client_id, topic = %dropped.message.topic, "queue full, message dropped");
+        self.events.tell(EventKind::Dropped, |event| {
+            let event = event.of(subscriber.session, &subscriber.client_id).about(&dropped.message.topic);
+            event.with("why", "queue-full")
+        });
     }
 
     /// A session is over: its subscriptions, its queue and what is stored of it go.
@@ -174,7 +191,11 @@ impl Shared {
         publisher.session = self.clients.session_of(&client_id).unwrap_or(publisher.session);
         let topic = will.topic.clone();
         match publish(self, publisher, Draft::of_will(will)).await {
-            Ok(receivers) => debug!(%client_id, %topic, receivers = receivers.count, "will published"),
+            Ok(receivers) => {
+                debug!(%client_id, %topic, receivers = receivers.count, "will published");
+                self.events
+                    .tell(EventKind::WillSent, |event| event.of(publisher.session, &client_id).about(&topic));
+            }
             Err(error) => {
                 self.refused(&error);
                 tracing::warn!(%client_id, %topic, %error, "will not published");
@@ -226,6 +247,7 @@ impl Shared {
             Due::Expired(subscriber, parked) => {
                 self.counters.clients_expired.add(1);
                 debug!(%client_id, "session expired");
+                self.events.tell(EventKind::SessionExpired, |event| event.of(session, client_id));
                 self.forget_parked(&subscriber, &parked.state);
                 if let Some(mut will) = parked.will {
                     self.publish_will(&mut will.publisher, will.will).await;

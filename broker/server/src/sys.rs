@@ -7,6 +7,7 @@ use crate::{
     traffic::KINDS,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use tidegate_hooks::EventKind;
 use tidegate_mqtt::{QoS, TopicName};
 use tidegate_plugin_host::{PluginReport, PluginState};
 use tokio::sync::watch;
@@ -32,6 +33,15 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
                 maximum = maximum.max(broker.clients.connected());
                 loads.pass(moved, broker.counters.connections.value());
                 let rows = rows(&broker, started, maximum).into_iter().chain(traffic_rows(moved)).chain(loads.rows());
+                broker.events.tell(EventKind::SysTick, |event| {
+                    let numbers = [
+                        ("clients", broker.clients.connected().to_string()),
+                        ("sessions", broker.clients.len().to_string()),
+                        ("subscriptions", broker.routes.len().to_string()),
+                        ("retained", broker.retained.len().to_string()),
+                    ];
+                    numbers.into_iter().fold(event, |event, (name, number)| event.with(name, number))
+                });
                 for (topic, value) in rows {
                     tell_one(&broker, &mut told, &topic, value).await;
                 }
@@ -57,6 +67,7 @@ async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &s
         qos: QoS::AtMostOnce,
         retain: true,
         properties: None,
+        origin: None,
     };
     if publish_own(broker, draft).await.is_ok() {
         told.insert(topic.to_owned(), value);
@@ -180,6 +191,7 @@ fn expire_retained(broker: &Shared) {
         // It is gone from memory; a record that stays expires again at the next start.
         let _: tidegate_store::Ticket = broker.store.retained_expired(&message);
         broker.counters.dropped_expired.add(1);
+        broker.events.tell(EventKind::RetainedExpired, |event| event.about(&message.topic));
     }
 }
 

@@ -59,10 +59,15 @@ thread_local! {
     static SHARD: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
 }
 
+/// The number of this thread's shard.
+pub(crate) fn shard() -> usize {
+    SHARD.get()
+}
+
 impl Traffic {
     /// Adds a batch.
     pub(crate) fn add(&self, moved: Moved) {
-        let Shard(counters) = &self.shards[SHARD.get()];
+        let Shard(counters) = &self.shards[shard()];
         for (counter, more) in counters.iter().zip(moved.to_array()) {
             if more > 0 {
                 counter.fetch_add(more, Ordering::Relaxed);

@@ -161,6 +161,7 @@ pub struct Session {
     terms: Terms,
     expiry: u32,
     subscriptions: BTreeMap<SubscriptionFilter, Subscribed>,
+    rewritten: BTreeMap<SubscriptionFilter, SubscriptionFilter>,
     aliases: TopicAliases,
     outgoing_aliases: Option<Box<OutgoingAliases>>,
     /// Stands before every topic, unseen by the client.
@@ -174,8 +175,16 @@ pub struct Session {
 impl Session {
     /// A connection takes up a session, new or resumed.
     pub fn new(terms: Terms, state: SessionState) -> Self {
-        let SessionState { id, client_id, expiry, subscriptions, inflight, next_packet_id, awaiting_release } =
-            state;
+        let SessionState {
+            id,
+            client_id,
+            expiry,
+            subscriptions,
+            rewritten,
+            inflight,
+            next_packet_id,
+            awaiting_release,
+        } = state;
         let receive_maximum = (terms.version == Version::V5).then_some(terms.receive_maximum);
         Self {
             id,
@@ -183,6 +192,7 @@ impl Session {
             terms,
             expiry,
             subscriptions,
+            rewritten,
             aliases: TopicAliases::new(terms.topic_alias_maximum),
             outgoing_aliases: (terms.outgoing_topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(terms.outgoing_topic_aliases))),
@@ -353,6 +363,22 @@ impl Session {
         self.subscriptions.remove(filter).is_some()
     }
 
+    /// Remembers what a plugin made of a filter that the client asked for.
+    pub fn rewrite(&mut self, asked: SubscriptionFilter, granted: SubscriptionFilter) {
+        if asked == granted {
+            self.rewritten.remove(&asked);
+        } else {
+            self.rewritten.insert(asked, granted);
+        }
+    }
+
+    /// What a filter in UNSUBSCRIBE ends: itself, or what a plugin made of it. None: the client asked for the same by another filter too.
+    pub fn ended_by(&mut self, asked: SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let Some(granted) = self.rewritten.remove(&asked) else { return Some(asked) };
+        let still_asked_for = self.rewritten.values().any(|other| *other == granted);
+        (!still_asked_for).then_some(granted)
+    }
+
     /// Answers an UNSUBSCRIBE: one reason for each filter, in order [MQTT-3.11.3-1].
     pub fn unsubscribed(&self, packet_id: PacketId, reasons: Vec<ReasonCode>, out: &mut Outgoing) {
         self.write(
@@ -424,6 +450,7 @@ impl Session {
             client_id: self.client_id,
             expiry: self.expiry,
             subscriptions: self.subscriptions,
+            rewritten: self.rewritten,
             inflight,
             next_packet_id,
             awaiting_release: self.receiving.into_awaiting_release(),

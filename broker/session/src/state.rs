@@ -18,6 +18,8 @@ pub struct SessionState {
     pub expiry: u32,
     /// Its subscriptions.
     pub subscriptions: BTreeMap<SubscriptionFilter, Subscribed>,
+    /// Filters the client asked for, of which a plugin made others: UNSUBSCRIBE names what was asked for.
+    pub rewritten: BTreeMap<SubscriptionFilter, SubscriptionFilter>,
     /// QoS 1 and 2 messages on their way to the client, in the order they were first sent [MQTT-4.6.0-1].
     pub inflight: Vec<Inflight>,
     /// Where the search for a free packet identifier goes on.
@@ -34,6 +36,7 @@ impl SessionState {
             client_id,
             expiry,
             subscriptions: BTreeMap::new(),
+            rewritten: BTreeMap::new(),
             inflight: Vec::new(),
             next_packet_id: 1,
             awaiting_release: BTreeSet::new(),

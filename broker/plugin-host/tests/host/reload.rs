@@ -53,7 +53,7 @@ async fn a_bad_file_changes_nothing_but_a_line_in_the_log() {
     let place = Place::with("kept.wasm", &guests::publish("one"));
     let host = place.start().await;
     let two = guests::publish("two");
-    for bad in [&two[..two.len() / 2], b"rubbish that is no component", &guests::publish("bad")] {
+    for bad in [&two[..two.len() / 3], b"rubbish that is no component", &guests::publish("bad")] {
         place.write("kept.wasm", bad);
         let reports = until(&host, |reports| reports[0].problem.is_some()).await;
         assert_eq!((reports[0].generation, &reports[0].state), (1, &PluginState::Running));

@@ -589,3 +589,19 @@ fn v5_4_12_0_7_auth_without_a_method_is_a_violation() {
     let auth = tidegate_mqtt::Auth { reason: ReasonCode::ReAuthenticate, properties: Default::default() };
     assert_eq!(client.try_sends(Packet::Auth(auth)), Err(Violation::NoAuthenticationMethod));
 }
+
+#[test]
+fn an_unsubscribe_ends_what_a_plugin_made_of_the_filter() {
+    let state = SessionState::new(SessionId(1), ClientId::new("c"), 0);
+    let mut session = Session::new(terms(Version::V5), state);
+    let filter = |text: &str| SubscriptionFilter::new(text).unwrap();
+    for asked in ["a", "b", "c"] {
+        let granted = if asked == "c" { "c" } else { "tenant/x" };
+        session.subscribe(filter(granted), Subscribed::default());
+        session.rewrite(filter(asked), filter(granted));
+    }
+    assert_eq!(session.ended_by(filter("a")), None, "b stands for it too");
+    assert_eq!(session.ended_by(filter("b")), Some(filter("tenant/x")));
+    assert_eq!(session.ended_by(filter("c")), Some(filter("c")));
+    assert_eq!(session.ended_by(filter("d")), Some(filter("d")));
+}

@@ -1,0 +1,365 @@
+//! What comes from the client: bytes, packets, and what they ask for.
+
+use super::{Connection, End, OUTGOING_BOUND, socket::Buffer};
+use crate::{
+    clients::Presence,
+    clock,
+    connect::{Step, Visitor, levels},
+    publish::{Draft, PublishError, Receivers, fault_kind, publish, publish_batch},
+    rate::Rate,
+    scratch::Scratch,
+    subscribe::{Bounds, subscribe, unsubscribe},
+    watched::{show_processed, show_received},
+};
+use bytes::Bytes;
+use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll};
+use tidegate_hooks::{EventKind, PacketClient};
+use tidegate_mqtt::{
+    Packet, PacketType, PublishProperties, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
+};
+use tidegate_session::{AuthStep, Incoming, PublishToken, Request};
+use tracing::{debug, warn};
+
+/// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
+pub(super) enum Work {
+    Publish {
+        token: PublishToken,
+        draft: Draft,
+    },
+    /// Messages that came together, and what came right after them.
+    Batch(Box<Batch>),
+    Subscribe(Subscribe),
+    Unsubscribe(Unsubscribe),
+    Authenticate(AuthStep),
+}
+
+/// Messages that came together, for hooks that take them so.
+#[derive(Default)]
+pub(super) struct Batch {
+    messages: Vec<(PublishToken, Draft)>,
+    then: Option<Work>,
+}
+
+/// Messages that are asked about at once.
+pub(super) const BATCH: usize = 64;
+
+impl Connection {
+    pub(super) async fn read(&mut self) -> Result<(), End> {
+        let mut scratch = Scratch::take();
+        let n = match self.socket.stream.try_read(&mut scratch) {
+            Ok(0) => return Err(End::Closed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(End::Closed(error)),
+        };
+        let buffer = if self.socket.tail.is_empty() {
+            Buffer::Scratch(scratch, n)
+        } else {
+            let mut tail = std::mem::take(&mut self.socket.tail);
+            tail.extend_from_slice(&scratch[..n]);
+            Buffer::Tail(tail)
+        };
+        self.keep_alive.heard(clock::now());
+        self.moved.bytes_received += n as u64;
+        self.handle(buffer).await
+    }
+
+    /// Handles the whole packets in the buffer; what is left becomes the tail. The buffer is given back before anything is waited for, and
+    /// nothing is handled while too much waits to be sent: then whole packets are left, the backlog.
+    pub(super) async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
+        let mut at = 0;
+        self.backlog = false;
+        while let Some(work) = self.next_work(&buffer, &mut at)? {
+            let rest = {
+                let mut work = pin!(self.perform(work));
+                match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+                    Poll::Ready(done) => {
+                        done?;
+                        continue;
+                    }
+                    Poll::Pending => {
+                        let rest = buffer.into_rest(at);
+                        work.await?;
+                        rest
+                    }
+                }
+            };
+            self.backlog = true;
+            return self.keep(rest);
+        }
+        let rest = buffer.into_rest(at);
+        self.keep(rest)
+    }
+
+    /// The next packet of the buffer that asks for more than the session can answer; None if there is none, or none may be handled now.
+    pub(super) fn next_work(&mut self, buffer: &Buffer, at: &mut usize) -> Result<Option<Work>, End> {
+        let max_packet_size = self.door.limits.max_packet_size.get();
+        let mut batch: Option<Box<Batch>> = None;
+        while let Some(frame) = next_frame(&buffer.bytes()[*at..], max_packet_size).map_err(End::Malformed)? {
+            if self.out.len() >= OUTGOING_BOUND || self.is_too_fast() {
+                self.backlog = true;
+                break;
+            }
+            let (length, kind) = (frame.len(), frame.packet_type());
+            *at += length;
+            self.moved.messages_received += 1;
+            let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
+            if let Some(rate) = &mut self.rate {
+                rate.spend(u32::from(matches!(packet, Packet::Publish(_))), length, clock::now());
+            }
+            if self.broker.hooks.chain().served().packets {
+                show_received(&self.broker.hooks, &self.as_packet_client(), &packet);
+            }
+            let work = self.begin(packet)?;
+            self.handled = kind;
+            match work {
+                None => self.show_processed(),
+                Some(Work::Publish { token, draft }) if self.broker.hooks.chain().served().publish_batch => {
+                    let batch = batch.get_or_insert_default();
+                    batch.messages.push((token, draft));
+                    if batch.messages.len() == BATCH {
+                        break;
+                    }
+                }
+                Some(work) => match &mut batch {
+                    None => return Ok(Some(work)),
+                    Some(batch) => {
+                        batch.then = Some(work);
+                        break;
+                    }
+                },
+            }
+        }
+        Ok(batch.map(Work::Batch))
+    }
+
+    /// Whether the client has to wait because it sent more than its rate; then it is known until when.
+    pub(super) fn is_too_fast(&mut self) -> bool {
+        let Some(rate) = &mut self.rate else { return false };
+        let until = rate.wait_until(clock::now());
+        if until.is_some() && self.paused_until.is_none() {
+            self.broker.counters.throttled.add(1);
+        }
+        self.paused_until = until;
+        until.is_some()
+    }
+
+    /// Keeps the beginning of a packet until the rest comes, if there is room for it among all that is half-sent.
+    pub(super) fn keep(&mut self, rest: Vec<u8>) -> Result<(), End> {
+        self.socket.tail = rest;
+        if self.socket.held.hold(self.socket.tail.capacity()) {
+            return Ok(());
+        }
+        Err(End::Told {
+            reason: ReasonCode::QuotaExceeded,
+            text: "too many bytes of half-sent packets".into(),
+        })
+    }
+
+    /// What needs no hook, no store and no time is done at once.
+    pub(super) fn begin(&mut self, packet: Packet<'_>) -> Result<Option<Work>, End> {
+        match self.session.receive(packet, &mut self.out).map_err(End::Violation)? {
+            Request::None => Ok(None),
+            Request::Publish(Incoming { token, publish, topic }) => {
+                let properties = publish
+                    .properties
+                    .map(without_connection_properties)
+                    .filter(|p| **p != PublishProperties::default());
+                self.moved.publishes_received += 1;
+                self.moved.publish_bytes_received += publish.payload.len() as u64;
+                let limits = &self.door.limits;
+                let short = topic.as_str().len() <= limits.max_topic_length
+                    && levels(topic.as_str()) <= limits.max_topic_levels;
+                let topic = if short { self.publisher.topic(topic.as_str()) } else { None };
+                let Some(topic) = topic else {
+                    self.broker.counters.publishes_refused.add(1);
+                    debug!("message refused: the topic has too many levels or bytes");
+                    // Before MQTT 5 there is no word for it, and an acknowledgement would be a lie.
+                    if self.session.terms().version < Version::V5 {
+                        let text = "the topic has too many levels or bytes".into();
+                        return Err(End::Told { reason: ReasonCode::TopicNameInvalid, text });
+                    }
+                    let text = Some("the topic has too many levels or bytes");
+                    self.session.published(token, ReasonCode::TopicNameInvalid, text, &mut self.out);
+                    return Ok(None);
+                };
+                let payload = Bytes::copy_from_slice(publish.payload);
+                let (qos, retain) = (publish.qos, publish.retain);
+                let draft = Draft { topic, payload, qos, retain, properties, origin: None };
+                Ok(Some(Work::Publish { token, draft }))
+            }
+            Request::Subscribe(subscribe) => Ok(Some(Work::Subscribe(subscribe))),
+            Request::Unsubscribe(unsubscribe) => Ok(Some(Work::Unsubscribe(unsubscribe))),
+            Request::Done(message) => {
+                self.broker.done(&self.subscriber, message);
+                self.broker.events.tell(EventKind::Acknowledged, |event| {
+                    let event = event.of(self.session.id(), self.session.client_id());
+                    event.with("message", message.sequence.to_string())
+                });
+                Ok(None)
+            }
+            Request::Disconnect(disconnect) => Err(End::Goodbye(disconnect.reason)),
+            Request::Authenticate(step) => Ok(Some(Work::Authenticate(step))),
+        }
+    }
+
+    pub(super) async fn perform(&mut self, work: Work) -> Result<(), End> {
+        match work {
+            Work::Batch(batch) => return Box::pin(self.perform_batch(*batch)).await,
+            Work::Publish { token, draft } => {
+                let topic = draft.topic.clone();
+                let decision = publish(&self.broker, &mut self.publisher, draft).await;
+                self.answer_publish(token, &topic, decision)
+            }
+            // Boxed: what is rare shall not be held by every idle connection.
+            Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
+            Work::Unsubscribe(packet) => Box::pin(self.unsubscribe(packet)).await,
+            Work::Authenticate(step) => Box::pin(self.authenticate(step)).await,
+        }?;
+        self.show_processed();
+        Ok(())
+    }
+
+    pub(super) async fn perform_batch(&mut self, batch: Batch) -> Result<(), End> {
+        let Batch { messages, then } = batch;
+        let (tokens, drafts): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+        let topics: Vec<TopicName> = drafts.iter().map(|draft: &Draft| draft.topic.clone()).collect();
+        let decisions = publish_batch(&self.broker, &mut self.publisher, drafts).await;
+        for ((token, topic), decision) in tokens.into_iter().zip(&topics).zip(decisions) {
+            self.answer_publish(token, topic, decision)?;
+            self.handled = PacketType::Publish;
+            self.show_processed();
+        }
+        match then {
+            Some(work) => Box::pin(self.perform(work)).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        let packet_id = packet.packet_id;
+        let limits = &self.door.limits;
+        let bounds = Bounds {
+            limits,
+            mount_point: self.door.mount_point.as_ref(),
+            subscriptions: self.max_subscriptions.unwrap_or(usize::MAX).min(limits.max_subscriptions),
+        };
+        let (publisher, session) = (&mut self.publisher, &mut self.session);
+        let granted = subscribe(&self.broker, &self.subscriber, publisher, session, bounds, packet).await;
+        self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
+        self.feeds.extend(granted.feeds);
+        Ok(())
+    }
+
+    pub(super) async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        let mount_point = self.door.mount_point.as_ref();
+        let reasons =
+            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet).await;
+        self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
+        Ok(())
+    }
+
+    /// A step of a re-authentication.
+    pub(super) async fn authenticate(&mut self, step: AuthStep) -> Result<(), End> {
+        let certificate = self.certificate.as_deref();
+        let presence = self.publisher.presence.clone();
+        let visitor = Visitor { door: &self.door, peer: &presence.peer, certificate };
+        let refused =
+            |(reason, text): (ReasonCode, Box<str>)| End::Told { reason, text: String::from(text).into() };
+        // The session has checked that a method was agreed on.
+        let Some(login) = &mut self.login else {
+            return Err(refused((
+                ReasonCode::ProtocolError,
+                "no authentication method was agreed on".into(),
+            )));
+        };
+        let proceeding = login.proceed(&self.broker, visitor, &self.publisher.client_id, step);
+        match proceeding.await.map_err(refused)? {
+            Step::Challenge(data) => self.session.challenge(data, &mut self.out),
+            Step::In(granted) => {
+                self.publisher.permissions = granted.permissions;
+                let renewed = Arc::new(Presence {
+                    username: presence.username.clone(),
+                    attributes: granted.attributes,
+                    peer: presence.peer.clone(),
+                    listener: presence.listener.clone(),
+                    since: presence.since,
+                });
+                self.subscriber.set_presence(Some(renewed.clone()));
+                self.publisher.presence = renewed;
+                self.max_subscriptions = granted.quotas.subscriptions.map(|most| most as usize);
+                self.rate = Rate::new(&granted.quotas, clock::now());
+                // Its rules may be others.
+                self.reauthorize = true;
+                self.expires_at = granted.expires.map(|after| clock::now().after(after));
+                self.session.authenticated(granted.data, &mut self.out);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer_publish(
+        &mut self,
+        token: PublishToken,
+        topic: &str,
+        decision: Result<Receivers, PublishError>,
+    ) -> Result<(), End> {
+        let error = match decision {
+            Ok(receivers) => {
+                self.congested |= receivers.congested;
+                let reason = if receivers.count == 0 {
+                    ReasonCode::NoMatchingSubscribers
+                } else {
+                    ReasonCode::Success
+                };
+                self.session.published(token, reason, None, &mut self.out);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        self.broker.refused(&error);
+        self.broker.events.tell(EventKind::PublishRefused, |event| {
+            let event = event.of(self.session.id(), self.session.client_id());
+            event.about_text(topic).because(error.reason_code())
+        });
+        match fault_kind(&error) {
+            Some(_) => warn!(topic, %error, "message refused: a plugin failed"),
+            None => debug!(topic, %error, "message refused"),
+        }
+        let can_say_no = self.session.terms().version == Version::V5;
+        if !can_say_no && error.must_not_look_accepted() || matches!(error, PublishError::Unknown) {
+            return Err(End::NotAccepted(error));
+        }
+        // Before MQTT 5 a message that is not allowed is acknowledged all the same [MQTT-3.3.5-2].
+        let reason = if can_say_no { error.reason_code() } else { ReasonCode::Success };
+        let text = error.to_string();
+        self.session.published(token, reason, Some(&text), &mut self.out);
+        Ok(())
+    }
+
+    pub(super) fn as_packet_client(&self) -> PacketClient<'_> {
+        PacketClient { session: self.session.id(), client_id: self.session.client_id() }
+    }
+
+    pub(super) fn show_processed(&self) {
+        if self.broker.hooks.chain().served().packets {
+            show_processed(&self.broker.hooks, &self.as_packet_client(), self.handled);
+        }
+    }
+
+    /// Shows what is about to be written to hooks that see every packet.
+    pub(super) fn show_sent(&mut self) {
+        if self.broker.hooks.chain().served().packets {
+            let mut watched = self.watched.take().unwrap_or_default();
+            watched.show_sent(&self.broker.hooks, &self.as_packet_client(), &self.out);
+            self.watched = Some(watched);
+        }
+    }
+}
+
+/// Topic alias and subscription identifiers belong to one connection, not to the message.
+fn without_connection_properties(mut properties: Box<PublishProperties>) -> Box<PublishProperties> {
+    properties.topic_alias = None;
+    properties.subscription_identifiers.clear();
+    properties
+}

@@ -1,0 +1,108 @@
+//! The broker as plugins reach it, and what they publish on its way in.
+
+use crate::{
+    clients::Subscriber,
+    mailbox::Command,
+    publish::{Draft, Publisher, publish},
+    shared::Shared,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use tidegate_hooks::{EventKind, Permissions};
+use tidegate_mqtt::{ClientId, ReasonCode, SessionId, TopicName};
+use tidegate_plugin_host::{BrokerAccess, Busy, ClientInfo, PluginMessage};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+impl BrokerAccess for Shared {
+    fn publish(&self, message: PluginMessage) -> Result<(), Busy> {
+        self.plugin_messages.try_send(message).map_err(|_| {
+            self.counters.plugin_messages_refused.add(1);
+            Busy
+        })
+    }
+
+    fn disconnect(&self, session: SessionId, reason: ReasonCode) -> bool {
+        let Some(subscriber) = self.clients.of_session(session).filter(|found| found.presence().is_some())
+        else {
+            return false;
+        };
+        subscriber.mailbox.command(Command::Disconnect { reason, text: "a plugin says so" });
+        true
+    }
+
+    fn client(&self, session: SessionId) -> Option<ClientInfo> {
+        info(&*self.clients.of_session(session)?)
+    }
+
+    fn find(&self, client_id: &str) -> Option<SessionId> {
+        let subscriber = self.clients.of_client(client_id)?;
+        subscriber.presence().map(|_| subscriber.session)
+    }
+
+    fn subscribers(&self, topic: &TopicName, limit: usize) -> Vec<ClientInfo> {
+        let matches = self.routes.matching(topic, None);
+        let shared = matches.shared.iter().flat_map(|group| &group.members);
+        let mut found: Vec<ClientInfo> = Vec::new();
+        for one in matches.direct.iter().chain(shared) {
+            if found.len() >= limit {
+                break;
+            }
+            if found.iter().all(|other| other.session != one.session) {
+                found.extend(info(&one.subscriber));
+            }
+        }
+        found
+    }
+
+    fn retained(&self, topic: &TopicName) -> Option<Bytes> {
+        self.retained.get(topic).map(|message| message.payload.clone())
+    }
+
+    fn forget(&self, client_id: Option<&str>) {
+        match client_id {
+            None => self.hooks.forget_answers(),
+            Some(client_id) => {
+                if let Some(subscriber) = self.clients.of_client(client_id) {
+                    subscriber.mailbox.command(Command::ForgetAnswers);
+                }
+            }
+        }
+    }
+}
+
+/// None: its client is away.
+fn info(subscriber: &Subscriber) -> Option<ClientInfo> {
+    let presence = subscriber.presence()?;
+    Some(ClientInfo {
+        session: subscriber.session,
+        client_id: (*subscriber.client_id).into(),
+        username: presence.username.clone(),
+        peer: presence.peer.clone(),
+        listener: presence.listener.clone(),
+        since_ms: presence.since.0,
+    })
+}
+
+/// Publishes what plugins publish, in the order in which they did. Runs until the broker stops.
+pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc::Receiver<PluginMessage>) {
+    let nobody = Arc::default();
+    let mut publisher = Publisher::new(SessionId(0), ClientId::new(""), nobody, Permissions::default(), None);
+    while let Some(message) = messages.recv().await {
+        let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
+        let plugin = origin.plugin.clone();
+        let draft =
+            Draft { topic: topic.clone(), payload, qos, retain, properties, origin: Some(Box::new(origin)) };
+        match publish(&broker, &mut publisher, draft).await {
+            Ok(receivers) if receivers.congested => tokio::task::yield_now().await,
+            Ok(_) => {}
+            Err(error) => {
+                broker.refused(&error);
+                broker.events.tell(EventKind::PublishRefused, |event| {
+                    event.about(&topic).because(error.reason_code()).with("plugin", &*plugin)
+                });
+                debug!(%plugin, %topic, %error, "message of a plugin refused");
+            }
+        }
+    }
+}
