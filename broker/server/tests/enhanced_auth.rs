@@ -2,14 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod embedded;
+
 use bytes::Bytes;
-use std::{net::SocketAddr, path::Path, sync::Arc};
-use tidegate::{
-    Broker, Config,
-    hooks::{
-        AuthStep, AuthVerdict, Challenge, ConnectRequest, Grant, HookFailed, HookKinds, Hooks, Member,
-        Refusal, Reply,
-    },
+use embedded::Embedded;
+use std::sync::Arc;
+use tidegate::hooks::{
+    AuthStep, AuthVerdict, Challenge, ConnectRequest, Grant, HookFailed, HookKinds, Hooks, Refusal, Reply,
 };
 use tidegate_mqtt::{
     Auth, AuthProperties, Connect, ConnectProperties, Disconnect, Packet, QoS, ReasonCode, Version,
@@ -55,32 +54,19 @@ fn ask(question: &'static str) -> AuthVerdict {
     AuthVerdict::Challenge(Challenge { data: Some(question.into()), state: question.into() })
 }
 
-/// A broker in this process, on a thread of its own.
-struct Embedded {
-    address: SocketAddr,
-    runtime: tokio::runtime::Runtime,
-    broker: Option<Broker>,
-    _folder: tempfile::TempDir,
-}
+/// A broker with that hook.
+struct Steps(Embedded);
 
-impl Embedded {
+impl Steps {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
-        let mut config = Config::parse(text, Path::new("tidegate.toml")).unwrap();
-        config.data_dir = folder.path().join("data");
-        config.plugin_dir = folder.path().join("plugins");
-        std::fs::create_dir(&config.plugin_dir).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let broker = runtime.block_on(Broker::start(config)).unwrap();
-        broker.hooks().install(&Member::new("two-steps", Arc::new(TwoSteps)));
-        Self { address: broker.addresses()[0], runtime, broker: Some(broker), _folder: folder }
+        let embedded = Embedded::start();
+        embedded.install("two-steps", Arc::new(TwoSteps));
+        Self(embedded)
     }
 
     /// A client that has sent its CONNECT with this method.
     fn client(&self, method: &str) -> Client {
-        let mut client = Client::open(self.address, Version::V5);
+        let mut client = Client::open(self.0.address, Version::V5);
         let properties =
             ConnectProperties { authentication_method: Some(method.into()), ..ConnectProperties::default() };
         let connect = Connect { properties, ..connect(Version::V5, "c") };
@@ -103,14 +89,6 @@ impl Embedded {
     }
 }
 
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        if let Some(broker) = self.broker.take() {
-            self.runtime.block_on(broker.stop());
-        }
-    }
-}
-
 fn auth(reason: ReasonCode, method: &str, data: &str) -> Packet<'static> {
     let properties = AuthProperties {
         authentication_method: Some(method.into()),
@@ -129,7 +107,7 @@ fn expect_auth(client: &mut Client, reason: ReasonCode, data: Option<&'static st
 
 #[test]
 fn v5_4_12_0_2_and_v5_4_12_0_5_and_v5_3_2_0_1_a_client_is_asked_step_by_step_and_then_let_in() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let mut client = embedded.connected();
     client.subscribe("a", QoS::AtMostOnce);
     client.publish("a", "hello", QoS::AtMostOnce);
@@ -138,7 +116,7 @@ fn v5_4_12_0_2_and_v5_4_12_0_5_and_v5_3_2_0_1_a_client_is_asked_step_by_step_and
 
 #[test]
 fn v5_4_12_0_4_and_v5_3_2_2_7_a_wrong_answer_ends_in_a_connack_with_the_reason() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let mut client = embedded.client("STEPS");
     expect_auth(&mut client, ReasonCode::ContinueAuthentication, Some("one?"));
     client.send(&auth(ReasonCode::ContinueAuthentication, "STEPS", "three"));
@@ -150,13 +128,13 @@ fn v5_4_12_0_4_and_v5_3_2_2_7_a_wrong_answer_ends_in_a_connack_with_the_reason()
 
 #[test]
 fn v5_4_12_0_1_a_method_that_nobody_knows_is_refused() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     embedded.client("NO").expect_refused(ReasonCode::BadAuthenticationMethod);
 }
 
 #[test]
 fn v5_4_12_0_3_and_v5_3_15_2_1_what_is_no_answer_to_the_question_is_a_protocol_error() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let unknown_reason = [&[0xF0, 10, 0x17, 8, 0x15, 0, 5][..], b"STEPS"].concat();
     let mut encoded = Vec::new();
     let wrong = [
@@ -180,7 +158,7 @@ fn v5_4_12_0_3_and_v5_3_15_2_1_what_is_no_answer_to_the_question_is_a_protocol_e
 
 #[test]
 fn v5_3_1_2_30_nothing_but_auth_and_disconnect_comes_before_connack() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     for packet in [Packet::PingReq, Packet::Publish(publish("a", "early", QoS::AtMostOnce))] {
         let mut client = embedded.client("STEPS");
         expect_auth(&mut client, ReasonCode::ContinueAuthentication, Some("one?"));
@@ -202,7 +180,7 @@ fn v5_3_1_2_30_nothing_but_auth_and_disconnect_comes_before_connack() {
 
 #[test]
 fn a_client_proves_itself_again_while_messages_flow() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let mut client = embedded.connected();
     client.subscribe("a", QoS::AtMostOnce);
     client.send(&auth(ReasonCode::ReAuthenticate, "STEPS", "again"));
@@ -219,7 +197,7 @@ fn a_client_proves_itself_again_while_messages_flow() {
 
 #[test]
 fn v5_4_12_1_1_the_method_stays_the_same() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let mut client = embedded.connected();
     client.send(&auth(ReasonCode::ReAuthenticate, "OTHER", "again"));
     client.expect_disconnect(ReasonCode::ProtocolError);
@@ -227,7 +205,7 @@ fn v5_4_12_1_1_the_method_stays_the_same() {
 
 #[test]
 fn v5_4_12_1_2_who_fails_to_prove_itself_again_is_disconnected() {
-    let embedded = Embedded::start();
+    let embedded = Steps::start();
     let mut client = embedded.connected();
     client.send(&auth(ReasonCode::ReAuthenticate, "STEPS", "again"));
     expect_auth(&mut client, ReasonCode::ContinueAuthentication, Some("one?"));
@@ -237,8 +215,8 @@ fn v5_4_12_1_2_who_fails_to_prove_itself_again_is_disconnected() {
 
 #[test]
 fn v5_4_12_0_7_and_v5_4_12_0_6_without_a_method_there_is_no_auth() {
-    let embedded = Embedded::start();
-    let mut client = Client::open(embedded.address, Version::V5);
+    let embedded = Steps::start();
+    let mut client = Client::open(embedded.0.address, Version::V5);
     client.send(&Packet::Connect(Box::new(connect(Version::V5, "c"))));
     let connack = client.expect_connack();
     assert_eq!(connack.reason, ReasonCode::Success);

@@ -1,0 +1,199 @@
+//! Each event of the Go broker Mochi that `docs/hooks.md` maps to an event or a native method of ours, seen here; those that are a question
+//! of ours have their tests in the other files of this folder.
+
+use crate::{
+    embedded::{Embedded, until},
+    scripted::{Scripted, detail},
+};
+use std::sync::Arc;
+use tidegate::hooks::{EventKind, EventKinds, Member};
+use tidegate_mqtt::{
+    Connect, ConnectProperties, PublishProperties, QoS, ReasonCode, TopicFilter, TopicName, Version, Will,
+};
+use tidegate_tests::connect;
+
+fn listening() -> (Embedded, Arc<Scripted>) {
+    let embedded = Embedded::open();
+    let listener = Scripted::listener();
+    embedded.install("listener", listener.clone());
+    (embedded, listener)
+}
+
+fn of<'a>(client_id: &'a str) -> impl Fn(&tidegate::hooks::Event) -> bool + 'a {
+    move |event| &*event.client_id == client_id
+}
+
+#[test]
+fn on_stopped_and_on_sys_info_tick() {
+    let (mut embedded, listener) = listening();
+    let tick = listener.wait_for(EventKind::SysTick, |_| true);
+    assert_eq!(detail(&tick, "clients"), "0");
+    embedded.stop();
+    listener.wait_for(EventKind::Stopping, |_| true);
+}
+
+#[test]
+fn on_connect_on_session_establish_on_session_established_and_on_disconnect_in_this_order() {
+    let (embedded, listener) = listening();
+    embedded.client(Version::V3_1_1, "c").disconnect();
+    let left = listener.wait_for(EventKind::Disconnected, of("c"));
+    assert_eq!((left.reason, detail(&left, "by")), (ReasonCode::Success, "client"));
+    let connected = listener.wait_for(EventKind::Connected, of("c"));
+    assert_eq!((detail(&connected, "version"), detail(&connected, "session-present")), ("3.1.1", "false"));
+    let kinds = listener.told_of("c");
+    assert_eq!(kinds, [EventKind::Authenticated, EventKind::Connected, EventKind::Disconnected]);
+    embedded.client(Version::V5, "lost").break_off();
+    let lost = listener.wait_for(EventKind::Disconnected, of("lost"));
+    assert_ne!(lost.reason, ReasonCode::Success);
+}
+
+#[test]
+fn on_subscribed_on_unsubscribe_and_on_unsubscribed() {
+    let (embedded, listener) = listening();
+    let mut client = embedded.client(Version::V5, "c");
+    client.subscribe("a/+", QoS::AtLeastOnce);
+    let subscribed = listener.wait_for(EventKind::Subscribed, of("c"));
+    assert_eq!((subscribed.topic.as_deref(), detail(&subscribed, "qos")), (Some("a/+"), "1"));
+    client.unsubscribe(&["a/+"]);
+    let ended = listener.wait_for(EventKind::Unsubscribed, of("c"));
+    assert_eq!((ended.topic.as_deref(), ended.reason), (Some("a/+"), ReasonCode::Success));
+}
+
+#[test]
+fn on_published_on_qos_publish_and_on_qos_complete() {
+    let (embedded, listener) = listening();
+    let mut client = embedded.client(Version::V5, "c");
+    client.subscribe("a", QoS::ExactlyOnce);
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        client.publish("a", "hello", qos);
+        client.accept();
+        let number = (qos as u8).to_string();
+        let published =
+            listener.wait_for(EventKind::Published, |event| of("c")(event) && detail(event, "qos") == number);
+        assert_eq!((detail(&published, "bytes"), detail(&published, "receivers")), ("5", "1"));
+        listener.wait_for(EventKind::Delivered, |event| of("c")(event) && detail(event, "qos") == number);
+    }
+    until("two acknowledgements", || {
+        listener.told_of("c").iter().filter(|kind| **kind == EventKind::Acknowledged).count() == 2
+    });
+}
+
+#[test]
+fn on_publish_dropped_and_on_qos_dropped() {
+    let embedded = Embedded::with("allow_anonymous = true\n[limits]\nmax_queued_messages = 1");
+    let listener = Scripted::listener();
+    embedded.install("listener", listener.clone());
+    let properties = ConnectProperties { session_expiry_interval: Some(600), ..ConnectProperties::default() };
+    let away =
+        || Connect { clean_start: false, properties: properties.clone(), ..connect(Version::V5, "away") };
+    let (mut client, _) = embedded.connect(away());
+    client.subscribe("a", QoS::AtLeastOnce);
+    client.disconnect();
+    let mut publisher = embedded.client(Version::V5, "p");
+    let short = PublishProperties { message_expiry_interval: Some(1), ..PublishProperties::default() };
+    publisher.publish_properties("a", "expires", QoS::AtLeastOnce, short);
+    publisher.publish("a", "too many", QoS::AtLeastOnce);
+    let dropped = listener.wait_for(EventKind::Dropped, of("away"));
+    assert_eq!((dropped.topic.as_deref(), detail(&dropped, "why")), (Some("a"), "queue-full"));
+    // A second of message expiry, by the broker's clock and not by a sleep of ours.
+    let start = std::time::SystemTime::now();
+    until("a second has passed", || start.elapsed().unwrap() > std::time::Duration::from_millis(1100));
+    let (_client, _) = embedded.connect(away());
+    listener.wait_for(EventKind::Dropped, |event| of("away")(event) && detail(event, "why") == "expired");
+}
+
+#[test]
+fn on_retain_message_on_retain_published_and_on_retained_expired() {
+    let (embedded, listener) = listening();
+    let mut client = embedded.client(Version::V5, "c");
+    client.publish_retained("kept", "x", QoS::AtLeastOnce);
+    listener.wait_for(EventKind::Retained, |event| event.topic.as_deref() == Some("kept"));
+    client.subscribe("kept", QoS::AtLeastOnce);
+    client.accept();
+    listener.wait_for(EventKind::RetainedDelivered, of("c"));
+    client.publish_retained("kept", "", QoS::AtLeastOnce);
+    listener.wait_for(EventKind::Retained, |event| detail(event, "removed") == "true");
+    let short = PublishProperties { message_expiry_interval: Some(1), ..PublishProperties::default() };
+    client.publish_with(tidegate_mqtt::Publish {
+        retain: true,
+        properties: Some(Box::new(short)),
+        ..tidegate_tests::publish("short", "x", QoS::AtLeastOnce)
+    });
+    listener.wait_for(EventKind::RetainedExpired, |event| event.topic.as_deref() == Some("short"));
+}
+
+#[test]
+fn on_will_sent() {
+    let (embedded, listener) = listening();
+    let will = Will {
+        topic: TopicName::new("gone").unwrap(),
+        payload: "bye".into(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: Default::default(),
+    };
+    let (client, _) = embedded.connect(Connect { will: Some(will), ..connect(Version::V5, "c") });
+    client.break_off();
+    let sent = listener.wait_for(EventKind::WillSent, of("c"));
+    assert_eq!(sent.topic.as_deref(), Some("gone"));
+}
+
+#[test]
+fn on_client_expired() {
+    let (embedded, listener) = listening();
+    let properties = ConnectProperties { session_expiry_interval: Some(1), ..ConnectProperties::default() };
+    let (client, _) = embedded.connect(Connect { properties, ..connect(Version::V5, "c") });
+    client.disconnect();
+    listener.wait_for(EventKind::SessionExpired, of("c"));
+}
+
+#[test]
+fn on_packet_read_on_packet_processed_on_packet_encode_and_on_packet_sent() {
+    let embedded = Embedded::open();
+    let watcher = Arc::new(Scripted { packets: true, ..Scripted::default() });
+    embedded.install("watcher", watcher.clone());
+    let mut client = embedded.client(Version::V5, "c");
+    client.subscribe("a", QoS::AtLeastOnce);
+    client.publish("a", &"x".repeat(10_000), QoS::AtLeastOnce);
+    client.accept();
+    client.ping();
+    client.disconnect();
+    let expected = [
+        "c received Subscribe",
+        "c processed Subscribe",
+        "c received Publish",
+        "c processed Publish",
+        "c received PubAck",
+        "c processed PubAck",
+        "c received PingReq",
+        "c processed PingReq",
+        "c sent 2",
+        "c sent 9",
+        "c sent 4",
+        "c sent 3",
+        "c sent 13",
+    ];
+    until("all packets were seen", || {
+        let seen = watcher.seen();
+        expected.iter().all(|line| seen.iter().any(|other| other == line))
+    });
+    let seen = watcher.seen();
+    let at = |line: &str| seen.iter().position(|other| other == line).unwrap();
+    assert!(at("c received Publish") < at("c processed Publish"));
+    assert_eq!(seen.iter().filter(|line| line.contains(" sent ")).count(), 5, "each once: {seen:?}");
+}
+
+#[test]
+fn who_wants_little_is_told_little() {
+    let embedded = Embedded::open();
+    let some: EventKinds = [EventKind::Published, EventKind::Connected].into_iter().collect();
+    let listener = Arc::new(Scripted { events: some, ..Scripted::default() });
+    let mut member = Member::new("listener", listener.clone());
+    member.scopes.events = Some(vec![TopicFilter::new("wanted/#").unwrap()]);
+    embedded.install_member(&member);
+    let mut client = embedded.client(Version::V5, "c");
+    client.publish("other", "x", QoS::AtLeastOnce);
+    client.publish("wanted/x", "x", QoS::AtLeastOnce);
+    listener.wait_for(EventKind::Published, |event| event.topic.as_deref() == Some("wanted/x"));
+    assert_eq!(listener.told_of("c"), [EventKind::Connected, EventKind::Published]);
+}
