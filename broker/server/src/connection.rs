@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
     task::Poll,
 };
-use tidegate_hooks::EventKind;
+use tidegate_hooks::{EventKind, HookKinds};
 use tidegate_mqtt::{DecodeError, Outgoing, Packet, PacketType, ReasonCode, Timestamp};
 use tidegate_session::{Delivery, Ending, KeepAlive, PendingWill, Session, Violation, WillFate};
 use tidegate_transport::{Certificate, Peer, Stream};
@@ -129,6 +129,7 @@ async fn enter(
         paused_until: None,
         reauthorize,
         to_ask: Vec::new(),
+        served: HookKinds::default(),
         watched: None,
         handled: PacketType::Connect,
         certificate: tls.and_then(|tls| tls.certificate),
@@ -245,6 +246,8 @@ struct Connection {
     reauthorize: bool,
     /// Deliveries about which hooks are asked first.
     to_ask: Vec<Delivery>,
+    /// What hooks there were when this turn began, or when it read.
+    served: HookKinds,
     /// For hooks that see every packet.
     watched: Option<Box<Watched>>,
     /// The packet that is being handled, or was last.
@@ -274,6 +277,7 @@ impl Connection {
     /// Sends what can be sent, then waits for something to happen and handles it.
     async fn turn(&mut self) -> Result<(), End> {
         tokio::task::consume_budget().await;
+        self.served = self.broker.hooks.chain().served();
         if self.reauthorize {
             Box::pin(self.ask_again()).await?;
         }

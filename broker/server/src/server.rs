@@ -101,10 +101,17 @@ impl Broker {
     /// # Errors
     /// [`StartError`]: nothing was opened, or everything is closed again.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Arc::new(HookRegistry::new())).await
+    }
+
+    /// As [`Broker::start`], with native hooks that are there from the beginning.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub async fn start_with(config: Config, hooks: Arc<HookRegistry>) -> Result<Self, StartError> {
         info!("tidegate {}", env!("CARGO_PKG_VERSION"));
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
-        let hooks = Arc::new(HookRegistry::new());
         let access = Access::default();
         let (plugins, reports) = match options(&config, &hooks, &access) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,

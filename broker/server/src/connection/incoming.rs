@@ -60,6 +60,7 @@ impl Connection {
             Buffer::Tail(tail)
         };
         self.keep_alive.heard(clock::now());
+        self.served = self.broker.hooks.chain().served();
         self.moved.bytes_received += n as u64;
         self.handle(buffer).await
     }
@@ -107,14 +108,14 @@ impl Connection {
             if let Some(rate) = &mut self.rate {
                 rate.spend(u32::from(matches!(packet, Packet::Publish(_))), length, clock::now());
             }
-            if self.broker.hooks.chain().served().packets {
+            if self.served.packets {
                 show_received(&self.broker.hooks, &self.as_packet_client(), &packet);
             }
             let work = self.begin(packet)?;
             self.handled = kind;
             match work {
                 None => self.show_processed(),
-                Some(Work::Publish { token, draft }) if self.broker.hooks.chain().served().publish_batch => {
+                Some(Work::Publish { token, draft }) if self.served.publish_batch => {
                     let batch = batch.get_or_insert_default();
                     batch.messages.push((token, draft));
                     if batch.messages.len() == BATCH {
@@ -342,14 +343,14 @@ impl Connection {
     }
 
     pub(super) fn show_processed(&self) {
-        if self.broker.hooks.chain().served().packets {
+        if self.served.packets {
             show_processed(&self.broker.hooks, &self.as_packet_client(), self.handled);
         }
     }
 
     /// Shows what is about to be written to hooks that see every packet.
     pub(super) fn show_sent(&mut self) {
-        if self.broker.hooks.chain().served().packets {
+        if self.served.packets {
             let mut watched = self.watched.take().unwrap_or_default();
             watched.show_sent(&self.broker.hooks, &self.as_packet_client(), &self.out);
             self.watched = Some(watched);

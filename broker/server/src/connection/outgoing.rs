@@ -46,7 +46,7 @@ impl Connection {
             if deliveries.is_empty() {
                 return Ok(self.feed_retained());
             }
-            if self.broker.hooks.chain().served().deliver {
+            if self.served.deliver {
                 self.to_ask = deliveries;
                 return Ok(true);
             }
@@ -172,7 +172,7 @@ impl Connection {
         if self.feeds.is_empty() {
             return false;
         }
-        let asked = self.broker.hooks.chain().served().deliver;
+        let asked = self.served.deliver;
         for _ in 0..COLLECT {
             let Some(feed) = self.feeds.front_mut() else { return false };
             let Some(delivery) = feed.next(&self.broker) else {

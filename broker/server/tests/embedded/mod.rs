@@ -9,7 +9,7 @@ use std::{
 };
 use tidegate::{
     Broker, Config,
-    hooks::{Hooks, Member},
+    hooks::{HookRegistry, Hooks, Member},
 };
 use tidegate_mqtt::{ConnAck, Connect, Packet, ReasonCode, Version};
 use tidegate_tests::{Client, PATIENCE, connect};
@@ -35,6 +35,11 @@ impl Embedded {
 
     /// With these lines before the listener's.
     pub(crate) fn with(config: &str) -> Self {
+        Self::with_hooks(config, HookRegistry::new())
+    }
+
+    /// With hooks that are there from the beginning.
+    pub(crate) fn with_hooks(config: &str, hooks: HookRegistry) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("sys_interval = 1\n{config}\n[[listener]]\naddress = \"127.0.0.1:0\"\n");
         let mut config = Config::parse(&text, Path::new("tidegate.toml")).unwrap();
@@ -43,7 +48,7 @@ impl Embedded {
         std::fs::create_dir(&config.plugin_dir).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let broker = runtime.block_on(Broker::start(config)).unwrap();
+        let broker = runtime.block_on(Broker::start_with(config, Arc::new(hooks))).unwrap();
         Self { address: broker.addresses()[0], runtime, broker: Some(broker), _folder: folder }
     }
 

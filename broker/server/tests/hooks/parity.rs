@@ -6,7 +6,7 @@ use crate::{
     scripted::{Scripted, detail},
 };
 use std::sync::Arc;
-use tidegate::hooks::{EventKind, EventKinds, Member};
+use tidegate::hooks::{EventKind, EventKinds, HookRegistry, Member};
 use tidegate_mqtt::{
     Connect, ConnectProperties, PublishProperties, QoS, ReasonCode, TopicFilter, TopicName, Version, Will,
 };
@@ -123,8 +123,25 @@ fn on_retain_message_on_retain_published_and_on_retained_expired() {
 }
 
 #[test]
-fn on_will_sent() {
+fn on_started() {
+    let hooks = HookRegistry::new();
+    let listener = Scripted::listener();
+    hooks.install(&Member::new("listener", listener.clone()));
+    let _embedded = Embedded::with_hooks("", hooks);
+    let started = listener.wait_for(EventKind::Started, |_| true);
+    assert_eq!(detail(&started, "version"), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn on_will_and_on_will_sent() {
     let (embedded, listener) = listening();
+    let edits = |_: &tidegate::hooks::PublishRequest<'_>| {
+        let patch = tidegate::hooks::Patch { payload: Some("edited".into()), ..Default::default() };
+        Ok(tidegate::hooks::PublishVerdict::Edit(Box::new(patch)))
+    };
+    embedded.install("edits", Arc::new(Scripted { publish: Some(Box::new(edits)), ..Scripted::default() }));
+    let mut watcher = embedded.client(Version::V5, "w");
+    watcher.subscribe("gone", QoS::AtLeastOnce);
     let will = Will {
         topic: TopicName::new("gone").unwrap(),
         payload: "bye".into(),
@@ -134,6 +151,7 @@ fn on_will_sent() {
     };
     let (client, _) = embedded.connect(Connect { will: Some(will), ..connect(Version::V5, "c") });
     client.break_off();
+    assert_eq!(watcher.accept().payload, "edited");
     let sent = listener.wait_for(EventKind::WillSent, of("c"));
     assert_eq!(sent.topic.as_deref(), Some("gone"));
 }
@@ -196,4 +214,37 @@ fn who_wants_little_is_told_little() {
     client.publish("wanted/x", "x", QoS::AtLeastOnce);
     listener.wait_for(EventKind::Published, |event| event.topic.as_deref() == Some("wanted/x"));
     assert_eq!(listener.told_of("c"), [EventKind::Connected, EventKind::Published]);
+}
+
+#[test]
+fn the_page_names_every_event_and_every_test_it_names_is_there() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(here.join("../../docs/hooks.md")).unwrap();
+    for kind in EventKind::ALL {
+        assert!(
+            page.contains(&format!("| `{}` |", kind.name())),
+            "docs/hooks.md says nothing of {}",
+            kind.name()
+        );
+    }
+    let mut sources = String::new();
+    for folder in ["tests", "tests/hooks", "../../tests", "../../tests/plugins"] {
+        for entry in std::fs::read_dir(here.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let (_, parity) = page.split_once("## If you come from Mochi").unwrap();
+    let rows: Vec<&str> = parity.lines().filter(|line| line.starts_with("| `")).collect();
+    let names: usize = rows.iter().map(|row| row.split(" | ").next().unwrap().matches('`').count() / 2).sum();
+    assert_eq!(names, 37);
+    for row in rows {
+        let shown_by = row.split(" | ").nth(2).unwrap();
+        if !shown_by.starts_with("the same") {
+            let test = shown_by.split('`').nth(1).unwrap();
+            assert!(sources.contains(&format!("fn {test}()")), "no test is called {test}");
+        }
+    }
 }
