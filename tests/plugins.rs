@@ -2,9 +2,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "plugins/abuse.rs"]
+mod abuse;
+#[path = "plugins/every_hook.rs"]
+mod every_hook;
 #[path = "plugins/faults.rs"]
 mod faults;
 #[path = "plugins/folder.rs"]
 mod folder;
+#[path = "plugins/imports.rs"]
+mod imports;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
