@@ -118,7 +118,8 @@ impl Scope {
         Self { hook, filters: filters.into_iter().map(Into::into).collect(), wants: Vec::new() }
     }
 
-    /// One more field to be filled with every message. What nobody wants is not copied.
+    /// One more field to be filled with every message. What nobody wants is not copied. For hooks with a message only: publish, subscribers
+    /// and deliver.
     #[must_use]
     pub fn wanting(mut self, field: Field) -> Self {
         self.wants.push(field.name().into());

@@ -3,7 +3,8 @@
 use crate::bindings::storage::exports::tidegate::plugin::storage;
 use std::time::Duration;
 
-/// The hooks of a store. Only one plugin of a broker may be its store.
+/// The hooks of a store. Any instance may be asked: what is kept lies behind them, in a backend that they share. (One that keeps it itself, as
+/// here, is for `limits.concurrent = 1`.)
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Storage {
-    /// The first call. Returns the sequence of the last durable commit, 0 if there was none.
+    /// The first call to an instance. Returns the sequence of the last durable commit, 0 if there was none.
     ///
     /// # Errors
     /// [`Error::Fatal`] for a `format` that this store does not know.

@@ -1,4 +1,6 @@
-//! Calls later. A token names one timer of the plugin: setting it again replaces it.
+//! Calls later. A token names one timer of the plugin, whichever of its instances set it: setting it again replaces it, but one that goes
+//! off with the same period already is left as it is, so that each instance may set it in [`Plugin::new`](crate::Plugin::new). Timers come
+//! no sooner and no more often than after 10 ms.
 
 use crate::host;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 mod every_hook;
 
 use super::*;
-use crate::{AclRequest, Decision, Field, NoConfig, Scope, Span, testing::Host};
+use crate::{AclRequest, Decision, NoConfig, Scope, Span, testing::Host};
 use std::time::Duration;
 
 thread_local! {
@@ -16,7 +16,7 @@ impl Plugin for Counting {
         Ok(Self(start.state.map_or(0, |state| state[0])))
     }
     fn scopes(&self) -> Vec<Scope> {
-        vec![Scope::acl(["a/#"]).wanting(Field::ClientId)]
+        vec![Scope::acl(["a/#"])]
     }
     fn drain(&mut self) -> Option<Vec<u8>> {
         Some(vec![self.0])
@@ -53,7 +53,6 @@ fn exports_reach_the_one_instance() {
     let scopes = Guest::<Instance>::init(start).unwrap();
     let _ = panic::take_hook();
     assert_eq!((scopes[0].hook.as_str(), &scopes[0].filters[..]), ("acl", &["a/#".to_owned()][..]));
-    assert_eq!(scopes[0].wants, ["client-id"]);
     let request = acl::Request {
         session: 1,
         client_id: "c1".into(),

@@ -8,12 +8,17 @@ pub(crate) struct Timer {
     period: Option<Duration>,
 }
 
+/// Timers come no sooner and no more often.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 pub(crate) fn timers_set(delay: Duration, period: Option<Duration>, token: u64) -> bool {
     with(|fake| {
-        let due = fake.now.saturating_add(delay);
-        // A period of nothing would never end.
-        let period = period.map(|period| period.max(Duration::from_millis(1)));
-        fake.timers.insert(token, Timer { due, period });
+        let due = fake.now.saturating_add(delay.max(SHORTEST));
+        let period = period.map(|period| period.max(SHORTEST));
+        let goes_on = |timer: &Timer| period.is_some() && timer.period == period;
+        if !fake.timers.get(&token).is_some_and(goes_on) {
+            fake.timers.insert(token, Timer { due, period });
+        }
     });
     true
 }
@@ -74,8 +79,13 @@ mod tests {
         timers::after(5, Duration::from_secs(1)).unwrap();
         timers::after(5, Duration::from_secs(60)).unwrap();
         host.run_timers(&mut plugin, Duration::from_secs(1));
+        timers::every(2, Duration::from_secs(2)).unwrap();
         assert!(plugin.0.is_empty());
         host.run_timers(&mut plugin, Duration::from_secs(19));
-        assert_eq!(plugin.0, [2, 2, 1, 2, 3, 4], "one that is set again is replaced");
+        assert_eq!(
+            plugin.0,
+            [2, 2, 1, 2, 3, 4],
+            "one that is set again is replaced, unless its period is the same"
+        );
     }
 }

@@ -19,8 +19,8 @@ use tidegate_plugin::bindings::{
 const BAD_REASON: u8 = 0x01;
 /// None at all.
 const UNKNOWN_REASON: u8 = 0x7F;
-/// "Session taken over": for DISCONNECT alone.
-const WRONG_REASON: u8 = 0x8E;
+/// "Packet identifier not found": for PUBREL and PUBCOMP alone.
+const WRONG_REASON: u8 = 0x92;
 
 /// Misbehaves, and says how the answer is to be wrong.
 fn wrong(hook: Hook, client_id: &str, topic: &str) -> Mode {

@@ -1,4 +1,4 @@
-//! Counts messages, and leaves the count to the next generation. Give it one instance: each has a count of its own.
+//! Counts messages, and leaves the count to the next generation. For one instance (`limits.instances = 1`): each has a count of its own.
 
 use tidegate_plugin::{Edit, Message, OnPublish, Plugin, Scope, Start, Verdict};
 

@@ -1,4 +1,4 @@
-//! A store in the memory of its one instance, gone with it. Fails when it is told to.
+//! A store in the memory of its one instance (`limits.concurrent = 1`), gone with it. Fails when it is told to.
 
 use std::{
     collections::BTreeMap,
