@@ -73,3 +73,67 @@ fn every_command_and_flag_is_in_the_readme_or_the_docs() {
     }
     assert!(help.contains("check") && text.contains("tidegate check"));
 }
+
+/// What an interface of `wit/plugin.wit` declares: its functions, and its types with their fields and cases.
+fn declared(interface: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let functions = interface.lines().filter_map(|line| line.split_once(": func("));
+    names.extend(functions.map(|(name, _)| name.trim().to_owned()));
+    for kind in ["record", "variant", "enum"] {
+        for declaration in interface.split(&format!("\n  {kind} ")).skip(1) {
+            let (name, body) = declaration.split_once('{').unwrap();
+            let (body, _) = body.split_once('}').unwrap();
+            names.insert(name.trim().to_owned());
+            match kind {
+                "record" => names.extend(fields(body)),
+                _ => names.extend(cases(body)),
+            }
+        }
+    }
+    names
+}
+
+/// Whatever stands before a colon.
+fn fields(body: &str) -> Vec<String> {
+    let (before_types, _) = body.rsplit_once(':').unwrap_or_default();
+    before_types.split(':').filter_map(|text| text.split_whitespace().last()).map(str::to_owned).collect()
+}
+
+/// Whatever stands between commas, types left out.
+fn cases(body: &str) -> Vec<String> {
+    let mut depth = 0;
+    let outside_brackets = |c: &char| {
+        depth += i32::from(*c == '(') - i32::from(*c == ')');
+        depth == 0 && *c != ')'
+    };
+    let names: String = body.chars().filter(outside_brackets).collect();
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_interface_function_and_field_is_in_the_page_on_wit() {
+    let page = documentation("docs/wit.md");
+    let wit = documentation("wit/plugin.wit");
+    let without_comments: Vec<&str> =
+        wit.lines().map(|line| line.split_once("//").map_or(line, |(line, _)| line)).collect();
+    let wit = without_comments.join("\n");
+    let interfaces: Vec<&str> = wit.split("\ninterface ").skip(1).collect();
+    assert!(interfaces.len() > 15, "{}", interfaces.len());
+    for interface in interfaces {
+        let (name, body) = interface.split_once('{').unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        let name = name.trim();
+        let section = page.split_once(&format!("\n## `{name}`\n"));
+        let (_, section) = section.unwrap_or_else(|| panic!("docs/wit.md has no section `{name}`"));
+        let section = section.split("\n## ").next().unwrap();
+        let declared = declared(body);
+        assert!(!declared.is_empty(), "{name}");
+        for word in declared {
+            assert!(section.contains(&format!("`{word}`")), "docs/wit.md says nothing of {name}.{word}");
+        }
+    }
+    for world in wit.split("\nworld ").skip(1) {
+        let (name, _) = world.split_once('{').unwrap();
+        assert!(page.contains(&format!("`{}`", name.trim())), "docs/wit.md says nothing of world {name}");
+    }
+}

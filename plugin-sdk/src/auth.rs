@@ -1,17 +1,77 @@
-//! CONNECT: who may come in, and as whom.
+//! CONNECT and AUTH: who may come in, and as whom.
 
-use crate::{
-    acl::Action,
-    bindings::{auth::exports::tidegate::plugin::auth, lifecycle::tidegate::plugin::types},
-    publish::Property,
-};
+use crate::{Grant, Property, PropertyValue, bindings::lifecycle::tidegate::plugin::types, property};
 use std::{fmt, time::Duration};
-use tidegate_mqtt::{QoS, ReasonCode};
+use tidegate_mqtt::ReasonCode;
+
+/// Identifier of the property Authentication Method.
+pub(crate) const AUTHENTICATION_METHOD: u8 = 0x15;
+/// Identifier of the property Authentication Data.
+pub(crate) const AUTHENTICATION_DATA: u8 = 0x16;
 
 /// The hook for CONNECT.
 pub trait Authenticate {
-    /// May this client come in? May take seconds: other clients are served meanwhile.
+    /// May this client come in? May take seconds: other clients are served meanwhile. A client that names an authentication method is
+    /// for plugins that have [`Proceed`] too.
     fn authenticate(&mut self, client: Connect) -> Outcome;
+}
+
+/// The hook for AUTH: authentication in several steps (section 4.12), and again while the client is in.
+///
+/// No instance need remember where a client stands: what a [`Challenge`] keeps as its state comes back with the answer.
+///
+/// ```
+/// use tidegate_plugin::{
+///     AuthStep, Authenticate, Challenge, Connect, Grant, NoConfig, Outcome, Plugin, Proceed, ReasonCode, Start,
+/// };
+///
+/// /// Lets in who can say the word backwards.
+/// struct Backwards;
+///
+/// impl Plugin for Backwards {
+///     type Config = NoConfig;
+///     fn new(_: Start, _: NoConfig) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Authenticate for Backwards {
+///     fn authenticate(&mut self, client: Connect) -> Outcome {
+///         match client.authentication_method() {
+///             Some("BACKWARDS") => Challenge::new("drawer").state("reward").into(),
+///             Some(_) => Outcome::refuse(ReasonCode::BadAuthenticationMethod),
+///             None => Outcome::Next,
+///         }
+///     }
+/// }
+///
+/// impl Proceed for Backwards {
+///     fn proceed(&mut self, client: Connect, step: AuthStep) -> Outcome {
+///         if step.again && step.state.is_empty() {
+///             return self.authenticate(client);
+///         }
+///         if step.data.as_ref() == Some(&step.state) {
+///             Grant::new().data("well done").into()
+///         } else {
+///             Outcome::refuse(ReasonCode::NotAuthorized)
+///         }
+///     }
+/// }
+///
+/// tidegate_plugin::export!(Backwards: authenticate, proceed);
+///
+/// use tidegate_plugin::testing::{self, Host};
+///
+/// let mut plugin: Backwards = Host::new().start()?;
+/// let client = || testing::enhanced("c1", "BACKWARDS", None);
+/// let Outcome::Challenge(challenge) = plugin.authenticate(client()) else { panic!() };
+/// let outcome = plugin.proceed(client(), testing::answer(&challenge, "reward"));
+/// assert_eq!(outcome, Grant::new().data("well done").into());
+/// # Ok::<(), String>(())
+/// ```
+pub trait Proceed: Authenticate {
+    /// What comes of the client's answer? May take seconds. `client` is as it was at CONNECT.
+    fn proceed(&mut self, client: Connect, step: AuthStep) -> Outcome;
 }
 
 /// A client that wants in. `Debug` leaves the password out.
@@ -58,8 +118,31 @@ impl fmt::Debug for Connect {
     }
 }
 
-impl From<auth::Connect> for Connect {
-    fn from(connect: auth::Connect) -> Self {
+impl Connect {
+    /// The authentication method that the client names (section 3.1.2.11.9), if it is to be authenticated in steps.
+    pub fn authentication_method(&self) -> Option<&str> {
+        self.properties.iter().find_map(|property| match (&property.value, property.id) {
+            (PropertyValue::Text(method), AUTHENTICATION_METHOD) => Some(method.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The data that came with it (section 3.1.2.11.10).
+    pub fn authentication_data(&self) -> Option<&[u8]> {
+        self.properties.iter().find_map(|property| match (&property.value, property.id) {
+            (PropertyValue::Bytes(data), AUTHENTICATION_DATA) => Some(data.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// The first user property of that name (section 3.1.2.11.8).
+    pub fn user_property(&self, name: &str) -> Option<&str> {
+        property::user_property(&self.properties, name)
+    }
+}
+
+impl From<types::Connect> for Connect {
+    fn from(connect: types::Connect) -> Self {
         Self {
             session: connect.session,
             client_id: connect.client_id,
@@ -73,20 +156,47 @@ impl From<auth::Connect> for Connect {
             tls_subject: connect.tls_subject,
             tls_sans: connect.tls_sans,
             tls_username: connect.tls_username,
-            properties: connect.properties.into_iter().map(Property::from).collect(),
+            properties: property::from_list(connect.properties),
         }
     }
 }
 
-/// Answer to a [`Connect`].
+/// A client's answer to a [`Challenge`], or its wish to authenticate again. `Debug` leaves the data out.
+#[derive(Clone, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct AuthStep {
+    /// As the last challenge left it. Empty at the beginning of a re-authentication.
+    pub state: Vec<u8>,
+    /// Authentication Data of the AUTH.
+    pub data: Option<Vec<u8>>,
+    /// Whether the client is in already and authenticates again.
+    pub again: bool,
+}
+
+impl AuthStep {
+    pub(crate) fn new(state: Vec<u8>, data: Option<Vec<u8>>, again: bool) -> Self {
+        Self { state, data, again }
+    }
+}
+
+impl fmt::Debug for AuthStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthStep").field("again", &self.again).finish_non_exhaustive()
+    }
+}
+
+/// Answer to a [`Connect`] or an [`AuthStep`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// Not mine to decide; ask the next plugin. If nobody decides the client is refused.
+    /// Not mine to decide; ask the next plugin. If nobody decides the client is refused. In the midst of an exchange nobody else is asked:
+    /// then this refuses.
     Next,
     /// Come in, under these terms.
     Grant(Grant),
     /// Stay out.
     Refuse(Refusal),
+    /// Prove more. Only for a client that names an authentication method.
+    Challenge(Challenge),
 }
 
 impl Outcome {
@@ -102,21 +212,22 @@ impl From<Grant> for Outcome {
     }
 }
 
+impl From<Challenge> for Outcome {
+    fn from(challenge: Challenge) -> Self {
+        Self::Challenge(challenge)
+    }
+}
+
 impl From<Outcome> for types::AuthOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Next => Self::Next,
-            Outcome::Grant(grant) => Self::Grant(types::Grant {
-                client_id: grant.client_id,
-                username: grant.username,
-                rules: grant.rules.into_iter().map(types::Rule::from).collect(),
-                expires_ms: grant.expires.map(crate::host::milliseconds),
-                attributes: grant.attributes,
-                data: None,
-                quotas: None,
-            }),
+            Outcome::Grant(grant) => Self::Grant(grant.into()),
             Outcome::Refuse(Refusal { code, text }) => {
                 Self::Refuse(types::Refusal { code: code as u8, text })
+            }
+            Outcome::Challenge(Challenge { data, state }) => {
+                Self::Challenge(types::Challenge { data, state })
             }
         }
     }
@@ -131,129 +242,52 @@ pub struct Refusal {
     pub text: Option<String>,
 }
 
-/// The terms under which a client comes in.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Grant {
-    /// Replaces the client id.
-    pub client_id: Option<String>,
-    /// Replaces the username.
-    pub username: Option<String>,
-    /// Evaluated by the broker itself, without a call. The first that applies decides.
-    pub rules: Vec<Rule>,
-    /// The client is disconnected after this long.
-    pub expires: Option<Duration>,
-    /// For other plugins to see.
-    pub attributes: Vec<(String, String)>,
+/// A question to a client that authenticates in steps; its answer comes to [`Proceed`]. `Debug` leaves the data out.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Challenge {
+    /// For the client.
+    pub data: Vec<u8>,
+    /// Comes back with the answer, to any instance. The client never sees it.
+    pub state: Vec<u8>,
 }
 
-impl Grant {
-    /// Come in as you said you are, without rules and without end.
-    pub fn new() -> Self {
-        Self::default()
+impl Challenge {
+    /// Asks the client this.
+    pub fn new(data: impl Into<Vec<u8>>) -> Self {
+        Self { data: data.into(), state: Vec::new() }
     }
 
-    /// One more rule, asked after those before.
+    /// To be had again with the answer.
     #[must_use]
-    pub fn rule(mut self, rule: Rule) -> Self {
-        self.rules.push(rule);
-        self
-    }
-
-    /// More rules, asked after those before.
-    #[must_use]
-    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
-        self.rules.extend(rules);
-        self
-    }
-
-    /// Replaces the client id.
-    #[must_use]
-    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
-        self.client_id = Some(client_id.into());
-        self
-    }
-
-    /// Replaces the username.
-    #[must_use]
-    pub fn username(mut self, username: impl Into<String>) -> Self {
-        self.username = Some(username.into());
-        self
-    }
-
-    /// The client is disconnected after this long.
-    #[must_use]
-    pub fn expires(mut self, after: Duration) -> Self {
-        self.expires = Some(after);
-        self
-    }
-
-    /// One more attribute for other plugins to see.
-    #[must_use]
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.push((key.into(), value.into()));
+    pub fn state(mut self, state: impl Into<Vec<u8>>) -> Self {
+        self.state = state.into();
         self
     }
 }
 
-/// "Allow or deny this action on this filter." `%c` and `%u` in the filter stand for client id and username.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rule {
-    /// Allow or deny.
-    pub allow: bool,
-    /// For which action.
-    pub action: Action,
-    /// Topic filter, perhaps with `%c` and `%u`; see [`Pattern`](crate::Pattern).
-    pub filter: String,
-    /// An allow reaches up to this quality of service; a deny applies whatever the quality of service.
-    pub max_qos: QoS,
-}
-
-impl Rule {
-    /// Allow, at any quality of service.
-    pub fn allow(action: Action, filter: impl Into<String>) -> Self {
-        Self { allow: true, action, filter: filter.into(), max_qos: QoS::ExactlyOnce }
-    }
-
-    /// Deny.
-    pub fn deny(action: Action, filter: impl Into<String>) -> Self {
-        Self { allow: false, ..Self::allow(action, filter) }
-    }
-
-    /// Allow to publish to topics that match.
-    pub fn allow_publish(filter: impl Into<String>) -> Self {
-        Self::allow(Action::Publish, filter)
-    }
-
-    /// Allow subscriptions that lie within the filter.
-    pub fn allow_subscribe(filter: impl Into<String>) -> Self {
-        Self::allow(Action::Subscribe, filter)
-    }
-
-    /// Deny to publish to topics that match.
-    pub fn deny_publish(filter: impl Into<String>) -> Self {
-        Self::deny(Action::Publish, filter)
-    }
-
-    /// Deny subscriptions that share a topic with the filter.
-    pub fn deny_subscribe(filter: impl Into<String>) -> Self {
-        Self::deny(Action::Subscribe, filter)
-    }
-
-    /// An allow reaches up to this quality of service only.
-    #[must_use]
-    pub fn up_to(mut self, max_qos: QoS) -> Self {
-        self.max_qos = max_qos;
-        self
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").finish_non_exhaustive()
     }
 }
 
-impl From<Rule> for types::Rule {
-    fn from(rule: Rule) -> Self {
-        Self {
-            allow: rule.allow,
-            action: rule.action.into(),
-            filter: rule.filter,
-            max_qos: rule.max_qos as u8,
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_keeps_data_and_state_apart() {
+        let outcome = Outcome::from(Challenge::new("for the client").state("for me"));
+        let types::AuthOutcome::Challenge(challenge) = outcome.into() else { panic!("no challenge") };
+        assert_eq!((&challenge.data[..], &challenge.state[..]), (&b"for the client"[..], &b"for me"[..]));
+    }
+
+    #[test]
+    fn a_connect_tells_method_data_and_user_properties() {
+        let mut connect = crate::testing::enhanced("c", "SCRAM", Some(b"first"));
+        connect.properties.push(Property::user("team", "blue"));
+        assert_eq!(connect.authentication_method(), Some("SCRAM"));
+        assert_eq!(connect.authentication_data(), Some(&b"first"[..]));
+        assert_eq!((connect.user_property("team"), connect.user_property("x")), (Some("blue"), None));
     }
 }

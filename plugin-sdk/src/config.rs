@@ -1,4 +1,4 @@
-//! The plugin's `config` table. [`Plugin::Config`](crate::Plugin::Config) is usually all one needs of it.
+//! The plugin's `config` table, and its secrets. [`Plugin::Config`](crate::Plugin::Config) is usually all one needs of it.
 
 use crate::host;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,19 @@ pub fn get(key: &str) -> Option<String> {
 /// The whole table as JSON.
 pub fn document() -> String {
     host::config_document()
+}
+
+/// A secret that the operator granted by this name; None: not granted. Ask for it when it is needed: it may change.
+///
+/// ```
+/// use tidegate_plugin::{config, testing::Host};
+///
+/// let _host = Host::new().secret("api-key", "0a1b2c");
+/// assert_eq!(config::secret("api-key").as_deref(), Some("0a1b2c"));
+/// assert_eq!(config::secret("another"), None);
+/// ```
+pub fn secret(name: &str) -> Option<String> {
+    host::config_secret(name)
 }
 
 /// The table as the author's own type.

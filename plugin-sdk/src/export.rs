@@ -1,18 +1,56 @@
 //! From component exports to the traits.
 
 use crate::{
-    Acl, Authenticate, OnPublish, Plugin, Start,
+    Acl, AuthStep, Authenticate, Candidate, Event, Message, OnDeliver, OnEvents, OnPublish, OnPublishBatch,
+    OnSubscribe, OnTimer, Plugin, Proceed, Recipient, Start, Storage, SubscribeRequest, Subscribers,
     bindings::{
         acl::exports::tidegate::plugin::acl, auth::exports::tidegate::plugin::auth,
-        lifecycle::exports::tidegate::plugin::lifecycle, publish::exports::tidegate::plugin::publish,
+        deliver::exports::tidegate::plugin::deliver, enhanced_auth::exports::tidegate::plugin::enhanced_auth,
+        events::exports::tidegate::plugin::events, lifecycle::exports::tidegate::plugin::lifecycle,
+        publish::exports::tidegate::plugin::publish, publish_batch::exports::tidegate::plugin::publish_batch,
+        storage::exports::tidegate::plugin::storage, subscribe::exports::tidegate::plugin::subscribe,
+        subscribers::exports::tidegate::plugin::subscribers,
+        timer_handler::exports::tidegate::plugin::timer_handler,
     },
     config, logging,
+    storage::Op,
+    subscribers::number,
 };
 use std::{cell::RefCell, marker::PhantomData, panic};
 
 /// Exports a plugin and the hooks it names: `export!(MyPlugin: authenticate, acl, on_publish)`, any subset. Once in a crate.
 ///
 /// What is not named is not exported, and the broker never calls it. Natively this only checks that the traits are there.
+///
+/// | word | trait |
+/// |---|---|
+/// | `authenticate` | [`Authenticate`](crate::Authenticate) |
+/// | `proceed` | [`Proceed`](crate::Proceed), beside `authenticate` |
+/// | `acl` | [`Acl`](crate::Acl) |
+/// | `on_publish` or `on_publish_batch` | [`OnPublish`](crate::OnPublish) or [`OnPublishBatch`](crate::OnPublishBatch) |
+/// | `on_subscribe` | [`OnSubscribe`](crate::OnSubscribe) |
+/// | `subscribers` | [`Subscribers`](crate::Subscribers) |
+/// | `on_deliver` | [`OnDeliver`](crate::OnDeliver) |
+/// | `storage` | [`Storage`](crate::Storage) |
+/// | `on_events` | [`OnEvents`](crate::OnEvents) |
+/// | `on_timer` | [`OnTimer`](crate::OnTimer) |
+///
+/// ```compile_fail
+/// # use tidegate_plugin::{Message, NoConfig, OnPublish, OnPublishBatch, Plugin, Start, Verdict};
+/// # struct Both;
+/// # impl Plugin for Both {
+/// #     type Config = NoConfig;
+/// #     fn new(_: Start, _: NoConfig) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// # impl OnPublish for Both {
+/// #     fn on_publish(&mut self, _: Message) -> Verdict { Verdict::Next }
+/// # }
+/// # impl OnPublishBatch for Both {
+/// #     fn on_publish_batch(&mut self, _: Vec<Message>) -> Vec<Verdict> { Vec::new() }
+/// # }
+/// // One of the two.
+/// tidegate_plugin::export!(Both: on_publish, on_publish_batch);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($plugin:ty $(: $($hook:ident),+ $(,)?)?) => {
@@ -58,14 +96,40 @@ macro_rules! __export_hook {
     (authenticate) => {
         $crate::bindings::auth::export_auth!(Guest with_types_in $crate::bindings::auth);
     };
+    (proceed) => {
+        $crate::bindings::enhanced_auth::export_enhanced_auth!(Guest with_types_in $crate::bindings::enhanced_auth);
+    };
     (acl) => {
         $crate::bindings::acl::export_acl!(Guest with_types_in $crate::bindings::acl);
     };
     (on_publish) => {
         $crate::bindings::publish::export_publish!(Guest with_types_in $crate::bindings::publish);
     };
+    (on_publish_batch) => {
+        $crate::bindings::publish_batch::export_publish_batch!(Guest with_types_in $crate::bindings::publish_batch);
+    };
+    (on_subscribe) => {
+        $crate::bindings::subscribe::export_subscribe!(Guest with_types_in $crate::bindings::subscribe);
+    };
+    (subscribers) => {
+        $crate::bindings::subscribers::export_subscribers!(Guest with_types_in $crate::bindings::subscribers);
+    };
+    (on_deliver) => {
+        $crate::bindings::deliver::export_deliver!(Guest with_types_in $crate::bindings::deliver);
+    };
+    (storage) => {
+        $crate::bindings::storage::export_storage!(Guest with_types_in $crate::bindings::storage);
+    };
+    (on_events) => {
+        $crate::bindings::events::export_events!(Guest with_types_in $crate::bindings::events);
+    };
+    (on_timer) => {
+        $crate::bindings::timer_handler::export_timer_handler!(Guest with_types_in $crate::bindings::timer_handler);
+    };
     ($other:ident) => {
-        ::std::compile_error!("a hook is one of authenticate, acl, on_publish");
+        ::std::compile_error!(
+            "a hook is one of authenticate, proceed, acl, on_publish, on_publish_batch, on_subscribe, subscribers, on_deliver, storage, on_events, on_timer"
+        );
     };
 }
 
@@ -75,14 +139,42 @@ macro_rules! __check_hook {
     (authenticate) => {
         fn authenticate<P: $crate::Authenticate>() {}
     };
+    (proceed) => {
+        fn proceed<P: $crate::Proceed>() {}
+    };
     (acl) => {
         fn acl<P: $crate::Acl>() {}
     };
     (on_publish) => {
+        enum _OneOfOnPublishAndOnPublishBatch {}
         fn on_publish<P: $crate::OnPublish>() {}
     };
+    (on_publish_batch) => {
+        enum _OneOfOnPublishAndOnPublishBatch {}
+        fn on_publish_batch<P: $crate::OnPublishBatch>() {}
+    };
+    (on_subscribe) => {
+        fn on_subscribe<P: $crate::OnSubscribe>() {}
+    };
+    (subscribers) => {
+        fn subscribers<P: $crate::Subscribers>() {}
+    };
+    (on_deliver) => {
+        fn on_deliver<P: $crate::OnDeliver>() {}
+    };
+    (storage) => {
+        fn storage<P: $crate::Storage>() {}
+    };
+    (on_events) => {
+        fn on_events<P: $crate::OnEvents>() {}
+    };
+    (on_timer) => {
+        fn on_timer<P: $crate::OnTimer>() {}
+    };
     ($other:ident) => {
-        ::std::compile_error!("a hook is one of authenticate, acl, on_publish");
+        ::std::compile_error!(
+            "a hook is one of authenticate, proceed, acl, on_publish, on_publish_batch, on_subscribe, subscribers, on_deliver, storage, on_events, on_timer"
+        );
     };
 }
 
@@ -136,6 +228,95 @@ impl<E: Exported<Plugin: OnPublish>> publish::Guest for Guest<E> {
     }
 }
 
+impl<E: Exported<Plugin: Proceed>> enhanced_auth::Guest for Guest<E> {
+    fn proceed(
+        connect: enhanced_auth::Connect,
+        state: Vec<u8>,
+        data: Option<Vec<u8>>,
+        again: bool,
+    ) -> enhanced_auth::AuthOutcome {
+        let step = AuthStep::new(state, data, again);
+        with_instance::<E, _>(|plugin| plugin.proceed(connect.into(), step)).into()
+    }
+}
+
+impl<E: Exported<Plugin: OnPublishBatch>> publish_batch::Guest for Guest<E> {
+    fn on_publish(messages: Vec<publish_batch::Message>) -> Vec<publish_batch::PublishVerdict> {
+        let messages = messages.into_iter().map(Message::from).collect();
+        let verdicts = with_instance::<E, _>(|plugin| plugin.on_publish_batch(messages));
+        verdicts.into_iter().map(publish_batch::PublishVerdict::from).collect()
+    }
+}
+
+impl<E: Exported<Plugin: OnSubscribe>> subscribe::Guest for Guest<E> {
+    fn on_subscribe(requests: Vec<subscribe::Request>) -> Vec<subscribe::Verdict> {
+        let requests = requests.into_iter().map(SubscribeRequest::from).collect();
+        let verdicts = with_instance::<E, _>(|plugin| plugin.on_subscribe_all(requests));
+        verdicts.into_iter().map(subscribe::Verdict::from).collect()
+    }
+}
+
+impl<E: Exported<Plugin: Subscribers>> subscribers::Guest for Guest<E> {
+    fn select(message: subscribers::Message, candidates: Vec<subscribers::Candidate>) -> subscribers::Answer {
+        let candidates = candidates.into_iter().map(Candidate::from).collect();
+        with_instance::<E, _>(|plugin| plugin.select(message.into(), candidates)).into()
+    }
+
+    fn pick(
+        message: subscribers::Message,
+        group: String,
+        members: Vec<subscribers::Candidate>,
+    ) -> Option<u32> {
+        let members = members.into_iter().map(Candidate::from).collect();
+        with_instance::<E, _>(|plugin| plugin.pick(message.into(), &group, members)).map(number)
+    }
+}
+
+impl<E: Exported<Plugin: OnDeliver>> deliver::Guest for Guest<E> {
+    fn on_deliver(message: deliver::Message, recipient: u64, client_id: String) -> deliver::Verdict {
+        let recipient = Recipient::new(recipient, client_id);
+        with_instance::<E, _>(|plugin| plugin.on_deliver(message.into(), recipient)).into()
+    }
+}
+
+impl<E: Exported<Plugin: Storage>> storage::Guest for Guest<E> {
+    fn open(format: u32) -> Result<u64, storage::Error> {
+        Ok(with_instance::<E, _>(|plugin| plugin.open(format))?)
+    }
+
+    fn commit(ops: Vec<storage::Op>, durable: bool) -> Result<u64, storage::Error> {
+        let ops = ops.into_iter().map(Op::from).collect();
+        Ok(with_instance::<E, _>(|plugin| plugin.commit(ops, durable))?)
+    }
+
+    fn get(table: u8, key: Vec<u8>) -> Result<Option<Vec<u8>>, storage::Error> {
+        Ok(with_instance::<E, _>(|plugin| plugin.get(table, key))?)
+    }
+
+    fn scan(
+        table: u8,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        max_bytes: u32,
+    ) -> Result<Vec<storage::Row>, storage::Error> {
+        let rows = with_instance::<E, _>(|plugin| plugin.scan(table, prefix, after, max_bytes))?;
+        Ok(rows.into_iter().map(storage::Row::from).collect())
+    }
+}
+
+impl<E: Exported<Plugin: OnEvents>> events::Guest for Guest<E> {
+    fn on_events(batch: Vec<events::Event>, lost: u64) {
+        let batch = batch.into_iter().map(Event::from).collect();
+        with_instance::<E, _>(|plugin| plugin.on_events(batch, lost));
+    }
+}
+
+impl<E: Exported<Plugin: OnTimer>> timer_handler::Guest for Guest<E> {
+    fn on_timer(token: u64) {
+        with_instance::<E, _>(|plugin| plugin.on_timer(token));
+    }
+}
+
 /// A trap says nothing but `unreachable`; the reason goes to the broker's log before.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
@@ -146,72 +327,4 @@ fn log_panics() {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{AclRequest, Decision, Field, NoConfig, Scope, Span, testing::Host};
-    use std::time::Duration;
-
-    thread_local! {
-        static INSTANCE: RefCell<Option<Counting>> = const { RefCell::new(None) };
-    }
-
-    struct Counting(u8);
-
-    impl Plugin for Counting {
-        type Config = NoConfig;
-        fn new(start: Start, _: NoConfig) -> Result<Self, String> {
-            Ok(Self(start.state.map_or(0, |state| state[0])))
-        }
-        fn scopes(&self) -> Vec<Scope> {
-            vec![Scope::acl(["a/#"]).wanting(Field::ClientId)]
-        }
-        fn drain(&mut self) -> Option<Vec<u8>> {
-            Some(vec![self.0])
-        }
-    }
-
-    impl Acl for Counting {
-        fn check(&mut self, request: AclRequest) -> Decision {
-            self.0 += 1;
-            Decision::Allow(Span::new(request.topic, Duration::from_millis(u64::MAX)))
-        }
-    }
-
-    struct Instance;
-
-    impl Exported for Instance {
-        type Plugin = Counting;
-        fn slot<R>(f: impl FnOnce(&RefCell<Option<Counting>>) -> R) -> R {
-            INSTANCE.with(f)
-        }
-    }
-
-    #[test]
-    fn exports_reach_the_one_instance() {
-        use acl::Guest as _;
-        use lifecycle::Guest as _;
-        let _host = Host::new();
-        let start = lifecycle::Start {
-            plugin: "counting".into(),
-            generation: 2,
-            broker_version: "0.1.0".into(),
-            state: Some(vec![5]),
-        };
-        let scopes = Guest::<Instance>::init(start).unwrap();
-        let _ = panic::take_hook();
-        assert_eq!((scopes[0].hook.as_str(), &scopes[0].filters[..]), ("acl", &["a/#".to_owned()][..]));
-        assert_eq!(scopes[0].wants, ["client-id"]);
-        let request = acl::Request {
-            session: 1,
-            client_id: "c1".into(),
-            username: None,
-            action: acl::Action::Subscribe,
-            topic: "a/b".into(),
-            qos: 1,
-            retain: false,
-        };
-        let acl::Decision::Allow(span) = Guest::<Instance>::check(request) else { panic!("not allowed") };
-        assert_eq!((span.filter.as_str(), span.ttl_ms), ("a/b", u32::MAX));
-        assert_eq!(Guest::<Instance>::drain(), Some(vec![6]));
-    }
-}
+mod tests;

@@ -1,7 +1,19 @@
 //! Write plugins for the Tidegate MQTT broker in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`] and one trait per hook it has: [`Authenticate`], [`Acl`], [`OnPublish`]. The
-//! macro [`export!`] makes a WebAssembly component of it. This is a whole one:
+//! A plugin is a type that implements [`Plugin`] and one trait per hook it has:
+//!
+//! | hook | asked |
+//! |---|---|
+//! | [`Authenticate`], [`Proceed`] | at CONNECT and AUTH: who may come in, and as whom |
+//! | [`Acl`] | at PUBLISH, SUBSCRIBE and for wills: what a client may do |
+//! | [`OnPublish`] or [`OnPublishBatch`] | what becomes of a message |
+//! | [`OnSubscribe`] | what becomes of a subscription |
+//! | [`Subscribers`] | who gets a message; which member of a shared subscription does |
+//! | [`OnDeliver`] | what one recipient gets of a message |
+//! | [`OnEvents`], [`OnTimer`] | nothing: they are told what has happened, and that it is time |
+//! | [`Storage`] | to keep the broker's sessions, queues and retained messages |
+//!
+//! The macro [`export!`] makes a WebAssembly component of it. This is a whole one:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -53,11 +65,17 @@
 //! Guests are single threaded, and one instance answers one call at a time; a broker runs several instances. What they must share
 //! lives in [`kv`]. A panic is logged and ends the instance; the broker makes another one.
 //!
+//! What else the broker lends: [`broker`] to publish, look up and disconnect clients, [`metrics`], [`timers`], [`http`], secrets in
+//! [`config`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
+//!
 //! Reading order:
 //! - `plugin`: what every plugin has: start, config, scopes, drain
-//! - `auth`, `acl`, `publish`: one hook each, its question and its answers
+//! - `auth`, `acl`, `publish`, `subscribe`, `subscribers`, `deliver`, [`events`], [`timers`], [`storage`]: one hook each, its question and
+//!   its answers
+//! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
 //! - `pattern`: filters with `%c` and `%u`; `access`: the words for actions in a config
-//! - `logging`, `kv`, `current`, `config`: what the broker lends to a plugin; `host`: the real thing, and the fake for tests
+//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`]: what the broker lends to a plugin; `host`:
+//!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
 //! - `testing`: the broker's part, for unit tests
 
@@ -66,27 +84,48 @@ mod acl;
 mod auth;
 #[doc(hidden)]
 pub mod bindings;
+pub mod broker;
 pub mod config;
 pub mod current;
+mod deliver;
+pub mod events;
 mod export;
+mod grant;
 mod host;
+pub mod http;
 pub mod kv;
 pub mod logging;
+mod message;
+pub mod metrics;
 mod pattern;
 mod plugin;
+mod property;
 mod publish;
+pub mod storage;
+mod subscribe;
+mod subscribers;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod timers;
 
 pub use access::Access;
 pub use acl::{Acl, AclRequest, Action, Decision, Span};
-pub use auth::{Authenticate, Connect, Grant, Outcome, Refusal, Rule};
+pub use auth::{AuthStep, Authenticate, Challenge, Connect, Outcome, Proceed, Refusal};
+pub use deliver::{DeliverVerdict, OnDeliver, Recipient};
+pub use events::{Event, OnEvents};
+pub use grant::{Grant, Quotas, Rule};
 pub use logging::Level;
+pub use message::{Edit, Message};
 pub use pattern::Pattern;
 pub use plugin::{Field, NoConfig, Plugin, Scope, Start};
-pub use publish::{Edit, Message, OnPublish, Property, PropertyValue, Verdict};
+pub use property::{Property, PropertyValue};
+pub use publish::{OnPublish, OnPublishBatch, Verdict};
+pub use storage::Storage;
+pub use subscribe::{OnSubscribe, SubscribeChange, SubscribeRequest, SubscribeVerdict};
+pub use subscribers::{Candidate, Choice, Selection, Subscribers};
 /// The broker's own: what a filter is and what it matches is said once.
-pub use tidegate_mqtt::{NameError, QoS, ReasonCode, TopicFilter};
+pub use tidegate_mqtt::{NameError, QoS, ReasonCode, RetainHandling, TopicFilter};
+pub use timers::OnTimer;
 
 /// For the macros. Not part of the API.
 #[doc(hidden)]

@@ -1,8 +1,20 @@
 //! The broker's part, for a plugin's unit tests. Not there when a component is built.
+//!
+//! `questions`: what the hooks are asked.
+
+mod questions;
+
+pub use questions::{
+    again, anonymous, answer, candidate, client, connect, enhanced, event, message, recipient, request,
+    subscription,
+};
 
 use crate::{
-    AclRequest, Action, Connect, Level, Message, Plugin, QoS, Start, config,
+    Level, OnTimer, Plugin, ReasonCode, Start, TopicFilter,
+    broker::Outgoing,
+    config,
     host::fake::{self, Fake},
+    http::{self, Request, Response},
 };
 use std::{fmt, time::Duration};
 
@@ -11,8 +23,8 @@ use std::{fmt, time::Duration};
 #[derive(Debug)]
 #[must_use]
 pub struct Host {
-    /// Why the config is not TOML, told by `start`.
-    broken_config: Option<String>,
+    /// What `start` tells, if the test's own words make no sense.
+    broken: Option<String>,
     start: Start,
 }
 
@@ -23,7 +35,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// No config, every level logged, `kv` granted and empty.
+    /// No config, every level logged, everything granted but `http`, no client connected.
     pub fn new() -> Self {
         fake::with(|fake| *fake = Fake::default());
         let start = Start {
@@ -32,14 +44,14 @@ impl Host {
             broker_version: env!("CARGO_PKG_VERSION").into(),
             state: None,
         };
-        Self { broken_config: None, start }
+        Self { broken: None, start }
     }
 
     /// What would stand below `[plugin.NAME.config]`, in TOML.
     pub fn config(mut self, toml: &str) -> Self {
         match toml::from_str(toml) {
             Ok(config) => fake::with(|fake| fake.config = config),
-            Err(error) => self.broken_config = Some(error.to_string()),
+            Err(error) => self.broken = Some(error.to_string()),
         }
         self
     }
@@ -62,10 +74,54 @@ impl Host {
         self
     }
 
-    /// `kv` answers that it is denied.
-    pub fn without_kv(self) -> Self {
-        fake::with(|fake| fake.kv_granted = false);
+    /// This one answers that it is denied.
+    pub fn without(self, grant: Granted) -> Self {
+        fake::with(|fake| fake.denied.push(grant));
         self
+    }
+
+    /// A secret.
+    pub fn secret(self, name: &str, value: &str) -> Self {
+        fake::with(|fake| fake.secrets.insert(name.into(), value.into()));
+        self
+    }
+
+    /// An attribute of the client that hooks are about.
+    pub fn attribute(self, name: &str, value: &str) -> Self {
+        fake::with(|fake| fake.current.attributes.push((name.into(), value.into())));
+        self
+    }
+
+    /// The messages that hooks are about were published by a plugin.
+    pub fn origin(self, plugin: &str, hops: u8) -> Self {
+        fake::with(|fake| (fake.current.origin, fake.current.hops) = (Some(plugin.into()), hops));
+        self
+    }
+
+    /// A client that is connected.
+    pub fn client(self, session: u64, client_id: &str) -> Self {
+        fake::with(|fake| fake.broker.clients.push(questions::client(session, client_id)));
+        self
+    }
+
+    /// A subscription of that session.
+    pub fn subscribed(mut self, session: u64, filter: &str) -> Self {
+        match TopicFilter::new(filter) {
+            Ok(filter) => fake::with(|fake| fake.broker.subscriptions.push((session, filter))),
+            Err(why) => self.broken = Some(format!("{filter:?} is not a topic filter: {why}")),
+        }
+        self
+    }
+
+    /// A retained message.
+    pub fn retained(self, topic: &str, payload: impl Into<Vec<u8>>) -> Self {
+        fake::with(|fake| fake.broker.retained.insert(topic.into(), payload.into()));
+        self
+    }
+
+    /// Answers the plugin's requests, in place of those who did so before.
+    pub fn http(&self, answer: impl FnMut(&Request) -> Result<Response, http::Error> + 'static) {
+        fake::with(|fake| fake.http.answer = Some(Box::new(answer)));
     }
 
     /// Starts a plugin as the broker does.
@@ -73,7 +129,7 @@ impl Host {
     /// # Errors
     /// What the operator would read.
     pub fn start<P: Plugin>(&self) -> Result<P, String> {
-        match &self.broken_config {
+        match &self.broken {
             Some(why) => Err(why.clone()),
             None => P::new(self.start.clone(), config::parse(&config::document())?),
         }
@@ -84,10 +140,72 @@ impl Host {
         fake::with(|fake| fake.logged.clone())
     }
 
-    /// Moves the clock on.
+    /// What the plugin has published.
+    pub fn published(&self) -> Vec<Outgoing> {
+        fake::with(|fake| fake.broker.published.clone())
+    }
+
+    /// Whom the plugin has disconnected, and why.
+    pub fn disconnected(&self) -> Vec<(u64, ReasonCode)> {
+        fake::with(|fake| fake.broker.disconnected.clone())
+    }
+
+    /// About whom the plugin wants everybody to be asked again; None: about all.
+    pub fn forgotten(&self) -> Vec<Option<String>> {
+        fake::with(|fake| fake.broker.forgotten.clone())
+    }
+
+    /// What a counter has come to.
+    pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let key = fake::key(name, labels);
+        fake::with(|fake| fake.metrics.counters.get(&key).copied().unwrap_or_default())
+    }
+
+    /// What a gauge was set to last.
+    pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let key = fake::key(name, labels);
+        fake::with(|fake| fake.metrics.gauges.get(&key).copied())
+    }
+
+    /// What was observed, in order.
+    pub fn observed(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
+        let key = fake::key(name, labels);
+        fake::with(|fake| fake.metrics.histograms.get(&key).cloned().unwrap_or_default())
+    }
+
+    /// The requests sent so far.
+    pub fn requested(&self) -> Vec<Request> {
+        fake::with(|fake| fake.http.requests.clone())
+    }
+
+    /// Moves the clock on. Timers wait for [`Host::run_timers`].
     pub fn advance(&self, by: Duration) {
         fake::with(|fake| fake.now += by);
     }
+
+    /// Moves the clock on, and calls the plugin for each timer that comes due meanwhile, in their order.
+    pub fn run_timers(&self, plugin: &mut impl OnTimer, by: Duration) {
+        let end = fake::with(|fake| fake.now + by);
+        while let Some(token) = fake::next_due(end) {
+            plugin.on_timer(token);
+        }
+        fake::with(|fake| fake.now = end);
+    }
+}
+
+/// What an operator may grant, as far as a fake can refuse it. Requests are refused unless the test answers them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Granted {
+    /// [`kv`](crate::kv)
+    Kv,
+    /// [`broker::publish`](crate::broker::publish)
+    Publish,
+    /// [`broker::disconnect`](crate::broker::disconnect)
+    Disconnect,
+    /// [`broker::client`](crate::broker::client), `find`, `subscribers` and `forget`
+    Clients,
+    /// [`broker::retained`](crate::broker::retained)
+    Retained,
 }
 
 /// A line in the log. Shown as `LEVEL text key=value …`.
@@ -105,50 +223,5 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.level, self.text)?;
         self.fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
-    }
-}
-
-/// A MQTT 5 client with username and password.
-pub fn connect(client_id: &str, username: &str, password: &str) -> Connect {
-    Connect { username: Some(username.into()), password: Some(password.into()), ..anonymous(client_id) }
-}
-
-/// A MQTT 5 client without username and password.
-pub fn anonymous(client_id: &str) -> Connect {
-    Connect {
-        session: 1,
-        client_id: client_id.into(),
-        protocol: 5,
-        clean_start: true,
-        keep_alive: Duration::from_secs(60),
-        listener: "test".into(),
-        peer: "192.0.2.1:50000".into(),
-        ..Connect::default()
-    }
-}
-
-/// The client `c1`, logged in as `username`, asks at QoS 0.
-pub fn request(username: Option<&str>, action: Action, topic: &str) -> AclRequest {
-    AclRequest {
-        session: 1,
-        client_id: "c1".into(),
-        username: username.map(Into::into),
-        action,
-        topic: topic.into(),
-        qos: QoS::AtMostOnce,
-        retain: false,
-    }
-}
-
-/// A QoS 0 message; [`current::read`](crate::current::read) reads its payload from now on.
-pub fn message(topic: &str, payload: impl Into<Vec<u8>>) -> Message {
-    let payload = payload.into();
-    fake::with(|fake| fake.payload.clone_from(&payload));
-    Message {
-        session: 1,
-        topic: topic.into(),
-        payload_len: u32::try_from(payload.len()).unwrap_or(u32::MAX),
-        payload: Some(payload),
-        ..Message::default()
     }
 }
