@@ -190,6 +190,9 @@ pub enum FaultKind {
     /// Too many calls wait already.
     #[error("too many calls waiting")]
     Busy,
+    /// It is asked more often than its limits allow.
+    #[error("more calls than limits.calls_per_second")]
+    TooOften,
     /// The breaker is open after too many faults.
     #[error("breaker open")]
     BreakerOpen,

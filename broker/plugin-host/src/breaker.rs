@@ -1,6 +1,7 @@
 //! Keeps callers away from a plugin that fails again and again: 5 faults in 10 s open it; after 1 s, doubling to 30 s, one canary
 //! call goes through, and closes it if it succeeds.
 
+use crate::report::BreakerState;
 use parking_lot::Mutex;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -70,6 +71,15 @@ impl Breaker {
                 Ok(Admission { breaker: self, canary: true })
             }
             State::Open { .. } | State::Probing { .. } => Err(FaultKind::BreakerOpen),
+        }
+    }
+
+    /// For reports.
+    pub(crate) fn state(&self) -> BreakerState {
+        match *self.state.lock() {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::Probing { .. } => BreakerState::Probing,
         }
     }
 

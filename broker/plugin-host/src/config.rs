@@ -23,6 +23,8 @@ pub struct PluginConfig {
     pub limits: Limits,
     /// What becomes of a message if `on-publish` fails. Only for plugins with that hook: access is always refused.
     pub on_fault: OnFault,
+    /// What a recipient gets if `on-deliver` fails. Only for plugins with that hook.
+    pub on_deliver_fault: OnDeliverFault,
     /// Handed to the plugin as it is.
     pub config: toml::Table,
 }
@@ -33,21 +35,36 @@ pub struct PluginConfig {
 pub enum ScopedHook {
     /// `acl.check`
     Acl,
-    /// `publish.on-publish`
+    /// `publish.on-publish` and `publish-batch.on-publish`
     Publish,
+    /// `subscribe.on-subscribe`
+    Subscribe,
+    /// `subscribers.select` and `subscribers.pick`
+    Subscribers,
+    /// `deliver.on-deliver`
+    Deliver,
+    /// `events.on-events`
+    Events,
 }
 
 impl ScopedHook {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Acl, Self::Publish, Self::Subscribe, Self::Subscribers, Self::Deliver, Self::Events];
+
     /// As written in configurations and by plugins.
     pub fn name(self) -> &'static str {
         match self {
             Self::Acl => "acl",
             Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Subscribers => "subscribers",
+            Self::Deliver => "deliver",
+            Self::Events => "events",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Acl, Self::Publish].into_iter().find(|hook| hook.name() == name)
+        Self::ALL.into_iter().find(|hook| hook.name() == name)
     }
 }
 
@@ -73,6 +90,26 @@ impl From<OnFault> for tidegate_hooks::OnFault {
         match on_fault {
             OnFault::Refuse => Self::Refuse,
             OnFault::Next => Self::Next,
+        }
+    }
+}
+
+/// What a failed `on-deliver` means.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeliverFault {
+    /// The recipient gets the message as it is.
+    #[default]
+    Deliver,
+    /// The recipient does not get it.
+    Drop,
+}
+
+impl From<OnDeliverFault> for tidegate_hooks::OnDeliverFault {
+    fn from(on_fault: OnDeliverFault) -> Self {
+        match on_fault {
+            OnDeliverFault::Deliver => Self::Deliver,
+            OnDeliverFault::Drop => Self::Drop,
         }
     }
 }
@@ -157,7 +194,8 @@ mod tests {
             order = -3
             required = true
             on_fault = "next"
-            scopes = { publish = ["a/#"], acl = [] }
+            on_deliver_fault = "drop"
+            scopes = { publish = ["a/#"], acl = [], subscribe = ["b"], subscribers = [], deliver = ["c"], events = ["d"] }
             grants.kv = "1MiB"
             config = { greeting = "hello", list = [1, 2] }
             [limits]
@@ -167,8 +205,13 @@ mod tests {
             deadline = "5ms"
             concurrent = 2
             waiting = 3
+            calls_per_second = 1000
             auth_timeout = "1s"
-            init_timeout = "2s"
+            event_timeout = "2s"
+            timer_timeout = "3s"
+            storage_timeout = "4s"
+            wait_timeout = "5s"
+            init_timeout = "6s"
             log_lines = 7
             "##,
         )
@@ -176,12 +219,17 @@ mod tests {
         assert_eq!(config.order, -3);
         assert!(config.required);
         assert_eq!(config.on_fault, OnFault::Next);
+        assert_eq!(config.on_deliver_fault, OnDeliverFault::Drop);
+        assert_eq!(config.scopes.len(), ScopedHook::ALL.len());
         assert_eq!(config.scopes[&ScopedHook::Publish], [TopicFilter::new("a/#").unwrap()]);
         assert!(config.scopes[&ScopedHook::Acl].is_empty());
         assert_eq!(config.grants.kv, Some(ByteSize::mib(1)));
         assert_eq!(config.limits.instances.unwrap().get(), 1);
         assert_eq!(config.limits.memory, ByteSize::mib(16));
         assert_eq!(config.limits.deadline, Duration::from_millis(5));
+        assert_eq!(config.limits.calls_per_second.unwrap().get(), 1000);
+        assert_eq!(config.limits.concurrent(true), 2);
+        assert_eq!(config.limits.wait_timeout, Duration::from_secs(5));
     }
 
     #[test]
@@ -194,6 +242,8 @@ mod tests {
         assert!(error("limits.deadline = 10").contains("expected a string"));
         assert!(error("limits.deadline = '10'").contains("is not a duration"));
         assert!(error("limits.deadline = '0ms'").contains("more than nothing"));
+        assert!(error("limits.calls_per_second = 0").contains("nonzero"));
+        assert!(error("on_deliver_fault = 'refuse'").contains("unknown variant `refuse`"));
         assert!(error("limits.instances = 0").contains("nonzero"));
         assert!(error("limits.memory = '64M'").contains("is not a size"));
         assert!(error("on_fault = 'allow'").contains("unknown variant `allow`"));

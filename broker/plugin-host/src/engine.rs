@@ -90,7 +90,7 @@ fn pooling() -> Config {
         .total_core_instances(16 << 10)
         .total_memories(2048)
         .total_tables(4096)
-        .total_stacks(256)
+        .total_stacks(2048)
         // A Python guest is 38 core modules with large tables.
         .max_core_instances_per_component(128)
         .max_memories_per_component(8)

@@ -1,24 +1,31 @@
 //! One generation of one plugin: a file and a configuration, loaded, with its instances. It answers as a member of the chain.
 
-mod auth_pool;
+mod ask;
+mod calm_pool;
+mod hooks;
 mod inspect;
+mod probation;
+mod rate;
 mod scopes;
+mod storage;
 
 pub(crate) use inspect::{Inspected, inspect};
+pub(crate) use probation::PROBATION;
 
 use crate::{
-    breaker::{Admission, Breaker, Change},
-    config::{GuestConfig, PluginConfig, ScopedHook},
+    breaker::Breaker,
+    config::{GuestConfig, PluginConfig},
     engine::PluginEngine,
-    exports,
-    imports::{Environment, KvSpace, with_payload},
-    instance::{Acquired, Instance, Mould, NotMade, Slot, Slots, Tally, Unavailable},
+    imports::{Current, Environment, KvSpace},
+    instance::{Instance, Mould, NotMade, Slot, Slots},
     refusal::Refusal,
-    report::{HookCalls, ScopeReport},
-    wire,
+    report::{HookReport, PluginLoad, ScopeReport},
+    tally::{Hook, Tallies},
 };
-use auth_pool::AuthPool;
+use calm_pool::CalmPool;
 use parking_lot::Mutex;
+use probation::Probation;
+use rate::CallRate;
 use scopes::Scopes;
 use std::{
     sync::{
@@ -27,16 +34,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tidegate_hooks::{
-    AclRequest, AclVerdict, AuthVerdict, ConnectRequest, FaultKind, HookFailed, HookKinds, Hooks, Member,
-    Place, PublishRequest, PublishVerdict, Reply,
-};
+use tidegate_hooks::{FaultKind, HookFailed, HookKinds, Member, Place};
 use tokio::{runtime::Handle, sync::mpsc};
 
 /// `drain` runs in a slot; calls to that slot wait meanwhile, but no longer than this.
 const DRAIN: Duration = Duration::from_millis(100);
 
-/// Told to the host when a breaker opens, which may be a reason to go back.
+/// Told to the host when a breaker opens or too many calls of a new generation fail, which may be a reason to go back.
 #[derive(Debug)]
 pub(crate) struct BreakerOpened {
     pub(crate) plugin: Arc<str>,
@@ -63,16 +67,23 @@ pub(crate) struct Generation {
     pub(crate) plugin: Arc<str>,
     pub(crate) number: u64,
     pub(crate) config: PluginConfig,
+    hooks: Vec<Hook>,
     kinds: HookKinds,
     scopes: Scopes,
     reads_current: bool,
+    /// Whether its hooks may wait: then all of them are calm.
+    waits: bool,
     mould: Mould,
     slots: Slots,
     /// An instance ready to take the place of one that ends.
     spare: Mutex<Option<Instance>>,
     spare_wanted: AtomicBool,
-    auth: AuthPool,
+    calm: CalmPool,
+    /// Of calls that no slot has counted.
+    tallies: Tallies,
     breaker: Breaker,
+    rate: Option<CallRate>,
+    probation: Probation,
     runtime: Handle,
     opened: mpsc::UnboundedSender<BreakerOpened>,
     this: Weak<Self>,
@@ -85,16 +96,8 @@ impl Generation {
         code: Inspected,
         plan: Plan,
     ) -> Result<Arc<Self>, Refusal> {
-        let Inspected { component, exports, reads_current } = code;
-        let kinds = HookKinds {
-            authenticate: exports.authenticates(),
-            // Interface 0.1 has no steps yet.
-            proceed: false,
-            acl: exports.checks(),
-            publish: exports.publishes(),
-            ..HookKinds::default()
-        };
-        scopes::check_config(&plan.config, kinds)?;
+        let Inspected { component, exports, hooks, reads_current, waits } = code;
+        scopes::check_config(&plan.config, &hooks)?;
         let pre = engine.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
         let Plan { plugin, number, config, broker_version, state, kv, workers, opened } = plan;
@@ -114,30 +117,41 @@ impl Generation {
             limits: config.limits.clone(),
             state,
             scopes: OnceLock::new(),
+            usage: Arc::default(),
         };
         let began = Instant::now();
         let canary = mould.make().await?;
         let init_took = began.elapsed();
-        let scopes = Scopes::new(mould.scopes.get().map_or(&[], Vec::as_slice), kinds, &config)?;
-        let count = config.limits.instances.map_or(workers, usize::from);
+        let scopes = Scopes::new(mould.scopes.get().map_or(&[], Vec::as_slice), &hooks, &config)?;
+        let limits = &config.limits;
+        let count = limits.instances.map_or(workers, usize::from);
+        let slots = Slots::new(count, &hooks, limits.deadline, init_took, DRAIN);
+        let calm = CalmPool::new(limits.concurrent(waits), limits.waiting);
+        let rate = limits.calls_per_second.map(CallRate::new);
         let generation = Arc::new_cyclic(|this| Self {
-            slots: Slots::new(count, config.limits.deadline, init_took, DRAIN),
-            auth: AuthPool::new(&config.limits),
+            slots,
+            calm,
+            rate,
+            tallies: Tallies::new(&hooks),
+            kinds: kinds(&hooks, &scopes),
+            hooks,
             plugin,
             number,
             config,
-            kinds,
             scopes,
             reads_current,
+            waits,
             mould,
             spare: Mutex::new(None),
             spare_wanted: AtomicBool::new(false),
             breaker: Breaker::default(),
+            probation: Probation::default(),
             runtime: Handle::current(),
             opened,
             this: this.clone(),
         });
         generation.place(canary).await?;
+        generation.begin_probation();
         Ok(generation)
     }
 
@@ -148,7 +162,7 @@ impl Generation {
             self.fill_slots().await?;
             self.want_spare();
         } else {
-            self.auth.put(canary);
+            self.calm.put(canary);
         }
         Ok(())
     }
@@ -165,8 +179,14 @@ impl Generation {
         Ok(())
     }
 
+    /// Whether it has instances in slots.
     fn is_hot(&self) -> bool {
-        self.kinds.acl || self.kinds.publish
+        !self.waits && self.hooks.iter().any(|hook| hook.is_hot())
+    }
+
+    /// From now on it answers in earnest: if it does badly, the host is told.
+    pub(crate) fn begin_probation(&self) {
+        self.probation.begin(Instant::now(), self.failures());
     }
 
     /// This generation in the chain.
@@ -174,66 +194,76 @@ impl Generation {
         Member {
             place: Place { order: self.config.order, name: self.plugin.clone() },
             hooks: self.clone(),
-            scopes: tidegate_hooks::Scopes {
-                acl: self.scopes.filters(ScopedHook::Acl),
-                publish: self.scopes.filters(ScopedHook::Publish),
-                ..tidegate_hooks::Scopes::default()
-            },
+            scopes: self.scopes.of_chain(),
             on_fault: self.config.on_fault.into(),
-            on_deliver_fault: tidegate_hooks::OnDeliverFault::default(),
+            on_deliver_fault: self.config.on_deliver_fault.into(),
         }
     }
 
     /// Names of its hooks.
     pub(crate) fn hooks(&self) -> Vec<&'static str> {
-        let hooks =
-            [("auth", self.kinds.authenticate), ("acl", self.kinds.acl), ("publish", self.kinds.publish)];
-        hooks.into_iter().filter(|(_, exported)| *exported).map(|(name, _)| name).collect()
+        self.hooks.iter().map(|hook| hook.name()).collect()
+    }
+
+    /// Whether it exports that hook.
+    pub(crate) fn has(&self, hook: Hook) -> bool {
+        self.hooks.contains(&hook)
     }
 
     /// Topics and fields.
     pub(crate) fn scope_reports(&self) -> Vec<ScopeReport> {
-        self.scopes.reports(self.kinds)
+        self.scopes.reports(&self.hooks)
     }
 
     /// Calls so far.
-    pub(crate) fn calls(&self) -> Vec<HookCalls> {
-        let sum = |tally: fn(&Slot) -> &Tally| {
-            self.slots
-                .iter()
-                .map(|slot| tally(slot).read())
-                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    pub(crate) fn calls(&self) -> Vec<HookReport> {
+        let report = |hook: &Hook| {
+            let mut report = HookReport::new(hook.name());
+            let slots = self.slots.iter().map(|slot| &slot.tallies);
+            for tally in slots.chain([&self.tallies]).filter_map(|tallies| tallies.of(*hook)) {
+                tally.add_to(&mut report);
+            }
+            report
         };
-        let count = |hook| match hook {
-            "auth" => self.auth.tally.read(),
-            "acl" => sum(|slot| &slot.acl),
-            _ => sum(|slot| &slot.publish),
-        };
-        let report = |hook| {
-            let (calls, faults) = count(hook);
-            HookCalls { hook, calls, faults }
-        };
-        self.hooks().into_iter().map(report).collect()
+        self.hooks.iter().map(report).collect()
+    }
+
+    /// What it takes up now.
+    pub(crate) fn load_now(&self) -> PluginLoad {
+        let (instances, memory) = self.mould.usage.read();
+        PluginLoad { instances, memory, waiting: self.calm.waiting(), breaker: self.breaker.state() }
+    }
+
+    /// A timer that the plugin has set.
+    #[allow(dead_code, reason = "for the timers to come")]
+    pub(crate) async fn on_timer(&self, token: u64) -> Result<(), HookFailed> {
+        self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(())).await
     }
 
     /// Asks one instance for the state it leaves. The generation goes on answering: whether it was the last call is known only when
     /// the next generation is up. None if every instance is at work, or none is there. Blocks for 0.2 s at most.
     pub(crate) fn drain(&self) -> Option<Vec<u8>> {
-        let drain = |instance: &mut Instance| {
-            instance.drain(DRAIN).inspect_err(|fault| {
+        let told = |drained: Result<Option<Vec<u8>>, FaultKind>| {
+            drained.inspect_err(|fault| {
                 tracing::warn!(plugin = %self.plugin, generation = self.number, %fault, "drain failed; its state is lost");
             })
         };
         if !self.is_hot() {
-            let mut instance = self.auth.take()?;
-            let state = drain(&mut instance).ok()?;
-            self.auth.put(instance);
+            let mut instance = self.calm.take()?;
+            let drained = if self.waits {
+                let drained = async { tokio::time::timeout(DRAIN, instance.drain_calmly()).await };
+                self.runtime.block_on(drained).unwrap_or(Err(FaultKind::Deadline))
+            } else {
+                instance.drain(DRAIN)
+            };
+            let state = told(drained).ok()?;
+            self.calm.put(instance);
             return state;
         }
         for slot in self.slots.iter() {
             let Some(mut guard) = slot.lock_for(DRAIN / 10) else { continue };
             let Some(instance) = guard.as_mut() else { continue };
-            let state = drain(instance);
+            let state = told(instance.drain(DRAIN));
             if state.is_err() {
                 *guard = None;
             }
@@ -246,52 +276,7 @@ impl Generation {
     pub(crate) fn drop_idle(&self) {
         self.slots.iter().for_each(Slot::empty);
         *self.spare.lock() = None;
-        self.auth.clear();
-    }
-
-    /// Calls the guest on this thread, at once.
-    fn ask<W, A>(
-        &self,
-        tally: impl Fn(&Slot) -> &Tally,
-        ask: impl FnOnce(&mut Instance) -> Result<W, FaultKind>,
-        judge: impl FnOnce(W) -> Result<A, FaultKind>,
-    ) -> Result<A, HookFailed> {
-        let admission = self.breaker.admit(Instant::now).map_err(|kind| self.failed(kind))?;
-        let acquired = self.slots.acquire(&self.mould, || self.take_spare());
-        let Acquired { slot, mut instance } = match acquired {
-            Ok(acquired) => acquired,
-            Err(Unavailable::NotNow(kind)) => {
-                self.want_spare();
-                return Err(self.failed(kind));
-            }
-            Err(Unavailable::Failed(kind)) => return Err(self.fault(admission, kind)),
-        };
-        let Some(guest) = instance.as_mut() else {
-            return Err(self.fault(admission, FaultKind::NoInstance("the slot is empty".into())));
-        };
-        let answer = ask(guest);
-        let spent = guest.is_spent();
-        let ended = answer.is_err();
-        let answer = answer.and_then(judge);
-        tally(slot).count_alone(answer.is_err());
-        if ended {
-            *instance = None;
-        } else if spent {
-            self.renew(&mut instance);
-        }
-        drop(instance);
-        if ended || spent {
-            self.want_spare();
-        }
-        match answer {
-            Ok(answer) => {
-                if let Some(change) = admission.succeeded() {
-                    self.tell(change, None);
-                }
-                Ok(answer)
-            }
-            Err(kind) => Err(self.fault(admission, kind)),
-        }
+        self.calm.clear();
     }
 
     /// Replaces an instance that is old or swollen. A single instance hands its state on.
@@ -304,62 +289,6 @@ impl Generation {
         };
         if let Some(state) = state {
             *slot = self.mould.make_now(Some(&state)).ok();
-        }
-    }
-
-    async fn ask_auth(&self, request: &ConnectRequest<'_>) -> Result<AuthVerdict, HookFailed> {
-        let admission = self.breaker.admit(Instant::now).map_err(|kind| self.failed(kind))?;
-        let properties = exports::auth::properties(request.properties);
-        let question = exports::auth::question(request, &properties);
-        match self.auth.ask(&self.mould, question).await.and_then(exports::auth::answer) {
-            Ok(verdict) => {
-                self.auth.tally.count(false);
-                if let Some(change) = admission.succeeded() {
-                    self.tell(change, None);
-                }
-                Ok(verdict)
-            }
-            // Too many at once says nothing about the plugin.
-            Err(FaultKind::Busy) => Err(self.failed(FaultKind::Busy)),
-            Err(kind) => {
-                self.auth.tally.count(true);
-                Err(self.fault(admission, kind))
-            }
-        }
-    }
-
-    fn failed(&self, kind: FaultKind) -> HookFailed {
-        HookFailed { plugin: self.plugin.clone(), kind }
-    }
-
-    /// A fault of the plugin itself: counts for the breaker, and is logged.
-    fn fault(&self, admission: Admission<'_>, kind: FaultKind) -> HookFailed {
-        tracing::debug!(plugin = %self.plugin, generation = self.number, fault = %kind, "plugin call failed");
-        if let Some(change) = admission.failed(Instant::now()) {
-            self.tell(change, Some(&kind));
-        }
-        self.failed(kind)
-    }
-
-    fn tell(&self, change: Change, fault: Option<&FaultKind>) {
-        let (plugin, generation) = (&*self.plugin, self.number);
-        match change {
-            Change::Closed => {
-                tracing::info!(plugin, generation, "plugin {plugin}: answers again, breaker closed")
-            }
-            Change::Opened(backoff) => {
-                let fault = fault.map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(
-                    plugin,
-                    generation,
-                    fault,
-                    ?backoff,
-                    "plugin {plugin}: too many faults, breaker open"
-                );
-                let opened = BreakerOpened { plugin: self.plugin.clone(), generation, fault };
-                // Nobody listens once the host has stopped.
-                _ = self.opened.send(opened);
-            }
         }
     }
 
@@ -391,6 +320,22 @@ impl Generation {
         });
     }
 
+    /// Has instances that have nothing to do thrown away after a while, if there are many.
+    fn sweep(&self) {
+        if !self.calm.wants_sweeping() {
+            return;
+        }
+        let this = self.this.clone();
+        self.runtime.spawn(async move {
+            loop {
+                let Some(next) = this.upgrade().and_then(|generation| generation.calm.sweep()) else {
+                    return;
+                };
+                tokio::time::sleep_until(next).await;
+            }
+        });
+    }
+
     async fn make_spare(&self) -> Result<(), NotMade> {
         // Where callers cannot make one themselves, empty slots go first.
         self.fill_slots().await?;
@@ -402,47 +347,19 @@ impl Generation {
     }
 }
 
-impl Hooks for Generation {
-    fn kinds(&self) -> HookKinds {
-        self.kinds
-    }
-
-    fn authenticate<'a>(
-        &'a self,
-        request: &'a ConnectRequest<'a>,
-    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
-        Reply::Later(Box::pin(self.ask_auth(request)))
-    }
-
-    fn check<'a>(&'a self, request: &'a AclRequest<'a>) -> Reply<'a, Result<AclVerdict, HookFailed>> {
-        let question = exports::acl::question(request);
-        Reply::Now(self.ask(
-            |slot| &slot.acl,
-            |instance| instance.check(question),
-            |decision| exports::acl::answer(decision, request),
-        ))
-    }
-
-    fn on_publish<'a>(
-        &'a self,
-        request: &'a PublishRequest<'a>,
-    ) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
-        let wants = self.scopes.wants;
-        let properties: Vec<wire::Property<'_>> = match request.properties {
-            Some(properties) if wants.properties => exports::publish::properties(properties),
-            _ => Vec::new(),
-        };
-        let question = exports::publish::question(request, wants, &properties);
-        Reply::Now(self.ask(
-            |slot| &slot.publish,
-            |instance| {
-                if self.reads_current {
-                    with_payload(request.payload, || instance.on_publish(question))
-                } else {
-                    instance.on_publish(question)
-                }
-            },
-            exports::publish::answer,
-        ))
+/// What the chain asks it about.
+fn kinds(hooks: &[Hook], scopes: &Scopes) -> HookKinds {
+    let has = |hook| hooks.contains(&hook);
+    HookKinds {
+        authenticate: has(Hook::Auth),
+        proceed: has(Hook::EnhancedAuth),
+        acl: has(Hook::Acl),
+        publish: has(Hook::Publish) || has(Hook::PublishBatch),
+        publish_batch: has(Hook::PublishBatch),
+        subscribe: has(Hook::Subscribe),
+        subscribers: has(Hook::Subscribers),
+        deliver: has(Hook::Deliver),
+        events: scopes.events,
+        packets: false,
     }
 }

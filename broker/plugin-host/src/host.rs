@@ -11,6 +11,7 @@ use crate::{
     folder::{Folder, SETTLE, Watching},
     generation::{BreakerOpened, Generation},
     report::{PluginReport, PluginState},
+    storage::PluginStorage,
 };
 use parking_lot::Mutex;
 use plugin::{Context, Plugin, Step};
@@ -87,6 +88,16 @@ struct Shared {
     changed: Arc<Notify>,
 }
 
+/// The generations that answer now, by plugin.
+#[derive(Clone, Debug)]
+pub(crate) struct LivePlugins(Arc<Shared>);
+
+impl LivePlugins {
+    pub(crate) fn get(&self, plugin: &str) -> Option<Arc<Generation>> {
+        self.0.live.lock().get(plugin).cloned()
+    }
+}
+
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
@@ -134,6 +145,7 @@ impl PluginHost {
         for report in &mut reports {
             if let Some(generation) = live.get(&report.name) {
                 report.calls = generation.calls();
+                report.load = generation.load_now();
             }
         }
         reports
@@ -142,6 +154,11 @@ impl PluginHost {
     /// Changes whenever a plugin comes, goes, is replaced or refused. Counters in it are those of that moment.
     pub fn changes(&self) -> watch::Receiver<Vec<PluginReport>> {
         self.reports.clone()
+    }
+
+    /// The records that a plugin keeps. None if it does not run, or exports no `storage`.
+    pub fn storage(&self, plugin: &str) -> Option<PluginStorage> {
+        PluginStorage::of(LivePlugins(self.shared.clone()), plugin)
     }
 
     /// Takes other `[plugin.NAME]` tables: plugins whose table changed are replaced, as if their file had.

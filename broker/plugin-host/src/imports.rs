@@ -5,7 +5,7 @@ mod current;
 mod kv;
 mod logging;
 
-pub(crate) use current::with_payload;
+pub(crate) use current::{Current, OwnedCurrent, lend};
 pub(crate) use kv::KvSpace;
 
 use crate::{config::GuestConfig, instance::Guest, refusal::VERSION, units::ByteSize};

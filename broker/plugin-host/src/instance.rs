@@ -1,16 +1,20 @@
 //! One instance of a guest with its store: made, called, thrown away after its first fault.
 
+mod functions;
 mod memory;
 mod overtime;
 mod slots;
+mod usage;
 
-pub(crate) use slots::{Acquired, Slot, Slots, Tally, Unavailable};
+pub(crate) use functions::{Exports, Functions};
+pub(crate) use slots::{Acquired, Slot, Slots, Unavailable};
+pub(crate) use usage::Usage;
 
 use crate::{
     engine::{Clock, ClockUse, ticks},
-    imports::Environment,
+    imports::{Environment, OwnedCurrent},
     limits::Limits,
-    refusal::{Refusal, VERSION},
+    refusal::Refusal,
     wire,
 };
 use memory::MemoryMeter;
@@ -20,12 +24,10 @@ use std::{
     time::Duration,
 };
 use tidegate_hooks::FaultKind;
+use usage::Used;
 use wasmtime::{
     Store, StoreContextMut, Trap, UpdateDeadline,
-    component::{
-        Component, ComponentExportIndex, ComponentNamedList, Instance as WasmInstance, InstancePre, Lift,
-        Lower, TypedFunc,
-    },
+    component::{ComponentNamedList, InstancePre, Lift, Lower, TypedFunc},
 };
 
 /// An instance is replaced after so many calls, against slow leaks.
@@ -37,6 +39,8 @@ const LEAST_ANSWER: usize = 16 << 20;
 /// What a store holds.
 pub(crate) struct Guest {
     pub(crate) environment: Arc<Environment>,
+    /// What the running hook is about, if it may wait.
+    pub(crate) current: Option<OwnedCurrent>,
     memory: MemoryMeter,
     on_deadline: OnDeadline,
     _clock: ClockUse,
@@ -50,57 +54,6 @@ enum OnDeadline {
     Yield,
 }
 
-/// Which functions a component exports, looked up once.
-#[derive(Clone)]
-pub(crate) struct Exports {
-    init: ComponentExportIndex,
-    drain: ComponentExportIndex,
-    authenticate: Option<ComponentExportIndex>,
-    check: Option<ComponentExportIndex>,
-    on_publish: Option<ComponentExportIndex>,
-}
-
-impl Exports {
-    /// None without `lifecycle`.
-    pub(crate) fn of(component: &Component) -> Option<Self> {
-        let function = |interface: &str, name: &str| {
-            let interface =
-                component.get_export_index(None, format!("tidegate:plugin/{interface}@{VERSION}"))?;
-            component.get_export_index(Some(&interface), name)
-        };
-        Some(Self {
-            init: function("lifecycle", "init")?,
-            drain: function("lifecycle", "drain")?,
-            authenticate: function("auth", "authenticate"),
-            check: function("acl", "check"),
-            on_publish: function("publish", "on-publish"),
-        })
-    }
-
-    pub(crate) fn authenticates(&self) -> bool {
-        self.authenticate.is_some()
-    }
-
-    pub(crate) fn checks(&self) -> bool {
-        self.check.is_some()
-    }
-
-    pub(crate) fn publishes(&self) -> bool {
-        self.on_publish.is_some()
-    }
-}
-
-type Function<P, R> = TypedFunc<(P,), (R,)>;
-
-/// The functions of one instance, types checked.
-struct Functions {
-    init: Function<wire::Start<'static>, Result<Vec<wire::Scope>, String>>,
-    drain: TypedFunc<(), (Option<Vec<u8>>,)>,
-    authenticate: Option<Function<wire::Connect<'static>, wire::Outcome>>,
-    check: Option<Function<wire::AclRequest<'static>, wire::Decision>>,
-    on_publish: Option<Function<wire::Message<'static>, wire::Verdict>>,
-}
-
 /// What instances are made of: the same for all of one generation.
 pub(crate) struct Mould {
     pub(crate) pre: InstancePre<Guest>,
@@ -112,6 +65,8 @@ pub(crate) struct Mould {
     pub(crate) state: Option<Arc<[u8]>>,
     /// What the first instance answered to `init`.
     pub(crate) scopes: OnceLock<Vec<wire::Scope>>,
+    /// By all instances.
+    pub(crate) usage: Arc<Usage>,
 }
 
 /// A guest that said yes to `init` and has not failed yet.
@@ -120,6 +75,8 @@ pub(crate) struct Instance {
     functions: Functions,
     calls: u64,
     deadline: Duration,
+    /// For `storage`: whether it has been opened.
+    pub(crate) is_open: bool,
 }
 
 /// Why there is no instance.
@@ -173,9 +130,11 @@ impl Mould {
     }
 
     fn store(&self, on_deadline: OnDeadline) -> Store<Guest> {
-        let memory = MemoryMeter::new(self.limits.memory.bytes(), self.limits.table_elements);
+        let used = Used::new(&self.usage);
+        let memory = MemoryMeter::new(self.limits.memory.bytes(), self.limits.table_elements, used);
         let environment = self.environment.clone();
-        let guest = Guest { environment, memory, on_deadline, _clock: ClockUse::new(&self.clock) };
+        let clock = ClockUse::new(&self.clock);
+        let guest = Guest { environment, current: None, memory, on_deadline, _clock: clock };
         let mut store = Store::new(self.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         // What one answer or import may make the host allocate; lists can name the same bytes more than once.
@@ -199,7 +158,7 @@ impl Mould {
             store.set_epoch_deadline(1);
             let instance =
                 self.pre.instantiate_async(&mut store).await.map_err(|error| not_made(&store, error))?;
-            let functions = self.functions(&mut store, &instance).map_err(NotMade::Interface)?;
+            let functions = self.exports.functions(&mut store, &instance).map_err(NotMade::Interface)?;
             let answer = functions.init.call_async(&mut store, (self.start(),)).await;
             let (answer,) = answer.map_err(|error| NotMade::Fault(fault(&store, &error)))?;
             self.compare(answer.map_err(NotMade::Refused)?);
@@ -216,7 +175,7 @@ impl Mould {
         let mut store = self.store(OnDeadline::Yield);
         run_hot(&mut store, self.limits.deadline);
         let instance = self.pre.instantiate(&mut store).map_err(|error| not_made(&store, error))?;
-        let functions = self.functions(&mut store, &instance).map_err(NotMade::Interface)?;
+        let functions = self.exports.functions(&mut store, &instance).map_err(NotMade::Interface)?;
         let start = wire::Start { state: state.or(self.state.as_deref()), ..self.start() };
         let (answer,) = functions
             .init
@@ -240,56 +199,44 @@ impl Mould {
     }
 
     fn instance(&self, store: Store<Guest>, functions: Functions) -> Instance {
-        Instance { store, functions, calls: 0, deadline: self.limits.deadline }
-    }
-
-    fn functions(&self, store: &mut Store<Guest>, instance: &WasmInstance) -> wasmtime::Result<Functions> {
-        fn typed<P, R>(
-            store: &mut Store<Guest>,
-            instance: &WasmInstance,
-            index: Option<ComponentExportIndex>,
-        ) -> wasmtime::Result<Option<TypedFunc<P, R>>>
-        where
-            P: ComponentNamedList + Lower,
-            R: ComponentNamedList + Lift,
-        {
-            index.map(|index| instance.get_typed_func(store, index)).transpose()
-        }
-        let exports = &self.exports;
-        Ok(Functions {
-            init: instance.get_typed_func(&mut *store, exports.init)?,
-            drain: instance.get_typed_func(&mut *store, exports.drain)?,
-            authenticate: typed(store, instance, exports.authenticate)?,
-            check: typed(store, instance, exports.check)?,
-            on_publish: typed(store, instance, exports.on_publish)?,
-        })
+        Instance { store, functions, calls: 0, deadline: self.limits.deadline, is_open: false }
     }
 }
 
 impl Instance {
-    /// `auth.authenticate`. Must end in a `timeout`; if it does not end, or ends in an error, so does the instance.
-    pub(crate) async fn authenticate(
+    /// Calls a hook at once, on the caller's thread and within the deadline of hot hooks. After an error the instance is worth nothing.
+    pub(crate) fn call<P, R>(
         &mut self,
-        connect: wire::Connect<'_>,
-    ) -> Result<wire::Outcome, FaultKind> {
-        let function = self.functions.authenticate.ok_or_else(not_exported)?;
+        function: impl FnOnce(&Functions) -> Option<TypedFunc<P, R>>,
+        params: P,
+    ) -> Result<R, FaultKind>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let function = function(&self.functions).ok_or_else(not_exported)?;
         self.calls += 1;
-        self.store.data_mut().on_deadline = OnDeadline::Yield;
-        self.store.set_epoch_deadline(1);
-        let answer = call_async(function, &mut self.store, connect).await;
+        run_hot(&mut self.store, self.deadline);
+        function.call(&mut self.store, params).map_err(|error| fault(&self.store, &error))
+    }
+
+    /// Calls a hook that may take its time. Must end in a `timeout`; if it does not end, or ends in an error, so does the instance.
+    pub(crate) async fn call_calmly<P, R>(
+        &mut self,
+        current: Option<OwnedCurrent>,
+        function: impl FnOnce(&Functions) -> Option<TypedFunc<P, R>>,
+        params: P,
+    ) -> Result<R, FaultKind>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let function = function(&self.functions).ok_or_else(not_exported)?;
+        self.calls += 1;
+        self.run_calmly(current);
+        let answer = function.call_async(&mut self.store, params).await;
+        self.store.data_mut().current = None;
         answer.map_err(|error| fault(&self.store, &error))
-    }
-
-    /// `acl.check`
-    pub(crate) fn check(&mut self, request: wire::AclRequest<'_>) -> Result<wire::Decision, FaultKind> {
-        let function = self.functions.check.ok_or_else(not_exported)?;
-        self.call(function, request)
-    }
-
-    /// `publish.on-publish`
-    pub(crate) fn on_publish(&mut self, message: wire::Message<'_>) -> Result<wire::Verdict, FaultKind> {
-        let function = self.functions.on_publish.ok_or_else(not_exported)?;
-        self.call(function, message)
     }
 
     /// `lifecycle.drain`, at once and within `deadline`.
@@ -299,24 +246,23 @@ impl Instance {
         answer.map(|(state,)| state).map_err(|error| fault(&self.store, &error))
     }
 
+    /// `lifecycle.drain` of a guest that may wait. Must end in a `timeout`.
+    pub(crate) async fn drain_calmly(&mut self) -> Result<Option<Vec<u8>>, FaultKind> {
+        self.run_calmly(None);
+        let answer = self.functions.drain.call_async(&mut self.store, ()).await;
+        answer.map(|(state,)| state).map_err(|error| fault(&self.store, &error))
+    }
+
     /// Old or swollen: to be replaced.
     pub(crate) fn is_spent(&self) -> bool {
         self.calls >= CALLS || self.store.data().memory.nearly_full()
     }
 
-    fn call<P, R>(&mut self, function: Function<P, R>, request: P) -> Result<R, FaultKind>
-    where
-        P: Lower + Send + Sync,
-        R: Lift + Send + Sync + 'static,
-        (P,): ComponentNamedList + Lower,
-        (R,): ComponentNamedList + Lift,
-    {
-        self.calls += 1;
-        run_hot(&mut self.store, self.deadline);
-        match function.call(&mut self.store, (request,)) {
-            Ok((answer,)) => Ok(answer),
-            Err(error) => Err(fault(&self.store, &error)),
-        }
+    fn run_calmly(&mut self, current: Option<OwnedCurrent>) {
+        let guest = self.store.data_mut();
+        guest.on_deadline = OnDeadline::Yield;
+        guest.current = current;
+        self.store.set_epoch_deadline(1);
     }
 }
 
@@ -325,15 +271,6 @@ fn run_hot(store: &mut Store<Guest>, deadline: Duration) {
     let half = deadline / 2;
     store.data_mut().on_deadline = OnDeadline::Trap(Overtime::new(half));
     store.set_epoch_deadline(ticks(half));
-}
-
-/// Ties the function's `'static` records to shorter ones.
-async fn call_async<'a>(
-    function: Function<wire::Connect<'a>, wire::Outcome>,
-    store: &mut Store<Guest>,
-    connect: wire::Connect<'a>,
-) -> wasmtime::Result<wire::Outcome> {
-    function.call_async(store, (connect,)).await.map(|(outcome,)| outcome)
 }
 
 fn not_exported() -> FaultKind {

@@ -4,7 +4,8 @@
 //! with `grants`, `limits` and `units` (what the operator says), `compile` and `engine` (bytes to code), `generation` (one file and
 //! configuration, loaded; answers as a member of the chain), `exports` (questions and answers, checked), `imports` (what guests may
 //! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
-//! `breaker`, `refusal` (why a plugin is not taken), `report`.
+//! `breaker`, `refusal` (why a plugin is not taken), `tally` and `report` (what is counted and told), `storage` (a plugin that keeps
+//! records).
 
 mod access;
 mod breaker;
@@ -21,14 +22,17 @@ mod instance;
 mod limits;
 mod refusal;
 mod report;
+mod storage;
+mod tally;
 mod units;
 mod wire;
 
 pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
-pub use config::{OnFault, PluginConfig, ScopedHook};
+pub use config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
 pub use grants::Grants;
 pub use host::{HostError, HostOptions, PluginHost};
 pub use limits::Limits;
-pub use report::{HookCalls, PluginReport, PluginState, ScopeReport};
+pub use report::{BreakerState, Histogram, HookReport, PluginLoad, PluginReport, PluginState, ScopeReport};
+pub use storage::{PluginStorage, StorageError, StorageOp, StorageRow};
 pub use units::{ByteSize, UnitError, duration};

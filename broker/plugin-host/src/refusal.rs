@@ -1,7 +1,8 @@
 //! Why a plugin is not taken. Each reason names a remedy where there is one.
 
-use crate::config::ScopedHook;
+use crate::{config::ScopedHook, tally::Hook};
 use std::io;
+use tidegate_hooks::EventKind;
 
 /// The interface version that this broker serves.
 pub(crate) const VERSION: &str = "0.1.0";
@@ -31,15 +32,19 @@ pub(crate) enum Refusal {
         "it exports {0}, but this broker knows version {VERSION} only; build it with the plugin interface of this broker"
     )]
     ExportVersion(Box<str>),
-    #[error(
-        "it exports {0}, which is not an interface of this broker; known are lifecycle, auth, acl and publish"
-    )]
+    #[error("it exports {0}, which is not an interface of this broker; known are lifecycle, {hooks}", hooks = hooks("and"))]
     UnknownExport(Box<str>),
+    #[error(
+        "it exports publish and publish-batch, and a message is for one of them only; leave publish out if it takes batches"
+    )]
+    PublishTwice,
+    #[error("it exports enhanced-auth but not auth, where every CONNECT comes first; export both")]
+    EnhancedAuthAlone,
     #[error(
         "it does not export tidegate:plugin/lifecycle@{VERSION}, which every plugin must; include the world `base`, or copy the file again if it was cut short"
     )]
     NoLifecycle,
-    #[error("it exports no hook; export at least one of auth, acl and publish at tidegate:plugin@{VERSION}")]
+    #[error("it exports no hook; export at least one of {hooks} at tidegate:plugin@{VERSION}", hooks = hooks("or"))]
     NoHook,
     #[error("it imports {0}; WASI is not offered to plugins yet, so build it for wasm32-unknown-unknown")]
     Wasi(Box<str>),
@@ -55,24 +60,48 @@ pub(crate) enum Refusal {
     Instantiate(Box<str>),
     #[error("init failed: {0}")]
     Init(Box<str>),
-    #[error("init asks for a scope of {0:?}, which is neither \"acl\" nor \"publish\"")]
+    #[error(
+        "init asks for a scope of {0:?}, which is no hook with a scope; known are acl, publish, subscribe, subscribers, deliver and events"
+    )]
     UnknownScope(Box<str>),
     #[error("init asks for a scope of {0}, a hook it does not export")]
     ScopeWithoutHook(ScopedHook),
     #[error("init asks for topic filter {0:?}: {1}")]
     ScopeFilter(Box<str>, tidegate_mqtt::NameError),
-    #[error("init wants {0:?}; known are payload, client-id, username and properties")]
-    UnknownField(Box<str>),
+    #[error("init wants {0:?} of {1}; known are payload, client-id, username and properties")]
+    UnknownField(Box<str>, ScopedHook),
+    #[error("init wants {0:?} of {1}, which is asked about no message; leave it out")]
+    FieldWithoutMessage(Box<str>, ScopedHook),
+    #[error("init wants events of kind {0:?}; known are {kinds}", kinds = event_kinds())]
+    UnknownEventKind(Box<str>),
+    #[error("a deliver plugin must name topics in its scope or in scopes.deliver")]
+    DeliverEverywhere,
     #[error("`scopes.{0}` is set, but it does not export that hook; remove the key")]
     ConfiguredScopeWithoutHook(ScopedHook),
     #[error(
         "`on_fault = \"next\"` is set, but it decides about access only, which is always refused on a fault; remove the key"
     )]
     OnFaultNext,
+    #[error("`on_deliver_fault = \"drop\"` is set, but it does not export deliver; remove the key")]
+    OnDeliverFault,
     #[error("it is configured twice, in [plugin.{0}] and in {0}.toml; keep one of them")]
     ConfiguredTwice(Box<str>),
     #[error("{0}")]
     Config(Box<str>),
+}
+
+/// `auth, acl WORD publish`
+fn hooks(word: &str) -> String {
+    let names: Vec<_> = Hook::ALL.into_iter().map(Hook::name).collect();
+    match names.split_last() {
+        Some((last, names)) => format!("{} {word} {last}", names.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn event_kinds() -> String {
+    let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+    names.join(", ")
 }
 
 impl Refusal {

@@ -1,4 +1,17 @@
 //! The records of `wit/plugin.wit` 0.1.0 as Rust types. What goes to the guest borrows, so that nothing is copied twice.
+//! Those of one hook alone stand in files of their own.
+
+mod deliver;
+mod events;
+mod storage;
+mod subscribe;
+mod subscribers;
+
+pub(crate) use deliver::DeliverVerdict;
+pub(crate) use events::Event;
+pub(crate) use storage::{Entry, Op, Row, StorageError};
+pub(crate) use subscribe::{SubscribeChange, SubscribeRequest, SubscribeVerdict};
+pub(crate) use subscribers::{Candidate, Choice, Selection};
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 

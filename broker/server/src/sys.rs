@@ -171,7 +171,8 @@ fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
         PluginState::Waiting => "waiting".to_owned(),
         PluginState::Refused { reason } => format!("refused: {reason}"),
     };
-    let (calls, faults) = report.calls.iter().fold((0, 0), |(c, f), hook| (c + hook.calls, f + hook.faults));
+    let (calls, faults) =
+        report.calls.iter().fold((0, 0), |(c, f), hook| (c + hook.calls, f + hook.faulty()));
     [
         ("generation", report.generation.to_string()),
         ("state", state),

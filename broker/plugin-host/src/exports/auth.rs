@@ -1,4 +1,4 @@
-//! `tidegate:plugin/auth`
+//! `tidegate:plugin/auth` and `enhanced-auth`
 
 use super::{broken, qos, refusing, text};
 use crate::wire;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_hooks::{
     Action, AuthVerdict, Challenge, ConnectRequest, FaultKind, Grant, Quotas, Refusal, Rule, Rules,
 };
-use tidegate_mqtt::{ClientId, Version};
+use tidegate_mqtt::{ClientId, PacketType, Version};
 
 pub(crate) use super::properties::of_connect as properties;
 
@@ -36,12 +36,14 @@ pub(crate) fn question<'a>(
     }
 }
 
-/// The answer, if it is one.
-pub(crate) fn answer(outcome: wire::Outcome) -> Result<AuthVerdict, FaultKind> {
+/// The answer, if it is one. `again`: the client is in already, and a refusal reaches it in a DISCONNECT.
+pub(crate) fn answer(outcome: wire::Outcome, again: bool) -> Result<AuthVerdict, FaultKind> {
+    let packets: &[PacketType] =
+        if again { &[PacketType::ConnAck, PacketType::Disconnect] } else { &[PacketType::ConnAck] };
     Ok(match outcome {
         wire::Outcome::Next => AuthVerdict::Next,
         wire::Outcome::Refuse(refusal) => AuthVerdict::Refuse(Refusal {
-            code: refusing("refuse.code", refusal.code)?,
+            code: refusing("refuse.code", refusal.code, packets)?,
             text: refusal.text.map(|reason| text("refuse.text", reason)).transpose()?,
         }),
         wire::Outcome::Grant(grant) => AuthVerdict::Grant(Box::new(granted(grant)?)),
@@ -108,12 +110,14 @@ mod tests {
     }
 
     fn fault(outcome: wire::Outcome) -> String {
-        answer(outcome).unwrap_err().to_string()
+        answer(outcome, false).unwrap_err().to_string()
     }
 
     #[test]
     fn a_grant_is_taken_over() {
-        let AuthVerdict::Grant(grant) = answer(grant("u/%u/#", 1, Some("x"))).unwrap() else { panic!() };
+        let AuthVerdict::Grant(grant) = answer(grant("u/%u/#", 1, Some("x")), false).unwrap() else {
+            panic!()
+        };
         assert_eq!(grant.client_id.as_deref(), Some("x"));
         assert_eq!(grant.expires, Some(Duration::from_millis(1500)));
         assert_eq!(&*grant.rules[0].filter, "u/%u/#");
@@ -128,7 +132,9 @@ mod tests {
         let refuse = |code| wire::Outcome::Refuse(wire::Refusal { code, text: None });
         assert!(fault(refuse(0)).contains("refuse.code: 0x00 means success"));
         assert!(fault(refuse(0xFF)).contains("refuse.code: 0xFF is not a reason code"));
-        let AuthVerdict::Refuse(refusal) = answer(refuse(0x86)).unwrap() else { panic!() };
+        assert!(fault(refuse(0x8E)).contains("which CONNACK cannot say"));
+        assert!(answer(refuse(0x8E), true).is_ok(), "a DISCONNECT can");
+        let AuthVerdict::Refuse(refusal) = answer(refuse(0x86), false).unwrap() else { panic!() };
         assert_eq!(refusal.code, ReasonCode::BadUserNameOrPassword);
     }
 }

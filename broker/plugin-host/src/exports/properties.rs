@@ -3,13 +3,14 @@
 use super::{broken, text};
 use crate::wire::{NewPropValue, NewProperty, PropValue, Property};
 use tidegate_hooks::FaultKind;
-use tidegate_mqtt::{ConnectProperties, PublishProperties, TopicName, UserProperties};
+use tidegate_mqtt::{ConnectProperties, PublishProperties, SubscribeProperties, TopicName, UserProperties};
 
 const PAYLOAD_FORMAT_INDICATOR: u8 = 0x01;
 const MESSAGE_EXPIRY_INTERVAL: u8 = 0x02;
 const CONTENT_TYPE: u8 = 0x03;
 const RESPONSE_TOPIC: u8 = 0x08;
 const CORRELATION_DATA: u8 = 0x09;
+const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
 const SESSION_EXPIRY_INTERVAL: u8 = 0x11;
 const AUTHENTICATION_METHOD: u8 = 0x15;
 const AUTHENTICATION_DATA: u8 = 0x16;
@@ -44,7 +45,7 @@ impl<'a> List<'a> {
 }
 
 /// Of a PUBLISH. Alias and subscription identifiers belong to one connection and are left out.
-pub(crate) fn of_publish(properties: &PublishProperties) -> Vec<Property<'_>> {
+pub(super) fn of_publish(properties: &PublishProperties) -> Vec<Property<'_>> {
     let mut list = List::default();
     list.number(PAYLOAD_FORMAT_INDICATOR, properties.payload_format_indicator);
     list.number(MESSAGE_EXPIRY_INTERVAL, properties.message_expiry_interval);
@@ -66,6 +67,14 @@ pub(crate) fn of_connect(properties: &ConnectProperties) -> Vec<Property<'_>> {
     list.number(REQUEST_PROBLEM_INFORMATION, properties.request_problem_information);
     list.text(AUTHENTICATION_METHOD, properties.authentication_method.as_deref());
     list.bytes(AUTHENTICATION_DATA, properties.authentication_data.as_deref());
+    list.pairs(&properties.user_properties);
+    list.0
+}
+
+/// Of a SUBSCRIBE.
+pub(super) fn of_subscribe(properties: &SubscribeProperties) -> Vec<Property<'_>> {
+    let mut list = List::default();
+    list.number(SUBSCRIPTION_IDENTIFIER, properties.subscription_identifier);
     list.pairs(&properties.user_properties);
     list.0
 }

@@ -1,66 +1,9 @@
-//! `tidegate:plugin/publish`
+//! `tidegate:plugin/publish` and `publish-batch`
 
-use super::{broken, properties, qos, refusing};
+use super::{broken, each, message::patch, refusing};
 use crate::wire;
-use tidegate_hooks::{FaultKind, Patch, PublishRequest, PublishVerdict};
-use tidegate_mqtt::TopicName;
-
-pub(crate) use super::properties::of_publish as properties;
-
-/// Optional fields of a message that a guest asked for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Wants {
-    pub(crate) payload: bool,
-    pub(crate) client_id: bool,
-    pub(crate) username: bool,
-    pub(crate) properties: bool,
-}
-
-impl Wants {
-    /// Adds a field by the name it has in `scope.wants`. False: there is none of that name.
-    pub(crate) fn add(&mut self, name: &str) -> bool {
-        let field = match name {
-            "payload" => &mut self.payload,
-            "client-id" => &mut self.client_id,
-            "username" => &mut self.username,
-            "properties" => &mut self.properties,
-            _ => return false,
-        };
-        *field = true;
-        true
-    }
-
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        let fields = [
-            ("payload", self.payload),
-            ("client-id", self.client_id),
-            ("username", self.username),
-            ("properties", self.properties),
-        ];
-        fields.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect()
-    }
-}
-
-/// The question: borrowed, and no more than is wanted.
-pub(crate) fn question<'a>(
-    request: &PublishRequest<'a>,
-    wants: Wants,
-    properties: &'a [wire::Property<'a>],
-) -> wire::Message<'a> {
-    wire::Message {
-        session: request.session.0,
-        topic: request.topic,
-        qos: request.qos as u8,
-        retain: request.retain,
-        payload_len: u32::try_from(request.payload.len()).unwrap_or(u32::MAX),
-        extra: (wants != Wants::default()).then(|| wire::MessageExtra {
-            payload: if wants.payload { request.payload } else { &[] },
-            client_id: if wants.client_id { request.client_id } else { "" },
-            username: request.username.filter(|_| wants.username),
-            properties,
-        }),
-    }
-}
+use tidegate_hooks::{FaultKind, PublishVerdict};
+use tidegate_mqtt::PacketType;
 
 /// The answer, if it is one.
 pub(crate) fn answer(verdict: wire::Verdict) -> Result<PublishVerdict, FaultKind> {
@@ -68,27 +11,27 @@ pub(crate) fn answer(verdict: wire::Verdict) -> Result<PublishVerdict, FaultKind
         wire::Verdict::Next => PublishVerdict::Next,
         wire::Verdict::Accept => PublishVerdict::Accept,
         wire::Verdict::Swallow => PublishVerdict::Swallow,
-        wire::Verdict::Refuse(code) => PublishVerdict::Refuse(refusing("refuse", code)?),
+        wire::Verdict::Refuse(code) => {
+            PublishVerdict::Refuse(refusing("refuse", code, &[PacketType::PubAck])?)
+        }
         wire::Verdict::Edit(edits) => PublishVerdict::Edit(Box::new(patch(edits)?)),
     })
 }
 
-fn patch(edits: wire::Patch) -> Result<Patch, FaultKind> {
-    let topic = |topic: String| TopicName::new(&topic).map_err(|why| broken("edit.topic", why));
-    Ok(Patch {
-        topic: edits.topic.map(topic).transpose()?,
-        payload: edits.payload.map(Into::into),
-        qos: edits.qos.map(|number| qos("edit.qos", number)).transpose()?,
-        retain: edits.retain,
-        properties: edits.properties.map(properties::to_publish).transpose()?.map(Box::new),
-    })
+/// The answer to a batch of one message.
+pub(crate) fn only_answer(verdicts: Vec<wire::Verdict>) -> Result<PublishVerdict, FaultKind> {
+    answers(verdicts, 1)?.pop().ok_or_else(|| broken("verdicts", "none"))
+}
+
+/// One answer for each of so many messages.
+pub(crate) fn answers(verdicts: Vec<wire::Verdict>, asked: usize) -> Result<Vec<PublishVerdict>, FaultKind> {
+    each(verdicts, asked, |_, verdict| answer(verdict))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::{NewPropValue as Value, NewProperty, Verdict};
-    use tidegate_mqtt::{QoS, SessionId};
 
     const NOTHING: wire::Patch =
         wire::Patch { topic: None, payload: None, qos: None, retain: None, properties: None };
@@ -99,31 +42,6 @@ mod tests {
 
     fn property(id: u8, value: Value) -> Verdict {
         Verdict::Edit(wire::Patch { properties: Some(vec![NewProperty { id, value }]), ..NOTHING })
-    }
-
-    #[test]
-    fn a_question_holds_what_is_wanted_and_no_more() {
-        let request = PublishRequest {
-            session: SessionId(7),
-            client_id: "c1",
-            username: Some("alice"),
-            topic: "a",
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            payload: b"hello",
-            properties: None,
-            attributes: &tidegate_hooks::NO_ATTRIBUTES,
-            origin: None,
-        };
-        let nothing = question(&request, Wants::default(), &[]);
-        assert!(nothing.extra.is_none());
-        assert_eq!((nothing.topic, nothing.payload_len), ("a", 5));
-        let some = Wants { client_id: true, ..Wants::default() };
-        let some = question(&request, some, &[]).extra.unwrap();
-        assert_eq!((some.client_id, some.username, some.payload), ("c1", None, &b""[..]));
-        let wants = Wants { payload: true, client_id: true, username: true, properties: false };
-        let all = question(&request, wants, &[]).extra.unwrap();
-        assert_eq!((all.client_id, all.username, all.payload), ("c1", Some("alice"), &b"hello"[..]));
     }
 
     #[test]
@@ -158,6 +76,7 @@ mod tests {
         assert!(fault(Verdict::Edit(wire::Patch { qos: Some(3), ..NOTHING })).contains("edit.qos: 3"));
         assert!(fault(Verdict::Refuse(0x00)).contains("refuse: 0x00"));
         assert!(fault(Verdict::Refuse(0x7F)).contains("not a reason code"));
+        assert!(fault(Verdict::Refuse(0x8E)).contains("refuse: 0x8E means session taken over, which PUBACK"));
         assert!(fault(property(0x23, Value::Number(1))).contains("edit.properties: 0x23"));
         assert!(fault(property(0x02, Value::Text("60".into()))).contains("edit.properties: 0x02"));
         assert!(fault(property(0x01, Value::Number(2))).contains("edit.properties: 0x01"));
@@ -167,5 +86,13 @@ mod tests {
             fault(Verdict::Edit(wire::Patch { properties: Some(twice), ..NOTHING }))
                 .contains("more than once")
         );
+    }
+
+    #[test]
+    fn a_batch_has_one_verdict_for_each_message() {
+        assert_eq!(answers(vec![Verdict::Next, Verdict::Swallow], 2).unwrap().len(), 2);
+        let fault = |verdicts, asked| answers(verdicts, asked).unwrap_err().to_string();
+        assert!(fault(vec![Verdict::Next], 2).contains("verdicts: 1 for 2 questions"));
+        assert!(fault(vec![Verdict::Next, Verdict::Refuse(0)], 2).contains("verdicts[1].refuse: 0x00"));
     }
 }

@@ -4,32 +4,39 @@ use crate::{
     imports,
     instance::Exports,
     refusal::{Refusal, VERSION},
+    tally::Hook,
 };
 use wasmtime::{Engine, component::Component};
 
 const PACKAGE: &str = "tidegate:plugin/";
-const HOOKS: [&str; 3] = ["auth", "acl", "publish"];
 
 /// A component that may become a plugin.
 #[derive(Clone)]
 pub(crate) struct Inspected {
     pub(crate) component: Component,
     pub(crate) exports: Exports,
+    /// What it exports, in the order of the interface.
+    pub(crate) hooks: Vec<Hook>,
     /// Whether it reads payloads through `current`.
     pub(crate) reads_current: bool,
+    /// Whether it imports what may wait, so that its hooks cannot be called at once.
+    pub(crate) waits: bool,
 }
 
 /// Checks names and versions of exports and imports.
 pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected, Refusal> {
     let ty = component.component_type();
     let exported: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+    let mut named = Vec::new();
     for name in &exported {
         let Some((interface, version)) = apart(name) else { continue };
         if version != VERSION {
             return Err(Refusal::ExportVersion((*name).into()));
         }
-        if !HOOKS.contains(&interface) && !["lifecycle", "types"].contains(&interface) {
-            return Err(Refusal::UnknownExport((*name).into()));
+        match Hook::from_name(interface) {
+            Some(hook) => named.push((hook, *name)),
+            None if ["lifecycle", "types"].contains(&interface) => {}
+            None => return Err(Refusal::UnknownExport((*name).into())),
         }
     }
     let mut reads_current = false;
@@ -43,10 +50,20 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
         }
     }
     let exports = Exports::of(&component).ok_or(Refusal::NoLifecycle)?;
-    if !exports.authenticates() && !exports.checks() && !exports.publishes() {
+    if let Some((_, name)) = named.iter().find(|(hook, _)| !exports.serves(*hook)) {
+        return Err(Refusal::Interface(format!("{name} lacks a function").into()));
+    }
+    let hooks = exports.hooks();
+    if hooks.is_empty() {
         return Err(Refusal::NoHook);
     }
-    Ok(Inspected { component, exports, reads_current })
+    if hooks.contains(&Hook::Publish) && hooks.contains(&Hook::PublishBatch) {
+        return Err(Refusal::PublishTwice);
+    }
+    if hooks.contains(&Hook::EnhancedAuth) && !hooks.contains(&Hook::Auth) {
+        return Err(Refusal::EnhancedAuthAlone);
+    }
+    Ok(Inspected { component, exports, hooks, reads_current, waits: false })
 }
 
 /// `tidegate:plugin/acl@0.1.0` is (acl, 0.1.0). None: of another package.

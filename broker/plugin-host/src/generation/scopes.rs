@@ -1,14 +1,15 @@
 //! Which topics a generation is asked about, and which fields it gets: what `init` said, and what the operator says instead.
 
 use crate::{
-    config::{OnFault, PluginConfig, ScopedHook},
-    exports::publish::Wants,
+    config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook},
+    exports::message::Wants,
     refusal::Refusal,
     report::ScopeReport,
+    tally::Hook,
     wire,
 };
 use std::collections::BTreeMap;
-use tidegate_hooks::HookKinds;
+use tidegate_hooks::{EventKind, EventKinds};
 use tidegate_mqtt::TopicFilter;
 
 /// Topics and fields of one generation.
@@ -16,46 +17,51 @@ use tidegate_mqtt::TopicFilter;
 pub(super) struct Scopes {
     /// A hook that is not here is asked about every topic.
     filters: BTreeMap<ScopedHook, Vec<TopicFilter>>,
-    pub(super) wants: Wants,
+    pub(super) publish: Wants,
+    pub(super) subscribers: Wants,
+    pub(super) deliver: Wants,
+    /// None for a plugin without that hook.
+    pub(super) events: EventKinds,
 }
 
 /// Whether the configuration fits the hooks.
-pub(super) fn check_config(config: &PluginConfig, kinds: HookKinds) -> Result<(), Refusal> {
-    if let Some(hook) = config.scopes.keys().find(|hook| !exports(kinds, **hook)) {
+pub(super) fn check_config(config: &PluginConfig, hooks: &[Hook]) -> Result<(), Refusal> {
+    if let Some(hook) = config.scopes.keys().find(|hook| !exports(hooks, **hook)) {
         return Err(Refusal::ConfiguredScopeWithoutHook(*hook));
     }
-    if config.on_fault == OnFault::Next && !kinds.publish {
+    if config.on_fault == OnFault::Next && !exports(hooks, ScopedHook::Publish) {
         return Err(Refusal::OnFaultNext);
+    }
+    if config.on_deliver_fault == OnDeliverFault::Drop && !exports(hooks, ScopedHook::Deliver) {
+        return Err(Refusal::OnDeliverFault);
     }
     Ok(())
 }
 
-fn exports(kinds: HookKinds, hook: ScopedHook) -> bool {
-    match hook {
-        ScopedHook::Acl => kinds.acl,
-        ScopedHook::Publish => kinds.publish,
-    }
+fn exports(hooks: &[Hook], scoped: ScopedHook) -> bool {
+    hooks.iter().any(|hook| match scoped {
+        ScopedHook::Acl => *hook == Hook::Acl,
+        ScopedHook::Publish => matches!(hook, Hook::Publish | Hook::PublishBatch),
+        ScopedHook::Subscribe => *hook == Hook::Subscribe,
+        ScopedHook::Subscribers => *hook == Hook::Subscribers,
+        ScopedHook::Deliver => *hook == Hook::Deliver,
+        ScopedHook::Events => *hook == Hook::Events,
+    })
 }
 
 impl Scopes {
     /// Several scopes of one hook add up.
-    pub(super) fn new(
-        said: &[wire::Scope],
-        kinds: HookKinds,
-        config: &PluginConfig,
-    ) -> Result<Self, Refusal> {
-        let mut wants = Wants::default();
+    pub(super) fn new(said: &[wire::Scope], hooks: &[Hook], config: &PluginConfig) -> Result<Self, Refusal> {
+        let mut scopes = Self::default();
         // None: every topic.
         let mut filters: BTreeMap<ScopedHook, Option<Vec<TopicFilter>>> = BTreeMap::new();
         for scope in said {
             let hook = ScopedHook::from_name(&scope.hook);
             let hook = hook.ok_or_else(|| Refusal::UnknownScope(scope.hook.as_str().into()))?;
-            if !exports(kinds, hook) {
+            if !exports(hooks, hook) {
                 return Err(Refusal::ScopeWithoutHook(hook));
             }
-            if let Some(unknown) = scope.wants.iter().find(|name| !wants.add(name)) {
-                return Err(Refusal::UnknownField(unknown.as_str().into()));
-            }
+            scopes.want(hook, &scope.wants)?;
             let entry = filters.entry(hook).or_insert_with(|| Some(Vec::new()));
             if scope.filters.is_empty() {
                 *entry = None;
@@ -68,31 +74,79 @@ impl Scopes {
                 }
             }
         }
-        let mut filters: BTreeMap<_, _> =
-            filters.into_iter().filter_map(|(hook, filters)| Some((hook, filters?))).collect();
+        if exports(hooks, ScopedHook::Events) && scopes.events.is_empty() {
+            scopes.events = EventKinds::usual();
+        }
+        scopes.filters = filters.into_iter().filter_map(|(hook, filters)| Some((hook, filters?))).collect();
         for (hook, instead) in &config.scopes {
             // As in `init`: no filter means every topic.
-            filters.remove(hook);
+            scopes.filters.remove(hook);
             if !instead.is_empty() {
-                filters.insert(*hook, instead.clone());
+                scopes.filters.insert(*hook, instead.clone());
             }
         }
-        Ok(Self { filters, wants })
+        if exports(hooks, ScopedHook::Deliver) && !scopes.filters.contains_key(&ScopedHook::Deliver) {
+            return Err(Refusal::DeliverEverywhere);
+        }
+        Ok(scopes)
     }
 
-    /// For the chain; None for every topic.
-    pub(super) fn filters(&self, hook: ScopedHook) -> Option<Vec<TopicFilter>> {
-        self.filters.get(&hook).cloned()
+    fn want(&mut self, hook: ScopedHook, names: &[String]) -> Result<(), Refusal> {
+        let fields = match hook {
+            ScopedHook::Publish => &mut self.publish,
+            ScopedHook::Subscribers => &mut self.subscribers,
+            ScopedHook::Deliver => &mut self.deliver,
+            ScopedHook::Events => return self.want_events(names),
+            ScopedHook::Acl | ScopedHook::Subscribe => {
+                let Some(name) = names.first() else { return Ok(()) };
+                return Err(Refusal::FieldWithoutMessage(name.as_str().into(), hook));
+            }
+        };
+        match names.iter().find(|name| !fields.add(name)) {
+            Some(unknown) => Err(Refusal::UnknownField(unknown.as_str().into(), hook)),
+            None => Ok(()),
+        }
     }
 
-    pub(super) fn reports(&self, kinds: HookKinds) -> Vec<ScopeReport> {
-        let hooks = [ScopedHook::Acl, ScopedHook::Publish].into_iter().filter(|hook| exports(kinds, *hook));
+    fn want_events(&mut self, names: &[String]) -> Result<(), Refusal> {
+        let kind = |name: &String| {
+            EventKind::from_name(name).ok_or_else(|| Refusal::UnknownEventKind(name.as_str().into()))
+        };
+        let wanted = names.iter().map(kind).collect::<Result<EventKinds, _>>()?;
+        let wanted = if wanted.is_empty() { EventKinds::usual() } else { wanted };
+        self.events = self.events.union(wanted);
+        Ok(())
+    }
+
+    /// For the chain.
+    pub(super) fn of_chain(&self) -> tidegate_hooks::Scopes {
+        let filters = |hook| self.filters.get(&hook).cloned();
+        tidegate_hooks::Scopes {
+            acl: filters(ScopedHook::Acl),
+            publish: filters(ScopedHook::Publish),
+            subscribe: filters(ScopedHook::Subscribe),
+            subscribers: filters(ScopedHook::Subscribers),
+            deliver: filters(ScopedHook::Deliver),
+            events: filters(ScopedHook::Events),
+        }
+    }
+
+    pub(super) fn reports(&self, hooks: &[Hook]) -> Vec<ScopeReport> {
         let report = |hook: ScopedHook| ScopeReport {
             hook: hook.name(),
             filters: self.filters.get(&hook).map(|filters| filters.iter().map(ToString::to_string).collect()),
-            wants: if hook == ScopedHook::Publish { self.wants.names() } else { Vec::new() },
+            wants: match hook {
+                ScopedHook::Acl | ScopedHook::Subscribe => Vec::new(),
+                ScopedHook::Publish => self.publish.names(),
+                ScopedHook::Subscribers => self.subscribers.names(),
+                ScopedHook::Deliver => self.deliver.names(),
+                ScopedHook::Events => {
+                    let kinds = EventKind::ALL.iter().filter(|kind| self.events.has(**kind));
+                    kinds.map(|kind| kind.name()).collect()
+                }
+            },
         };
-        hooks.map(report).collect()
+        ScopedHook::ALL.into_iter().filter(|hook| exports(hooks, *hook)).map(report).collect()
     }
 }
 
@@ -100,63 +154,97 @@ impl Scopes {
 mod tests {
     use super::*;
 
-    const BOTH: HookKinds = HookKinds {
-        authenticate: false,
-        proceed: false,
-        acl: true,
-        publish: true,
-        publish_batch: false,
-        subscribe: false,
-        subscribers: false,
-        deliver: false,
-        events: tidegate_hooks::EventKinds::NONE,
-        packets: false,
-    };
-
     fn scope(hook: &str, filters: &[&str], wants: &[&str]) -> wire::Scope {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         wire::Scope { hook: hook.into(), filters: owned(filters), wants: owned(wants) }
     }
 
-    fn filters(scopes: &Scopes, hook: ScopedHook) -> Option<Vec<String>> {
-        scopes.filters(hook).map(|filters| filters.iter().map(ToString::to_string).collect())
+    fn filters(scope: &tidegate_hooks::Scope) -> Option<Vec<String>> {
+        scope.as_ref().map(|filters| filters.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn scopes_of_one_hook_add_up_and_the_operator_replaces_them() {
+        let both = [Hook::Acl, Hook::PublishBatch];
         let said = [scope("publish", &["a/#"], &["payload"]), scope("publish", &["b"], &["username"])];
-        let scopes = Scopes::new(&said, BOTH, &PluginConfig::default()).unwrap();
-        assert_eq!(filters(&scopes, ScopedHook::Publish), Some(vec!["a/#".into(), "b".into()]));
-        assert_eq!(filters(&scopes, ScopedHook::Acl), None);
-        assert_eq!(scopes.wants, Wants { payload: true, username: true, ..Wants::default() });
+        let scopes = Scopes::new(&said, &both, &PluginConfig::default()).unwrap();
+        assert_eq!(filters(&scopes.of_chain().publish), Some(vec!["a/#".into(), "b".into()]));
+        assert_eq!(filters(&scopes.of_chain().acl), None);
+        assert_eq!(scopes.publish, Wants { payload: true, username: true, ..Wants::default() });
 
         let config: PluginConfig = toml::from_str("scopes.publish = ['c']").unwrap();
-        let scopes = Scopes::new(&said, BOTH, &config).unwrap();
-        assert_eq!(filters(&scopes, ScopedHook::Publish), Some(vec!["c".into()]));
-        assert!(scopes.wants.payload, "fields stay");
+        let scopes = Scopes::new(&said, &both, &config).unwrap();
+        assert_eq!(filters(&scopes.of_chain().publish), Some(vec!["c".into()]));
+        assert!(scopes.publish.payload, "fields stay");
 
         let all = [scope("publish", &["a"], &[]), scope("publish", &[], &[])];
-        let scopes = Scopes::new(&all, BOTH, &PluginConfig::default()).unwrap();
-        assert_eq!(filters(&scopes, ScopedHook::Publish), None);
+        let scopes = Scopes::new(&all, &both, &PluginConfig::default()).unwrap();
+        assert_eq!(filters(&scopes.of_chain().publish), None);
+    }
+
+    #[test]
+    fn each_hook_has_fields_of_its_own() {
+        let hooks = [Hook::Publish, Hook::Subscribers, Hook::Deliver];
+        let said = [scope("publish", &[], &["payload"]), scope("deliver", &["a"], &["properties"])];
+        let scopes = Scopes::new(&said, &hooks, &PluginConfig::default()).unwrap();
+        assert_eq!(scopes.publish.names(), ["payload"]);
+        assert_eq!(scopes.subscribers, Wants::default());
+        assert_eq!(scopes.deliver.names(), ["properties"]);
+        let reports = scopes.reports(&hooks);
+        let rows: Vec<_> = reports.iter().map(|report| (report.hook, report.wants.join(" "))).collect();
+        let rows: Vec<_> = rows.iter().map(|(hook, wants)| (*hook, wants.as_str())).collect();
+        assert_eq!(rows, [("publish", "payload"), ("subscribers", ""), ("deliver", "properties")]);
+    }
+
+    #[test]
+    fn events_are_those_wanted_or_the_usual_ones() {
+        let events = |said: &[wire::Scope]| {
+            Scopes::new(said, &[Hook::Events], &PluginConfig::default()).map(|scopes| scopes.events)
+        };
+        assert_eq!(events(&[]).unwrap(), EventKinds::usual());
+        assert_eq!(events(&[scope("events", &["a/#"], &[])]).unwrap(), EventKinds::usual());
+        let some = events(&[scope("events", &[], &["published", "connected"])]).unwrap();
+        assert_eq!(some, [EventKind::Published, EventKind::Connected].into_iter().collect());
+        let unknown = events(&[scope("events", &[], &["publishd"])]).unwrap_err().to_string();
+        assert!(unknown.contains("\"publishd\"; known are started,"), "{unknown}");
+        let without = Scopes::new(&[], &[Hook::Acl], &PluginConfig::default()).unwrap();
+        assert!(without.events.is_empty());
+    }
+
+    #[test]
+    fn a_deliver_hook_names_its_topics() {
+        let load = |said: &[wire::Scope], config: &str| {
+            let config = toml::from_str(config).unwrap();
+            Scopes::new(said, &[Hook::Deliver], &config).map_err(|refusal| refusal.to_string())
+        };
+        let named = [scope("deliver", &["a/#"], &[])];
+        assert!(load(&named, "").is_ok());
+        assert!(load(&[], "scopes.deliver = ['a']").is_ok());
+        for (said, config) in
+            [(&[][..], ""), (&named[..], "scopes.deliver = []"), (&[scope("deliver", &[], &[])][..], "")]
+        {
+            assert!(load(said, config).unwrap_err().contains("must name topics"));
+        }
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         let error = |said: wire::Scope| {
-            let kinds = HookKinds { publish: true, ..HookKinds::default() };
-            Scopes::new(&[said], kinds, &PluginConfig::default()).unwrap_err().to_string()
+            let hooks = [Hook::Publish, Hook::Subscribe];
+            Scopes::new(&[said], &hooks, &PluginConfig::default()).unwrap_err().to_string()
         };
-        assert!(error(scope("auth", &[], &[])).contains("neither \"acl\" nor \"publish\""));
+        assert!(error(scope("auth", &[], &[])).contains("no hook with a scope; known are acl, publish"));
         assert!(error(scope("acl", &[], &[])).contains("a hook it does not export"));
         assert!(error(scope("publish", &["a#"], &[])).contains("\"a#\""));
-        assert!(error(scope("publish", &[], &["topic"])).contains("init wants \"topic\""));
+        assert!(error(scope("publish", &[], &["topic"])).contains("init wants \"topic\" of publish"));
+        assert!(error(scope("subscribe", &[], &["payload"])).contains("asked about no message"));
     }
 
     #[test]
     fn a_configuration_must_fit_the_hooks() {
-        let kinds = HookKinds { acl: true, ..HookKinds::default() };
-        let check = |text: &str| check_config(&toml::from_str(text).unwrap(), kinds);
+        let check = |text: &str| check_config(&toml::from_str(text).unwrap(), &[Hook::Acl]);
         assert!(check("on_fault = 'next'").unwrap_err().to_string().contains("on_fault"));
+        assert!(check("on_deliver_fault = 'drop'").unwrap_err().to_string().contains("on_deliver_fault"));
         assert!(check("scopes.publish = []").unwrap_err().to_string().contains("scopes.publish"));
         assert!(check("scopes.acl = ['a']").is_ok());
     }

@@ -5,7 +5,7 @@ use crate::{
     config::PluginConfig,
     engine::PluginEngine,
     folder::{Files, is_plugin_name},
-    generation::{BreakerOpened, Generation, Inspected, Plan, inspect},
+    generation::{BreakerOpened, Generation, Inspected, PROBATION, Plan, inspect},
     imports::KvSpace,
     refusal::Refusal,
     report::{PluginReport, PluginState},
@@ -14,13 +14,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tidegate_hooks::HookRegistry;
 use tokio::sync::mpsc;
-
-/// A generation whose breaker opens within this time gives way to the one before.
-const PROBATION: Duration = Duration::from_secs(60);
 
 /// What all plugins share.
 pub(super) struct Context {
@@ -287,6 +284,7 @@ impl Plugin {
             state: self.state.clone(),
             problem: self.problem.clone(),
             calls: generation.map(|generation| generation.calls()).unwrap_or_default(),
+            load: generation.map(|generation| generation.load_now()).unwrap_or_default(),
         })
     }
 

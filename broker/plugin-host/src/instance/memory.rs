@@ -1,10 +1,12 @@
 //! Bounds what one instance may hold, all its memories together.
 
+use super::usage::Used;
 use crate::units::ByteSize;
 use wasmtime::ResourceLimiter;
 
 /// Memories and tables of one store.
 pub(super) struct MemoryMeter {
+    all: Used,
     used: usize,
     limit: usize,
     table_elements: usize,
@@ -13,8 +15,9 @@ pub(super) struct MemoryMeter {
 }
 
 impl MemoryMeter {
-    pub(super) fn new(limit: usize, table_limit: usize) -> Self {
-        Self { used: 0, limit, table_elements: 0, table_limit, denied: false }
+    /// `all`: what it counts for, beside its own limit.
+    pub(super) fn new(limit: usize, table_limit: usize, all: Used) -> Self {
+        Self { all, used: 0, limit, table_elements: 0, table_limit, denied: false }
     }
 
     /// Above three quarters of the limit.
@@ -38,6 +41,7 @@ impl ResourceLimiter for MemoryMeter {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         let granted = used <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
         if granted {
+            self.all.grew(used - self.used);
             self.used = used;
         }
         self.denied |= used > self.limit;

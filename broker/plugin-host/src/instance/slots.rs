@@ -1,10 +1,11 @@
 //! Where callers find an instance: a slot for each worker thread, so that nobody waits and nothing is shared.
 
 use super::{Instance, Mould};
+use crate::tally::{Hook, Tallies};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use tidegate_hooks::FaultKind;
@@ -20,39 +21,10 @@ pub(crate) struct Slots {
 
 /// One slot. Apart from its neighbours in memory: each belongs to another core.
 #[repr(align(128))]
-#[derive(Default)]
 pub(crate) struct Slot {
     instance: Mutex<Option<Instance>>,
-    /// Calls and faults, by hook. Written under the lock.
-    pub(crate) acl: Tally,
-    pub(crate) publish: Tally,
-}
-
-/// Calls and faults of one hook.
-#[derive(Default)]
-pub(crate) struct Tally {
-    calls: AtomicU64,
-    faults: AtomicU64,
-}
-
-impl Tally {
-    /// By the only writer, so that no locked instruction is needed.
-    pub(crate) fn count_alone(&self, fault: bool) {
-        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if fault {
-            self.faults.store(self.faults.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        }
-    }
-
-    /// By one of many.
-    pub(crate) fn count(&self, fault: bool) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
-    }
-
-    pub(crate) fn read(&self) -> (u64, u64) {
-        (self.calls.load(Ordering::Relaxed), self.faults.load(Ordering::Relaxed))
-    }
+    /// Of the calls made here. Written under the lock.
+    pub(crate) tallies: Tallies,
 }
 
 /// A slot that holds an instance, locked.
@@ -71,9 +43,16 @@ pub(crate) enum Unavailable {
 
 impl Slots {
     /// `init_took`: how long an instance takes to make. `longest_hold`: how long a slot may be busy with something else than a call.
-    pub(crate) fn new(count: usize, deadline: Duration, init_took: Duration, longest_hold: Duration) -> Self {
+    pub(crate) fn new(
+        count: usize,
+        hooks: &[Hook],
+        deadline: Duration,
+        init_took: Duration,
+        longest_hold: Duration,
+    ) -> Self {
+        let slot = |_| Slot { instance: Mutex::default(), tallies: Tallies::new(hooks) };
         Self {
-            slots: (0..count.max(1)).map(|_| Slot::default()).collect(),
+            slots: (0..count.max(1)).map(slot).collect(),
             patience: deadline * 2 + longest_hold,
             init_is_quick: init_took * 2 < deadline,
         }

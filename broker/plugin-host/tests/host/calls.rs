@@ -16,7 +16,7 @@ async fn a_message_passes_is_edited_refused_or_swallowed() {
     assert_eq!(refusal.code, ReasonCode::NotAuthorized);
     assert!(refusal.fault.is_none());
     let calls = host.reports()[0].calls.clone();
-    assert_eq!((calls[0].hook, calls[0].calls, calls[0].faults), ("publish", 4, 0));
+    assert_eq!((calls[0].hook, calls[0].calls, calls[0].faulty()), ("publish", 4, 0));
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_faulty_instance_is_replaced_at_once() {
     }
     assert_eq!(place.edited("n").await, "1");
     let calls = host.reports()[0].calls.clone();
-    assert_eq!((calls[0].calls, calls[0].faults), (7, 3));
+    assert_eq!((calls[0].calls, calls[0].faulty()), (7, 3));
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn components_that_do_not_fit() {
             .contains("tidegate:plugin/acl@0.2.0, but this broker knows version 0.1.0")
     );
     assert!(
-        component(&export("tidegate:plugin/deliver@0.1.0")).await.contains("not an interface of this broker")
+        component(&export("tidegate:plugin/bridge@0.1.0")).await.contains("not an interface of this broker")
     );
     assert!(
         component(&export("tidegate:plugin/acl@0.1.0"))

@@ -1,0 +1,163 @@
+//! Instances for calls that may take their time: a few work at once, a bounded number waits, no worker thread is held.
+
+use crate::{
+    imports::OwnedCurrent,
+    instance::{Functions, Instance, Mould},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use tidegate_hooks::FaultKind;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout_at},
+};
+use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+
+/// An instance that had nothing to do for so long is thrown away, but for [`KEPT`].
+const IDLE: Duration = Duration::from_secs(10);
+const KEPT: usize = 4;
+
+/// The calm instances of one generation.
+pub(super) struct CalmPool {
+    permits: Semaphore,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The one that was used last stands last, and is taken first.
+    instances: VecDeque<(Instant, Instance)>,
+    /// Somebody looks after those that are idle for too long.
+    is_swept: bool,
+}
+
+/// An instance to call. Dropped without [`Lease::end`], the instance is thrown away.
+pub(super) struct Lease<'a> {
+    pool: &'a CalmPool,
+    instance: Instance,
+    deadline: Instant,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl CalmPool {
+    pub(super) fn new(concurrent: usize, most_waiting: usize) -> Self {
+        Self {
+            permits: Semaphore::new(concurrent.min(Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            most_waiting,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// An instance, for as long as `timeout`; waiting for it is included.
+    pub(super) async fn lease(&self, mould: &Mould, timeout: Duration) -> Result<Lease<'_>, FaultKind> {
+        let deadline = Instant::now() + timeout;
+        let permit = self.permit(deadline).await?;
+        let idle = self.take();
+        let instance = match idle {
+            Some(instance) => instance,
+            None => timeout_at(deadline, mould.make()).await.map_err(|_| FaultKind::Deadline)??,
+        };
+        Ok(Lease { pool: self, instance, deadline, _permit: permit })
+    }
+
+    async fn permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FaultKind> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::begin(&self.waiting, self.most_waiting).ok_or(FaultKind::Busy)?;
+        match timeout_at(deadline, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(FaultKind::Busy),
+        }
+    }
+
+    /// Calls that wait for an instance.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take(&self) -> Option<Instance> {
+        self.idle.lock().instances.pop_back().map(|(_, instance)| instance)
+    }
+
+    pub(super) fn put(&self, instance: Instance) {
+        self.idle.lock().instances.push_back((Instant::now(), instance));
+    }
+
+    pub(super) fn clear(&self) {
+        let idle = std::mem::take(&mut self.idle.lock().instances);
+        drop(idle);
+    }
+
+    /// Whether more instances than are kept for ever have nothing to do, and nobody sweeps yet. Who is told so must sweep.
+    pub(super) fn wants_sweeping(&self) -> bool {
+        let mut idle = self.idle.lock();
+        idle.instances.len() > KEPT && !std::mem::replace(&mut idle.is_swept, true)
+    }
+
+    /// Throws away what was idle for too long. The time of the next look, while one is due.
+    pub(super) fn sweep(&self) -> Option<Instant> {
+        let mut idle = self.idle.lock();
+        let now = Instant::now();
+        let spare = idle.instances.len().saturating_sub(KEPT);
+        let over = idle.instances.iter().take(spare).take_while(|(since, _)| *since + IDLE <= now).count();
+        let thrown: Vec<_> = idle.instances.drain(..over).collect();
+        let next = (spare > over).then(|| idle.instances.front().map_or(now, |(since, _)| *since) + IDLE);
+        idle.is_swept = next.is_some();
+        drop(idle);
+        drop(thrown);
+        next
+    }
+}
+
+impl Lease<'_> {
+    /// One call.
+    pub(super) async fn call<P, R>(
+        &mut self,
+        current: Option<OwnedCurrent>,
+        function: impl FnOnce(&Functions) -> Option<TypedFunc<P, R>>,
+        params: P,
+    ) -> Result<R, FaultKind>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let called = self.instance.call_calmly(current, function, params);
+        timeout_at(self.deadline, called).await.map_err(|_| FaultKind::Deadline)?
+    }
+
+    pub(super) fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
+    /// The instance did well: others may have it.
+    pub(super) fn end(self) {
+        if !self.instance.is_spent() {
+            self.pool.put(self.instance);
+        }
+    }
+}
+
+/// Counted among those who wait, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(waiting);
+        (before < most).then_some(counted)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,86 @@
+//! `storage` of a generation. Any calm instance may answer; each is opened before its first call.
+
+use super::Generation;
+use crate::{exports, instance::Functions, tally::Hook, wire};
+use tidegate_hooks::{FaultKind, HookFailed};
+use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+
+/// What the guest says: an answer, or that it cannot.
+type Answer<T> = Result<T, wire::StorageError>;
+
+impl Generation {
+    /// Opens one instance; the others follow when they are called.
+    pub(crate) async fn storage_open(&self, format: u32) -> Result<Answer<u64>, HookFailed> {
+        let asked = async {
+            let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
+            let (answer,) = lease.call(None, |guest| guest.open, (format,)).await?;
+            lease.instance().is_open = answer.is_ok();
+            lease.end();
+            Ok(answer)
+        };
+        self.ask_calmly(Hook::Storage, asked).await
+    }
+
+    pub(crate) async fn storage_commit(
+        &self,
+        format: u32,
+        ops: &[wire::Op<'_>],
+        durable: bool,
+    ) -> Result<Answer<u64>, HookFailed> {
+        self.storage(format, |guest| guest.commit, (ops, durable), Ok).await
+    }
+
+    pub(crate) async fn storage_get(
+        &self,
+        format: u32,
+        table: u8,
+        key: &[u8],
+    ) -> Result<Answer<Option<Vec<u8>>>, HookFailed> {
+        self.storage(format, |guest| guest.get, (table, key), Ok).await
+    }
+
+    pub(crate) async fn storage_scan(
+        &self,
+        format: u32,
+        table: u8,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<Answer<Vec<wire::Row>>, HookFailed> {
+        let params = (table, prefix, after, max_bytes);
+        let judge = |rows| exports::storage::rows(rows, prefix, after);
+        self.storage(format, |guest| guest.scan, params, judge).await
+    }
+
+    async fn storage<P, T>(
+        &self,
+        format: u32,
+        function: impl FnOnce(&Functions) -> Option<TypedFunc<P, (Answer<T>,)>>,
+        params: P,
+        judge: impl FnOnce(T) -> Result<T, FaultKind>,
+    ) -> Result<Answer<T>, HookFailed>
+    where
+        P: ComponentNamedList + Lower,
+        T: Lift + 'static,
+        (Answer<T>,): ComponentNamedList + Lift,
+    {
+        let asked = async {
+            let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
+            if !lease.instance().is_open {
+                let (opened,) = lease.call(None, |guest| guest.open, (format,)).await?;
+                if let Err(error) = opened {
+                    lease.end();
+                    return Ok(Err(error));
+                }
+                lease.instance().is_open = true;
+            }
+            let (answer,) = lease.call(None, function, params).await?;
+            lease.end();
+            match answer {
+                Ok(answer) => judge(answer).map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        self.ask_calmly(Hook::Storage, asked).await
+    }
+}
