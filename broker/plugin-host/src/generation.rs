@@ -3,6 +3,7 @@
 mod auth_pool;
 mod inspect;
 mod scopes;
+mod standby;
 
 pub(crate) use inspect::{Inspected, inspect};
 
@@ -39,7 +40,6 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// Told to the host when a breaker opens, which may be a reason to go back.
 #[derive(Debug)]
 pub(crate) struct BreakerOpened {
-    pub(crate) plugin: Arc<str>,
     pub(crate) generation: u64,
     pub(crate) fault: String,
 }
@@ -52,6 +52,9 @@ pub(crate) struct Plan {
     pub(crate) broker_version: Arc<str>,
     /// What the generation before left.
     pub(crate) state: Option<Arc<[u8]>>,
+    /// Whether what the guest does has effects. A shadow's does not: it publishes nothing, disconnects nobody, and its `kv` is a copy of
+    /// its own.
+    pub(crate) acting: bool,
     pub(crate) kv: Arc<KvSpace>,
     /// Worker threads of the broker.
     pub(crate) workers: usize,
@@ -97,7 +100,9 @@ impl Generation {
         scopes::check_config(&plan.config, kinds)?;
         let pre = engine.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
-        let Plan { plugin, number, config, broker_version, state, kv, workers, opened } = plan;
+        let Plan { plugin, number, config, broker_version, state, acting, kv, workers, opened } = plan;
+        // What a shadow does stays with it.
+        let kv = if acting { kv } else { Arc::default() };
         let environment = Environment::new(
             plugin.clone(),
             number,
@@ -112,7 +117,7 @@ impl Generation {
             exports,
             environment: Arc::new(environment),
             limits: config.limits.clone(),
-            state,
+            state: Mutex::new(state),
             scopes: OnceLock::new(),
         };
         let began = Instant::now();
@@ -356,7 +361,7 @@ impl Generation {
                     ?backoff,
                     "plugin {plugin}: too many faults, breaker open"
                 );
-                let opened = BreakerOpened { plugin: self.plugin.clone(), generation, fault };
+                let opened = BreakerOpened { generation, fault };
                 // Nobody listens once the host has stopped.
                 _ = self.opened.send(opened);
             }

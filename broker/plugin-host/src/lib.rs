@@ -2,9 +2,9 @@
 //!
 //! Reading order: `host` (the folder's plugins, kept in the chain), `folder` (what lies there, and when it has settled), `config`
 //! with `grants`, `limits` and `units` (what the operator says), `compile` and `engine` (bytes to code), `generation` (one file and
-//! configuration, loaded; answers as a member of the chain), `exports` (questions and answers, checked), `imports` (what guests may
+//! configuration, loaded; answers as a member of the chain), `shadow` (a candidate beside it), `exports` (questions and answers, checked), `imports` (what guests may
 //! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
-//! `breaker`, `refusal` (why a plugin is not taken), `report`.
+//! `breaker`, `refusal` (why a plugin is not taken), `report`, `priority` (of threads).
 
 mod access;
 mod breaker;
@@ -19,8 +19,10 @@ mod host;
 mod imports;
 mod instance;
 mod limits;
+mod priority;
 mod refusal;
 mod report;
+mod shadow;
 mod units;
 mod wire;
 
@@ -28,7 +30,11 @@ pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
 pub use grants::Grants;
-pub use host::{HostError, HostOptions, PluginHost};
+pub use host::{
+    ControlError, HostError, HostOptions, PluginControl, PluginHost, Promoted, Reloaded, RolledBack,
+    ShadowDropped, ShadowStarted, WaitFor,
+};
 pub use limits::Limits;
 pub use report::{HookCalls, PluginReport, PluginState, ScopeReport};
+pub use shadow::{Difference, HookDifferences, ShadowReport};
 pub use units::{ByteSize, UnitError, duration};

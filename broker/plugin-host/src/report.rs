@@ -1,9 +1,11 @@
 //! What the broker tells about its plugins: in `tidegate check`, under `$SYS/broker/plugins/NAME/…`, and to whoever embeds it.
 
+use crate::shadow::ShadowReport;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// One plugin, as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PluginReport {
     /// Its file name without `.wasm`.
     pub name: String,
@@ -27,13 +29,23 @@ pub struct PluginReport {
     pub problem: Option<String>,
     /// Calls since that generation began, by hook.
     pub calls: Vec<HookCalls>,
+    /// Whether a newer file or configuration is being compiled and started. What answers goes on answering.
+    pub loading: bool,
+    /// The generation that a rollback would bring back.
+    pub previous: Option<u64>,
+    /// The candidate beside it, if there is one.
+    pub shadow: Option<ShadowReport>,
 }
 
 /// Whether a plugin answers.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PluginState {
     /// It does.
     Running,
+    /// It is being compiled and started. If the broker found it at its start, its hooks are in the chain already, and fail until it
+    /// is up.
+    Starting,
     /// No generation of it was good enough to answer.
     Refused {
         /// One sentence: file, reason, remedy.
@@ -44,7 +56,7 @@ pub enum PluginState {
 }
 
 /// A hook's topics and fields.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ScopeReport {
     /// `acl` or `publish`.
     pub hook: &'static str,
@@ -55,7 +67,7 @@ pub struct ScopeReport {
 }
 
 /// How often a hook was called.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct HookCalls {
     /// `auth`, `acl` or `publish`.
     pub hook: &'static str,
