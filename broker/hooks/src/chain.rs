@@ -16,7 +16,7 @@ mod messages;
 mod recipients;
 mod subscriptions;
 
-pub use messages::{PublishOutcome, PublishRefusal};
+pub use messages::{PublishOutcome, PublishRefusal, batch};
 pub use recipients::Selected;
 pub use subscriptions::{SubscribeOutcome, SubscribeRefusal};
 
@@ -108,7 +108,8 @@ impl Member {
     }
 }
 
-fn holds(scope: &Scope, topic: &str) -> bool {
+/// Whether a scope has `topic` in it.
+pub fn holds(scope: &Scope, topic: &str) -> bool {
     scope.as_ref().is_none_or(|filters| filters.iter().any(|filter| filter.matches(topic)))
 }
 
@@ -188,8 +189,7 @@ impl Chain {
     /// [`AuthRefusal`] if somebody refuses, nobody decides, or a member fails.
     pub async fn authenticate(&self, request: &ConnectRequest<'_>) -> Result<AuthOutcome, AuthRefusal> {
         let method = request.properties.authentication_method.is_some();
-        let asked = |kinds: HookKinds| kinds.authenticate && (kinds.proceed || !method);
-        for member in self.members.iter().filter(|member| asked(member.hooks.kinds())) {
+        for member in self.members.iter().filter(|member| member.authenticates(request)) {
             let verdict = member.hooks.authenticate(request).wait().await;
             if let Some(outcome) = member.decided(request, verdict)? {
                 return Ok(outcome);
@@ -285,6 +285,12 @@ impl Chain {
 }
 
 impl Member {
+    /// Whether it is asked about this client: whether it knows how to go on, if the client names an authentication method.
+    pub fn authenticates(&self, request: &ConnectRequest<'_>) -> bool {
+        let kinds = self.hooks.kinds();
+        kinds.authenticate && (kinds.proceed || request.properties.authentication_method.is_none())
+    }
+
     /// What an answer about a client comes to; None: the next member is asked.
     fn decided(
         &self,
@@ -326,7 +332,8 @@ impl Member {
         }
     }
 
-    fn acl_in_scope(&self, request: &AclRequest<'_>) -> bool {
+    /// Whether what is asked about lies in its scope for `check`.
+    pub fn acl_in_scope(&self, request: &AclRequest<'_>) -> bool {
         let Some(scope) = &self.scopes.acl else { return true };
         scope.iter().any(|filter| match request.action {
             Action::Subscribe => filter.overlaps(request.topic),

@@ -15,7 +15,7 @@ mod verdicts;
 pub use chain::{
     AuthOutcome, AuthRefusal, Authenticated, Authorization, Chain, InScope, Member, OnDeliverFault, OnFault,
     Permissions, Place, PublishOutcome, PublishRefusal, Scope, Scopes, Selected, SubscribeOutcome,
-    SubscribeRefusal,
+    SubscribeRefusal, batch as one_answer_each, holds as scope_holds,
 };
 pub use events::{Event, EventKind, EventKinds};
 pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, PacketClient, Reply};

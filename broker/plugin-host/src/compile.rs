@@ -2,24 +2,69 @@
 
 mod cache;
 
-pub(crate) use cache::CompiledCache;
-
 use crate::refusal::Refusal;
-use rustix::process::{getpriority_process, setpriority_process};
+use bytes::Bytes;
+use cache::CompiledCache;
+use rayon::ThreadPoolBuilder;
+use std::{path::Path, sync::Arc};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::spawn_blocking,
+};
 use wasmtime::{Engine, component::Component};
 
-/// Compiles `bytes`, or takes them from the cache. Takes milliseconds to many seconds: run it where that is no harm. The
-/// compiler's threads give way to all others.
-pub(crate) fn compile(engine: &Engine, cache: &CompiledCache, bytes: &[u8]) -> Result<Component, Refusal> {
-    check_header(bytes)?;
-    let key = cache.key(engine, bytes);
-    if let Some(component) = cache.load(engine, &key) {
-        return Ok(component);
+/// Plugins compiled at once. Each takes its share of the machine; a large one takes some hundred megabytes of memory meanwhile.
+const AT_ONCE: usize = 8;
+
+/// Compiles plugins, each on threads of its own, so that a slow one holds up no other.
+#[derive(Clone)]
+pub(crate) struct Compiler {
+    engine: Engine,
+    cache: CompiledCache,
+    at_once: Arc<Semaphore>,
+}
+
+/// How compiling stands to everything else that the machine does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Urgency {
+    /// Somebody waits for it.
+    Awaited,
+    /// Its threads give way to all others.
+    GivesWay,
+}
+
+impl Compiler {
+    pub(crate) fn new(engine: Engine, data_dir: &Path) -> Self {
+        Self { engine, cache: CompiledCache::new(data_dir), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
-    let component =
-        with_low_priority(|| Component::from_binary(engine, bytes)).map_err(|error| refusal(&error))?;
-    cache.store(&key, &component);
-    Ok(component)
+
+    /// Compiles `bytes`, or takes them from the cache: milliseconds to many seconds. Once begun it goes on to its end even if nobody
+    /// waits any more; only the end of the process ends it.
+    pub(crate) async fn compile(&self, bytes: Bytes, urgency: Urgency) -> Result<Component, Refusal> {
+        check_header(&bytes)?;
+        let Self { engine, cache, at_once } = self.clone();
+        let look_up = move || {
+            let key = cache.key(&engine, &bytes);
+            let component = cache.load(&engine, &key);
+            (component, key, engine, cache, bytes)
+        };
+        let (known, key, engine, cache, bytes) = spawn_blocking(look_up).await.map_err(failed)?;
+        if let Some(component) = known {
+            return Ok(component);
+        }
+        let permit = at_once.acquire_owned().await.map_err(failed)?;
+        let (tell, told) = oneshot::channel();
+        on_own_threads(urgency, move || {
+            let component = Component::from_binary(&engine, &bytes).map_err(|error| refusal(&error));
+            if let Ok(component) = &component {
+                cache.store(&key, component);
+            }
+            drop(permit);
+            // Nobody waits any more: it is in the cache for the next time.
+            _ = tell.send(component);
+        });
+        told.await.map_err(failed)?
+    }
 }
 
 /// The first eight bytes tell most mistakes.
@@ -32,13 +77,14 @@ fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
     }
 }
 
+fn failed(why: impl std::fmt::Display) -> Refusal {
+    Refusal::Invalid(format!("the compiler failed: {why}").into())
+}
+
 fn refusal(error: &wasmtime::Error) -> Refusal {
     let text = format!("{error:#}").replace('\n', " ");
-    if text.contains("unexpected end")
-        || text.contains("unexpected-end")
-        || text.contains("extends past end")
-        || text.contains("is out of bounds")
-    {
+    let cut_short = ["unexpected end", "unexpected-end", "extends past end", "is out of bounds (bound"];
+    if cut_short.iter().any(|sign| text.contains(sign)) {
         return Refusal::Truncated;
     }
     if text.contains("component model async") || text.contains("component-model-async") {
@@ -47,18 +93,21 @@ fn refusal(error: &wasmtime::Error) -> Refusal {
     Refusal::Invalid(text.into())
 }
 
-/// Runs `work` in a thread pool of its own, which gives way to all other threads and ends with the work.
-fn with_low_priority<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new()
+/// Runs `work` in a thread pool of its own, which ends with the work. In one pool for all, the work that came first would have all
+/// threads until it is done.
+fn on_own_threads(urgency: Urgency, work: impl FnOnce() + Send + 'static) {
+    let pool = ThreadPoolBuilder::new()
         .thread_name(|n| format!("plugin-compile-{n}"))
-        .start_handler(|_| {
-            // On Linux this is about the calling thread alone. Without the right to it, compiling is as urgent as the rest.
-            let nice = getpriority_process(None).unwrap_or(0);
-            _ = setpriority_process(None, nice.saturating_add(15));
+        .start_handler(move |_| {
+            if urgency == Urgency::GivesWay {
+                crate::priority::lower();
+            }
         })
+        // Whoever waits for the work sees that nobody will answer.
+        .panic_handler(|_| {})
         .build();
     match pool {
-        Ok(pool) => pool.install(work),
-        Err(_) => work(),
+        Ok(pool) => pool.spawn(work),
+        Err(_) => drop(spawn_blocking(work)),
     }
 }

@@ -29,20 +29,64 @@ pub(crate) struct Fingerprint {
     touched: u64,
 }
 
-impl Fingerprint {
+/// What lies under a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Entry {
+    /// A file, or a link that leads to one.
+    File(Fingerprint),
+    /// Something that cannot be read as one.
+    NotAFile(NotAFile),
+}
+
+/// Why something is no file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotAFile {
+    #[error("a folder, not a file; put the file itself there")]
+    Folder,
+    #[error("a link that leads nowhere; let it lead to a file, or remove it")]
+    DanglingLink,
+    #[error("neither a file nor a link to one; put a file there")]
+    Special,
+    #[error("cannot be looked at ({0}); let the broker read it")]
+    Hidden(io::ErrorKind),
+}
+
+impl Entry {
+    /// None: nothing is there.
     fn of(path: &Path) -> Option<Self> {
         // Follows links: what counts is the file they lead to.
-        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_there = fs::symlink_metadata(path).is_ok();
+                return is_there.then_some(Self::NotAFile(NotAFile::DanglingLink));
+            }
+            Err(error) => return Some(Self::NotAFile(NotAFile::Hidden(error.kind()))),
+        };
+        if metadata.is_dir() {
+            return Some(Self::NotAFile(NotAFile::Folder));
+        }
+        if !metadata.is_file() {
+            return Some(Self::NotAFile(NotAFile::Special));
+        }
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
         #[cfg(not(unix))]
         let inode = 0;
-        Some(Self { len: metadata.len(), modified: metadata.modified().ok(), inode, touched: 0 })
+        let modified = metadata.modified().ok();
+        Some(Self::File(Fingerprint { len: metadata.len(), modified, inode, touched: 0 }))
     }
 
-    /// Whether the file at `path` is still this one, but for events.
-    pub(crate) fn is_still(&self, path: &Path) -> bool {
-        Self::of(path) == Some(Self { touched: 0, ..*self })
+    fn touched(self, times: u64) -> Self {
+        match self {
+            Self::File(fingerprint) => Self::File(Fingerprint { touched: times, ..fingerprint }),
+            other => other,
+        }
+    }
+
+    /// Whether what lies at `path` is still this, but for events.
+    pub(crate) fn is_still(self, path: &Path) -> bool {
+        Self::of(path) == Some(self.touched(0))
     }
 }
 
@@ -50,9 +94,30 @@ impl Fingerprint {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Files {
     /// `NAME.wasm`
-    pub(crate) wasm: Option<Fingerprint>,
+    pub(crate) wasm: Option<Entry>,
     /// `NAME.toml`
-    pub(crate) toml: Option<Fingerprint>,
+    pub(crate) toml: Option<Entry>,
+}
+
+/// Which files are taken as they are, though they may have changed this very moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trust<'a> {
+    /// None of them.
+    Nobody,
+    /// Those of one name.
+    Only(&'a str),
+    /// Every one.
+    Everybody,
+}
+
+impl Trust<'_> {
+    fn includes(self, name: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Only(only) => only == name,
+            Self::Everybody => true,
+        }
+    }
 }
 
 /// What a look at the folder found.
@@ -74,13 +139,16 @@ pub(crate) struct Folder {
 
 #[derive(Debug)]
 struct Seen {
-    fingerprint: Option<Fingerprint>,
+    entry: Option<Entry>,
+    /// None: settled.
     since: Option<Instant>,
 }
 
 /// Tells of changes as they happen, for as long as it lives.
 pub(crate) struct Watching {
     _watcher: RecommendedWatcher,
+    /// The folder that is watched. A path may come to mean another one.
+    folder: Option<u64>,
 }
 
 impl Folder {
@@ -101,54 +169,70 @@ impl Folder {
                     return;
                 }
                 let mut touched = touched.lock();
-                for name in event.paths.iter().filter_map(|path| path.file_name()) {
+                let names = event.paths.iter().filter_map(|path| path.file_name());
+                for name in names.filter(|name| is_of_a_plugin(Path::new(name))) {
                     *touched.entry(name.to_owned()).or_default() += 1;
                 }
             }
-            // After an error (events lost) a look is due all the more.
+            // Whatever its name: links to plugins may lead through it. After an error (events lost) a look is due all the more.
             changed.notify_one();
         })?;
+        let folder = self.identity();
         watcher.watch(&self.path, RecursiveMode::NonRecursive)?;
-        Ok(Watching { _watcher: watcher })
+        Ok(Watching { _watcher: watcher, folder })
     }
 
-    /// Looks at the folder. `trust`: take everything as settled, as at the start.
+    /// Whether what is watched is still what the path means: a folder that was made anew, or a link in its path that leads elsewhere
+    /// now, is another one.
+    pub(crate) fn is_watched(&self, watching: &Watching) -> bool {
+        watching.folder == self.identity()
+    }
+
+    fn identity(&self) -> Option<u64> {
+        #[cfg(unix)]
+        return fs::metadata(&self.path).ok().map(|folder| std::os::unix::fs::MetadataExt::ino(&folder));
+        #[cfg(not(unix))]
+        return None;
+    }
+
+    /// Looks at the folder.
     ///
     /// # Errors
     /// The folder cannot be read. Nothing is said about its files then.
-    pub(crate) fn look(&mut self, now: Instant, trust: bool) -> io::Result<Found> {
+    pub(crate) fn look(&mut self, now: Instant, trust: Trust<'_>) -> io::Result<Found> {
         let mut present = BTreeMap::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            let path = self.path.join(&name);
-            if !path.extension().is_some_and(|extension| extension == "wasm" || extension == "toml") {
+            if !is_of_a_plugin(Path::new(&name)) {
                 continue;
             }
-            if let Some(fingerprint) = Fingerprint::of(&path) {
-                present.insert(name, fingerprint);
+            if let Some(entry) = Entry::of(&self.path.join(&name)) {
+                let times = self.touched.lock().get(&name).copied().unwrap_or_default();
+                present.insert(name, entry.touched(times));
             }
-        }
-        for (name, fingerprint) in &mut present {
-            fingerprint.touched = self.touched.lock().get(name).copied().unwrap_or_default();
         }
         let known: BTreeSet<OsString> = self.files.keys().chain(present.keys()).cloned().collect();
         let mut found = Found::default();
         for name in known {
-            let fingerprint = present.get(&name).copied();
-            let seen = self.files.entry(name.clone()).or_insert(Seen { fingerprint: None, since: None });
-            if seen.fingerprint != fingerprint {
-                *seen = Seen { fingerprint, since: (!trust).then_some(now) };
+            let stem = stem(&name);
+            let entry = present.get(&name).copied();
+            let seen = self.files.entry(name.clone()).or_insert(Seen { entry: None, since: None });
+            if seen.entry != entry {
+                *seen = Seen { entry, since: Some(now) };
+            }
+            if trust.includes(&stem) {
+                seen.since = None;
             }
             if seen.since.is_some_and(|since| now.saturating_duration_since(since) < SETTLE) {
-                found.changing.insert(stem(&name));
+                found.changing.insert(stem);
                 continue;
             }
-            let files = found.settled.entry(stem(&name)).or_default();
+            let files = found.settled.entry(stem).or_default();
             match Path::new(&name).extension() {
-                Some(extension) if extension == "wasm" => files.wasm = fingerprint,
-                _ => files.toml = fingerprint,
+                Some(extension) if extension == "wasm" => files.wasm = entry,
+                _ => files.toml = entry,
             }
-            if fingerprint.is_none() {
+            if entry.is_none() {
                 self.files.remove(&name);
             }
         }
@@ -157,6 +241,11 @@ impl Folder {
         }
         Ok(found)
     }
+}
+
+/// `NAME.wasm` or `NAME.toml`
+fn is_of_a_plugin(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "wasm" || extension == "toml")
 }
 
 /// `NAME` of `NAME.wasm`.
@@ -190,25 +279,72 @@ mod tests {
         let file = place.path().join("a.wasm");
         fs::write(&file, "one").unwrap();
         fs::write(place.path().join("readme.txt"), "").unwrap();
-        assert!(folder.look(start, false).unwrap().changing.contains("a"));
+        let mut look = |now| folder.look(now, Trust::Nobody).unwrap();
+        assert!(look(start).changing.contains("a"));
         fs::write(&file, "three").unwrap();
-        let found = folder.look(start + SETTLE, false).unwrap();
+        let found = look(start + SETTLE);
         assert!(found.changing.contains("a"), "it changed again");
-        let found = folder.look(start + SETTLE * 2, false).unwrap();
+        let found = look(start + SETTLE * 2);
         assert!(found.changing.is_empty());
         assert_eq!(found.settled.keys().collect::<Vec<_>>(), ["a"]);
         assert!(found.settled["a"].wasm.unwrap().is_still(&file));
 
         fs::remove_file(&file).unwrap();
-        assert!(folder.look(start + SETTLE * 2, false).unwrap().changing.contains("a"));
-        assert_eq!(folder.look(start + SETTLE * 3, false).unwrap().settled["a"], Files::default());
-        assert!(folder.look(start + SETTLE * 4, false).unwrap().settled.is_empty());
+        assert!(look(start + SETTLE * 2).changing.contains("a"));
+        assert_eq!(look(start + SETTLE * 3).settled["a"], Files::default());
+        assert!(look(start + SETTLE * 4).settled.is_empty());
+    }
+
+    #[test]
+    fn a_trusted_file_counts_at_once_and_others_do_not() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::new(place.path().into());
+        let now = Instant::now();
+        for name in ["a.wasm", "b.wasm"] {
+            fs::write(place.path().join(name), "").unwrap();
+        }
+        let found = folder.look(now, Trust::Only("a")).unwrap();
+        assert!(found.settled.contains_key("a") && found.changing.contains("b"));
+        assert!(folder.look(now, Trust::Nobody).unwrap().settled.contains_key("a"), "it stays settled");
+        assert!(folder.look(now, Trust::Everybody).unwrap().changing.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_seen_and_told_apart() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("folder.wasm")).unwrap();
+        std::os::unix::fs::symlink("nowhere", place.path().join("dangling.wasm")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(place.path().join("socket.wasm")).unwrap();
+        let found = Folder::new(place.path().into()).look(Instant::now(), Trust::Everybody).unwrap();
+        let seen: Vec<_> =
+            found.settled.into_iter().map(|(name, files)| (name, files.wasm.unwrap())).collect();
+        let expected = [
+            ("dangling", NotAFile::DanglingLink),
+            ("folder", NotAFile::Folder),
+            ("socket", NotAFile::Special),
+        ];
+        assert_eq!(seen, expected.map(|(name, what)| (name.to_owned(), Entry::NotAFile(what))));
     }
 
     #[test]
     fn a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_folder() {
         let place = tempfile::tempdir().unwrap();
-        assert!(Folder::new(place.path().join("missing")).look(Instant::now(), true).is_err());
+        assert!(Folder::new(place.path().join("missing")).look(Instant::now(), Trust::Everybody).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_made_anew_is_not_the_one_that_is_watched() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("plugins");
+        fs::create_dir(&path).unwrap();
+        let folder = Folder::new(path.clone());
+        let watching = folder.watch(Arc::default()).unwrap();
+        assert!(folder.is_watched(&watching));
+        fs::rename(&path, place.path().join("old")).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(!folder.is_watched(&watching));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod inspect;
 mod probation;
 mod rate;
 mod scopes;
+mod standby;
 mod storage;
 
 pub(crate) use inspect::{Inspected, inspect};
@@ -43,7 +44,6 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// Told to the host when a breaker opens or too many calls of a new generation fail, which may be a reason to go back.
 #[derive(Debug)]
 pub(crate) struct BreakerOpened {
-    pub(crate) plugin: Arc<str>,
     pub(crate) generation: u64,
     pub(crate) fault: String,
 }
@@ -56,6 +56,9 @@ pub(crate) struct Plan {
     pub(crate) broker_version: Arc<str>,
     /// What the generation before left.
     pub(crate) state: Option<Arc<[u8]>>,
+    /// Whether what the guest does has effects. A shadow's does not: it publishes nothing, disconnects nobody, and its `kv` is a copy of
+    /// its own.
+    pub(crate) acting: bool,
     pub(crate) kv: Arc<KvSpace>,
     /// Worker threads of the broker.
     pub(crate) workers: usize,
@@ -100,7 +103,9 @@ impl Generation {
         scopes::check_config(&plan.config, &hooks)?;
         let pre = engine.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
-        let Plan { plugin, number, config, broker_version, state, kv, workers, opened } = plan;
+        let Plan { plugin, number, config, broker_version, state, acting, kv, workers, opened } = plan;
+        // What a shadow does stays with it.
+        let kv = if acting { kv } else { Arc::default() };
         let environment = Environment::new(
             plugin.clone(),
             number,
@@ -115,7 +120,7 @@ impl Generation {
             exports,
             environment: Arc::new(environment),
             limits: config.limits.clone(),
-            state,
+            state: Mutex::new(state),
             scopes: OnceLock::new(),
             usage: Arc::default(),
         };

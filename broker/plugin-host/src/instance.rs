@@ -19,6 +19,7 @@ use crate::{
 };
 use memory::MemoryMeter;
 use overtime::{Overtime, thread_time};
+use parking_lot::Mutex;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -62,7 +63,7 @@ pub(crate) struct Mould {
     pub(crate) environment: Arc<Environment>,
     pub(crate) limits: Limits,
     /// From the generation before.
-    pub(crate) state: Option<Arc<[u8]>>,
+    pub(crate) state: Mutex<Option<Arc<[u8]>>>,
     /// What the first instance answered to `init`.
     pub(crate) scopes: OnceLock<Vec<wire::Scope>>,
     /// By all instances.
@@ -120,12 +121,17 @@ impl From<NotMade> for Refusal {
 }
 
 impl Mould {
-    fn start(&self) -> wire::Start<'_> {
+    /// Instances made from now on start with `state`.
+    pub(crate) fn start_with(&self, state: Arc<[u8]>) {
+        *self.state.lock() = Some(state);
+    }
+
+    fn start<'a>(&'a self, state: Option<&'a [u8]>) -> wire::Start<'a> {
         wire::Start {
             plugin: &self.environment.plugin,
             generation: self.environment.generation,
             broker_version: &self.environment.broker_version,
-            state: self.state.as_deref(),
+            state,
         }
     }
 
@@ -159,7 +165,8 @@ impl Mould {
             let instance =
                 self.pre.instantiate_async(&mut store).await.map_err(|error| not_made(&store, error))?;
             let functions = self.exports.functions(&mut store, &instance).map_err(NotMade::Interface)?;
-            let answer = functions.init.call_async(&mut store, (self.start(),)).await;
+            let state = self.state.lock().clone();
+            let answer = functions.init.call_async(&mut store, (self.start(state.as_deref()),)).await;
             let (answer,) = answer.map_err(|error| NotMade::Fault(fault(&store, &error)))?;
             self.compare(answer.map_err(NotMade::Refused)?);
             Ok(self.instance(store, functions))
@@ -176,10 +183,10 @@ impl Mould {
         run_hot(&mut store, self.limits.deadline);
         let instance = self.pre.instantiate(&mut store).map_err(|error| not_made(&store, error))?;
         let functions = self.exports.functions(&mut store, &instance).map_err(NotMade::Interface)?;
-        let start = wire::Start { state: state.or(self.state.as_deref()), ..self.start() };
+        let own = self.state.lock().clone();
         let (answer,) = functions
             .init
-            .call(&mut store, (start,))
+            .call(&mut store, (self.start(state.or(own.as_deref())),))
             .map_err(|error| NotMade::Fault(fault(&store, &error)))?;
         self.compare(answer.map_err(NotMade::Refused)?);
         Ok(self.instance(store, functions))

@@ -2,10 +2,10 @@
 //!
 //! Reading order: `host` (the folder's plugins, kept in the chain), `folder` (what lies there, and when it has settled), `config`
 //! with `grants`, `limits` and `units` (what the operator says), `compile` and `engine` (bytes to code), `generation` (one file and
-//! configuration, loaded; answers as a member of the chain), `exports` (questions and answers, checked), `imports` (what guests may
+//! configuration, loaded; answers as a member of the chain), `shadow` (a candidate beside it), `exports` (questions and answers, checked), `imports` (what guests may
 //! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
 //! `breaker`, `refusal` (why a plugin is not taken), `tally` and `report` (what is counted and told), `storage` (a plugin that keeps
-//! records).
+//! records), `priority` (of threads).
 
 mod access;
 mod breaker;
@@ -20,8 +20,10 @@ mod host;
 mod imports;
 mod instance;
 mod limits;
+mod priority;
 mod refusal;
 mod report;
+mod shadow;
 mod storage;
 mod tally;
 mod units;
@@ -31,8 +33,12 @@ pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
 pub use grants::Grants;
-pub use host::{HostError, HostOptions, PluginHost};
+pub use host::{
+    ControlError, HostError, HostOptions, PluginControl, PluginHost, Promoted, Reloaded, RolledBack,
+    ShadowDropped, ShadowStarted, WaitFor,
+};
 pub use limits::Limits;
 pub use report::{BreakerState, Histogram, HookReport, PluginLoad, PluginReport, PluginState, ScopeReport};
+pub use shadow::{Difference, HookDifferences, ShadowReport};
 pub use storage::{PluginStorage, StorageError, StorageOp, StorageRow};
 pub use units::{ByteSize, UnitError, duration};

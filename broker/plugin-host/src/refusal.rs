@@ -1,6 +1,6 @@
 //! Why a plugin is not taken. Each reason names a remedy where there is one.
 
-use crate::{config::ScopedHook, tally::Hook};
+use crate::{config::ScopedHook, folder::NotAFile, tally::Hook};
 use std::io;
 use tidegate_hooks::EventKind;
 
@@ -12,6 +12,8 @@ pub(crate) const VERSION: &str = "0.1.0";
 pub(crate) enum Refusal {
     #[error("the name must be made of a-z, 0-9, _ and - only; rename the file")]
     Name,
+    #[error(transparent)]
+    NotAFile(NotAFile),
     #[error("cannot be read: {0}")]
     Unreadable(Box<str>),
     #[error("the file ends too early; copy it again")]

@@ -1,9 +1,11 @@
 //! What the broker tells about its plugins: in `tidegate check`, under `$SYS/broker/plugins/NAME/…`, and to whoever embeds it.
 
+use crate::shadow::ShadowReport;
+use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// One plugin, as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PluginReport {
     /// Its file name without `.wasm`.
     pub name: String,
@@ -30,13 +32,23 @@ pub struct PluginReport {
     pub calls: Vec<HookReport>,
     /// What that generation takes up now.
     pub load: PluginLoad,
+    /// Whether a newer file or configuration is being compiled and started. What answers goes on answering.
+    pub loading: bool,
+    /// The generation that a rollback would bring back.
+    pub previous: Option<u64>,
+    /// The candidate beside it, if there is one.
+    pub shadow: Option<ShadowReport>,
 }
 
 /// Whether a plugin answers.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PluginState {
     /// It does.
     Running,
+    /// It is being compiled and started. If the broker found it at its start, its hooks are in the chain already, and fail until it
+    /// is up.
+    Starting,
     /// No generation of it was good enough to answer.
     Refused {
         /// One sentence: file, reason, remedy.
@@ -47,7 +59,7 @@ pub enum PluginState {
 }
 
 /// A hook's topics and fields.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ScopeReport {
     /// `acl`, `publish`, `subscribe`, `subscribers`, `deliver` or `events`.
     pub hook: &'static str,
@@ -58,7 +70,7 @@ pub struct ScopeReport {
 }
 
 /// What one hook was asked, and what came of it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct HookReport {
     /// As in [`PluginReport::hooks`].
     pub hook: &'static str,
@@ -86,7 +98,7 @@ impl HookReport {
 }
 
 /// How long calls took.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Histogram {
     /// Calls by time: bucket n holds those that took less than 2ⁿ ns, and no less than half of that. The last also holds what is longer.
     pub buckets: Vec<u64>,
@@ -122,7 +134,7 @@ impl Histogram {
 }
 
 /// What a plugin takes up.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct PluginLoad {
     /// Instances alive.
     pub instances: usize,
@@ -135,7 +147,7 @@ pub struct PluginLoad {
 }
 
 /// Whether a plugin is asked, after many faults.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub enum BreakerState {
     /// It is.
     #[default]

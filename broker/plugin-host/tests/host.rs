@@ -11,6 +11,8 @@
 
 #[path = "host/calls.rs"]
 mod calls;
+#[path = "host/control.rs"]
+mod control;
 #[path = "host/guests.rs"]
 mod guests;
 #[path = "host/logs.rs"]
@@ -21,5 +23,9 @@ mod place;
 mod refusals;
 #[path = "host/reload.rs"]
 mod reload;
+#[path = "host/shadow.rs"]
+mod shadow;
 #[path = "host/speed.rs"]
 mod speed;
+#[path = "host/start.rs"]
+mod start;

@@ -121,6 +121,10 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
         let name = &report.name;
         let line = match &report.state {
             PluginState::Running => format!("plugin {name}: ok, hooks {}", report.hooks.join(" ")),
+            PluginState::Starting => {
+                good = false;
+                format!("plugin {name}: {} is still being written", report.file.display())
+            }
             PluginState::Waiting => {
                 good &= !report.required;
                 format!("plugin {name}: configured, but {} is not there", report.file.display())

@@ -262,12 +262,14 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Optio
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
         access: access.clone(),
+        wait_for: tidegate_plugin_host::WaitFor::All,
     })
 }
 
 fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), StartError> {
-    let authenticates =
-        |plugin: &PluginReport| plugin.state == PluginState::Running && plugin.hooks.contains(&"auth");
+    let authenticates = |plugin: &PluginReport| {
+        matches!(plugin.state, PluginState::Running | PluginState::Starting) && plugin.hooks.contains(&"auth")
+    };
     if plugins.iter().any(authenticates) {
         return Ok(());
     }

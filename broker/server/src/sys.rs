@@ -168,6 +168,7 @@ impl Loads {
 fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
     let state = match &report.state {
         PluginState::Running => "running".to_owned(),
+        PluginState::Starting => "starting".to_owned(),
         PluginState::Waiting => "waiting".to_owned(),
         PluginState::Refused { reason } => format!("refused: {reason}"),
     };

@@ -215,7 +215,7 @@ impl Chain {
 }
 
 /// One answer for each, whatever came.
-pub(super) fn batch<T>(
+pub fn batch<T>(
     member: &Member,
     answer: Result<Vec<T>, HookFailed>,
     asked: usize,

@@ -79,7 +79,8 @@ impl Chain {
 }
 
 impl Member {
-    fn subscribe_in_scope(&self, filter: &str) -> bool {
+    /// Whether a subscription lies in its scope for `on_subscribe`.
+    pub fn subscribe_in_scope(&self, filter: &str) -> bool {
         let Some(scope) = &self.scopes.subscribe else { return true };
         let topics = SubscriptionFilter::new(filter);
         let topics = topics.as_ref().map_or(filter, |filter| &filter.filter);

@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
 };
 use wasmtime::{Engine, component::Component};
@@ -86,7 +87,10 @@ impl CompiledCache {
         file.extend_from_slice(MAGIC);
         file.extend_from_slice(blake3::hash(code).as_bytes());
         file.extend_from_slice(code);
-        let unfinished = self.folder.join(format!("{}.{}.tmp", key.0, std::process::id()));
+        // Plugins are compiled side by side, and two names may be of the same content.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let n = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let unfinished = self.folder.join(format!("{}.{}.{n}.tmp", key.0, std::process::id()));
         fs::write(&unfinished, &file)?;
         fs::rename(&unfinished, self.path(key)).inspect_err(|_| _ = fs::remove_file(&unfinished))
     }
@@ -95,13 +99,19 @@ impl CompiledCache {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == "cwasm") {
-                files.push((entry.metadata()?.modified()?, entry.path()));
+            // One that is gone by now was surplus to somebody else, too.
+            if entry.path().extension().is_some_and(|extension| extension == "cwasm")
+                && let Ok(metadata) = entry.metadata()
+            {
+                files.push((metadata.modified()?, entry.path()));
             }
         }
         files.sort();
         let surplus = files.len().saturating_sub(KEPT);
-        files.into_iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        files.into_iter().take(surplus).try_for_each(|(_, path)| match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
     }
 }
 

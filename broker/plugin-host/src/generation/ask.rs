@@ -188,7 +188,7 @@ impl Generation {
     /// The host may go back to the generation before.
     fn report_failure(&self, fault: String) {
         // Nobody listens once the host has stopped.
-        _ = self.opened.send(BreakerOpened { plugin: self.plugin.clone(), generation: self.number, fault });
+        _ = self.opened.send(BreakerOpened { generation: self.number, fault });
     }
 
     /// Calls that reached the guest so far, and those of them that failed.

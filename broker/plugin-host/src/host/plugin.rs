@@ -1,55 +1,84 @@
-//! One name in the plugin folder, through all its files and configurations.
+//! One name in the plugin folder, through all its files and configurations. Each has a task of its own, so that none waits for another;
+//! what takes long is done beside it, so that it carries out orders meanwhile.
 
+use super::{
+    WaitFor,
+    attempt::{AtStart, Attempt, End, File, Loaded, Made, Making, Outcome, drained},
+    board::{Board, Posted},
+    control::{ControlError, Promoted, Reloaded, Reply, RolledBack, ShadowDropped, ShadowStarted},
+};
 use crate::{
-    compile::{CompiledCache, compile},
+    compile::Compiler,
     config::PluginConfig,
     engine::PluginEngine,
-    folder::{Files, is_plugin_name},
-    generation::{BreakerOpened, Generation, Inspected, PROBATION, Plan, inspect},
+    folder::Files,
+    generation::{BreakerOpened, Generation, Inspected, PROBATION},
     imports::KvSpace,
     refusal::Refusal,
     report::{PluginReport, PluginState},
+    shadow::{About, Shadow, Share},
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use bytes::Bytes;
+use std::{path::PathBuf, sync::Arc, time::Instant};
 use tidegate_hooks::HookRegistry;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::{JoinError, JoinSet},
+};
 
 /// What all plugins share.
 pub(super) struct Context {
     pub(super) engine: Arc<PluginEngine>,
-    pub(super) cache: CompiledCache,
+    pub(super) compiler: Compiler,
     pub(super) registry: Arc<HookRegistry>,
     pub(super) folder: PathBuf,
     pub(super) broker_version: Arc<str>,
     pub(super) workers: usize,
-    pub(super) opened: mpsc::UnboundedSender<BreakerOpened>,
+    pub(super) wait_for: WaitFor,
+    pub(super) board: Arc<Board>,
+    /// Has the folder looked at.
+    pub(super) changed: Arc<Notify>,
 }
 
-/// What a look led to.
-pub(super) enum Step {
-    /// All as before.
-    Nothing,
-    /// A file changed while it was read.
-    StillChanging,
-    /// The report is another one.
-    Changed,
+/// What lies in the folder under this name, and what the config says of it.
+pub(super) struct Follow {
+    pub(super) files: Files,
+    pub(super) configured: Option<PluginConfig>,
+    pub(super) at_start: Option<AtStart>,
+    /// Whoever wants a new generation even if nothing has changed.
+    pub(super) replies: Vec<Reply<Reloaded>>,
+}
+
+/// What an operator wants.
+pub(super) enum Order {
+    Shadow { file: PathBuf, share: f64, reply: Reply<ShadowStarted> },
+    DropShadow(Reply<ShadowDropped>),
+    Promote(Reply<Promoted>),
+    RollBack(Reply<RolledBack>),
 }
 
 /// See the module.
 pub(super) struct Plugin {
     name: Arc<str>,
-    /// The number of the newest generation that ever ran.
+    context: Arc<Context>,
+    /// The number of the newest generation that was ever started.
     newest: u64,
-    running: Option<Running>,
+    live: Option<Running>,
     /// To go back to.
     previous: Option<Running>,
-    /// What the last attempt was made with; the same again would end the same.
-    tried: Option<Tried>,
+    /// What was gone back from, while it is what lies in the folder: not worth loading again.
+    rejected: Option<Made>,
+    shadow: Option<Candidate>,
+    /// What was followed last; the same again would end the same.
+    followed: Option<(Files, Option<PluginConfig>)>,
+    /// Under way.
+    attempt: Option<UnderWay>,
+    /// What came meanwhile.
+    next: Option<Follow>,
+    attempts: JoinSet<Outcome>,
+    /// Shadows on their way up: one at once.
+    trials: JoinSet<Trial>,
+    in_folder: Option<blake3::Hash>,
     state: PluginState,
     problem: Option<String>,
     required: bool,
@@ -59,29 +88,66 @@ pub(super) struct Plugin {
     /// Left by a generation that was taken out.
     left: Option<Arc<[u8]>>,
     kv: Arc<KvSpace>,
+    opened: (mpsc::UnboundedSender<BreakerOpened>, mpsc::UnboundedReceiver<BreakerOpened>),
 }
 
-#[derive(Clone)]
 struct Running {
     generation: Arc<Generation>,
-    content: blake3::Hash,
-    since: Instant,
+    made: Made,
+    /// Until then it gives way if it fails. None: it came back itself.
+    probation: Option<Instant>,
 }
 
-#[derive(PartialEq)]
-struct Tried {
-    files: Files,
-    configured: Option<PluginConfig>,
+struct Candidate {
+    shadow: Shadow,
+    number: u64,
+    code: Inspected,
+    file: PathBuf,
+    bytes: Bytes,
+    content: blake3::Hash,
+}
+
+struct UnderWay {
+    number: u64,
+    /// Something else lies there by now.
+    outdated: bool,
+    replies: Vec<Reply<Reloaded>>,
+}
+
+/// A candidate that was started, or started anew to be live.
+enum Trial {
+    Shadow {
+        started: Result<(Loaded, Inspected, File), Refusal>,
+        number: u64,
+        file: PathBuf,
+        share: Share,
+        reply: Reply<ShadowStarted>,
+    },
+    Promote {
+        started: Result<(Loaded, std::io::Result<()>), Refusal>,
+        number: u64,
+        file: PathBuf,
+        made: Made,
+        reply: Reply<Promoted>,
+    },
 }
 
 impl Plugin {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, context: Arc<Context>) -> Self {
         Self {
             name: name.into(),
+            context,
             newest: 0,
-            running: None,
+            live: None,
             previous: None,
-            tried: None,
+            rejected: None,
+            shadow: None,
+            followed: None,
+            attempt: None,
+            next: None,
+            attempts: JoinSet::new(),
+            trials: JoinSet::new(),
+            in_folder: None,
             state: PluginState::Waiting,
             problem: None,
             required: false,
@@ -89,137 +155,209 @@ impl Plugin {
             gone: true,
             left: None,
             kv: Arc::default(),
+            opened: mpsc::unbounded_channel(),
         }
     }
 
-    pub(super) fn running(&self) -> Option<&Arc<Generation>> {
-        self.running.as_ref().map(|running| &running.generation)
+    /// Until nobody says any more what to follow; then drains.
+    pub(super) async fn run(
+        mut self,
+        mut follows: mpsc::UnboundedReceiver<Follow>,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+    ) {
+        loop {
+            tokio::select! {
+                follow = follows.recv() => match follow {
+                    Some(follow) => self.follow(follow).await,
+                    None => break,
+                },
+                Some(order) = orders.recv() => self.carry_out(order).await,
+                Some(ended) = self.attempts.join_next() => self.attempted(ended),
+                Some(Ok(trial)) = self.trials.join_next() => self.tried(trial),
+                Some(opened) = self.opened.1.recv() => self.breaker_opened(&opened).await,
+            }
+        }
+        if self.shadow.take().is_some() {
+            self.put_in_chain();
+        }
+        if let Some(live) = &self.live {
+            drained(&live.generation).await;
+        }
     }
 
     /// Brings the plugin in step with its files and its table.
-    pub(super) async fn follow(
-        &mut self,
-        context: &Context,
-        files: Files,
-        configured: Option<&PluginConfig>,
-    ) -> Step {
-        let trying = Tried { files, configured: configured.cloned() };
-        if self.tried.as_ref() == Some(&trying) {
-            return Step::Nothing;
+    async fn follow(&mut self, mut follow: Follow) {
+        let what = (follow.files, follow.configured.clone());
+        if follow.replies.is_empty() && self.followed.as_ref() == Some(&what) {
+            return;
         }
-        let Some(wasm) = files.wasm else {
-            self.tried = Some(trying);
-            return self.without_file(context, configured).await;
-        };
+        let same = self.followed.replace(what.clone()) == Some(what);
+        if follow.files.wasm.is_none() {
+            let late = self.next.take().map(|next| next.replies).unwrap_or_default();
+            if let Some(attempt) = &mut self.attempt {
+                attempt.outdated = true;
+                follow.replies.append(&mut attempt.replies);
+            }
+            for reply in follow.replies.drain(..).chain(late) {
+                let file = self.context.file(&self.name);
+                _ = reply.send(Err(ControlError::NoFile { plugin: self.name.to_string(), file }));
+            }
+            return self.without_file(follow.configured.as_ref()).await;
+        }
+        match &mut self.attempt {
+            None => self.begin(follow),
+            Some(attempt) if same && !attempt.outdated => attempt.replies.append(&mut follow.replies),
+            Some(attempt) => {
+                attempt.outdated = true;
+                follow.replies.append(&mut attempt.replies);
+                follow.replies.extend(self.next.take().into_iter().flat_map(|next| next.replies));
+                self.next = Some(follow);
+            }
+        }
+    }
+
+    fn begin(&mut self, follow: Follow) {
+        let Follow { files, configured, at_start, replies } = follow;
         self.gone = false;
-        if let Some(config) = configured {
+        if let Some(config) = &configured {
             (self.required, self.order) = (config.required, config.order);
         }
-        let path = self.file(context);
-        let file = if is_plugin_name(&self.name) { read(path.clone()).await } else { Err(Refusal::Name) };
-        let config = self.config(context, files, configured);
-        if !wasm.is_still(&path) || files.toml.is_some_and(|toml| !toml.is_still(&context.table(&self.name)))
-        {
-            return Step::StillChanging;
+        let again = !replies.is_empty();
+        let made = |running: &Running| running.made.clone();
+        let known = self.live.iter().map(made).chain(self.rejected.clone()).filter(|_| !again).collect();
+        let making = self.making();
+        self.attempt = Some(UnderWay { number: making.number, outdated: false, replies });
+        if self.live.is_none() {
+            (self.state, self.problem) = (PluginState::Starting, None);
         }
-        self.tried = Some(trying);
-        let started = match (file, config) {
-            (Ok(file), Ok(config)) => {
+        self.post();
+        self.attempts.spawn(Attempt { making, files, configured, known, at_start }.run());
+    }
+
+    fn making(&mut self) -> Making {
+        self.newest += 1;
+        Making {
+            context: self.context.clone(),
+            plugin: self.name.clone(),
+            number: self.newest,
+            left: self.left.clone(),
+            kv: self.kv.clone(),
+            opened: self.opened.0.clone(),
+        }
+    }
+
+    /// A number that did not come to answer is free again, unless there is a higher one.
+    fn give_back(&mut self, number: u64) {
+        if self.newest == number {
+            self.newest -= 1;
+        }
+    }
+
+    fn attempted(&mut self, ended: Result<Outcome, JoinError>) {
+        let Some(UnderWay { number, outdated, replies }) = self.attempt.take() else { return };
+        let failed = |panic| Outcome::refused(Refusal::Invalid(format!("the broker failed: {panic}").into()));
+        let Outcome { content, config, end, at_start: _waits } = ended.unwrap_or_else(failed);
+        if outdated {
+            self.give_back(number);
+        } else {
+            if let Some(config) = &config {
                 (self.required, self.order) = (config.required, config.order);
-                self.replace(context, file, config).await
             }
-            (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
-        };
-        match started {
-            Ok(()) => self.problem = None,
-            Err(refusal) => self.refuse(&path, &refusal),
+            if content.is_some() {
+                self.in_folder = content;
+                self.rejected.take_if(|rejected| Some(rejected.content) != content);
+            }
+            let loaded = matches!(end, End::Loaded { .. });
+            let again = self.settle(end, replies);
+            if !loaded {
+                self.give_back(number);
+            }
+            if !again.is_empty()
+                && let Some((files, configured)) = self.followed.clone()
+            {
+                let same = Follow { files, configured, at_start: None, replies: Vec::new() };
+                self.next.get_or_insert(same).replies.extend(again);
+            }
         }
-        Step::Changed
+        match self.next.take() {
+            Some(next) => self.begin(next),
+            None => {
+                self.leave_seat();
+                self.post();
+            }
+        }
+    }
+
+    /// What is left over: replies that want it loaded all the same.
+    fn settle(&mut self, end: End, replies: Vec<Reply<Reloaded>>) -> Vec<Reply<Reloaded>> {
+        let plugin = || self.name.to_string();
+        let answer = match end {
+            End::StillChanging => {
+                let changing = ControlError::Changing { plugin: plugin() };
+                self.followed = None;
+                self.context.changed.notify_one();
+                Err(changing)
+            }
+            End::Known => {
+                if self.live.as_ref().is_some_and(|live| Some(live.made.content) == self.in_folder) {
+                    self.problem = None;
+                }
+                return replies;
+            }
+            End::Refused(refusal) => {
+                let reason = format!("{}: {refusal}", self.context.file(&self.name).display());
+                let refused = ControlError::Refused { plugin: plugin(), reason: reason.clone() };
+                self.refuse(reason);
+                Err(refused)
+            }
+            End::Loaded { loaded, made, compile_ms } => {
+                let reloaded = Reloaded { plugin: plugin(), generation: loaded.generation.number };
+                self.install(loaded, made);
+                self.tell_of_live(Some(compile_ms));
+                Ok(reloaded)
+            }
+        };
+        // Who has the answer may look at the report.
+        self.post();
+        for reply in replies {
+            _ = reply.send(answer.clone());
+        }
+        Vec::new()
     }
 
     /// The file is not there (any more).
-    async fn without_file(&mut self, context: &Context, configured: Option<&PluginConfig>) -> Step {
+    async fn without_file(&mut self, configured: Option<&PluginConfig>) {
         let gone = configured.is_none();
         if let Some(config) = configured {
             (self.required, self.order) = (config.required, config.order);
         }
-        let unchanged = self.running.is_none() && self.gone == gone && self.state == PluginState::Waiting;
+        let unchanged = self.live.is_none() && self.gone == gone && self.state == PluginState::Waiting;
         if unchanged && gone {
-            return Step::Nothing;
+            return;
         }
         (self.gone, self.state, self.problem) = (gone, PluginState::Waiting, None);
-        if let Some(running) = self.running.take() {
+        (self.shadow, self.previous, self.rejected, self.in_folder) = (None, None, None, None);
+        if let Some(live) = self.live.take() {
             // Out of the chain first: the call after `drain` would be lost.
-            context.registry.remove(&self.name);
-            self.left = drained(&running.generation).await;
-            running.generation.drop_idle();
-            self.previous = None;
-            let number = running.generation.number;
+            self.leave_seat();
+            let number = live.generation.number;
             tracing::info!("plugin {}: removed, generation {number} stopped", self.name);
+            self.post();
+            self.left = drained(&live.generation).await;
+            live.generation.drop_idle();
         } else if !gone {
-            tracing::warn!(
-                "plugin {}: configured, but {} is not there",
-                self.name,
-                self.file(context).display()
-            );
+            let file = self.context.file(&self.name);
+            tracing::warn!("plugin {}: configured, but {} is not there", self.name, file.display());
         }
-        Step::Changed
-    }
-
-    /// Compiles, checks and starts; then swaps. Until then the running generation answers.
-    async fn replace(&mut self, context: &Context, file: File, config: PluginConfig) -> Result<(), Refusal> {
-        let File { bytes, content } = file;
-        if let Some(running) = &self.running
-            && running.content == content
-            && running.generation.config == config
-        {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let code = context.code(bytes).await?;
-        let compile_ms = began.elapsed().as_millis() as u64;
-        let state = match &self.running {
-            Some(running) => drained(&running.generation).await,
-            None => self.left.clone(),
-        };
-        let number = self.newest + 1;
-        let plan = Plan {
-            plugin: self.name.clone(),
-            number,
-            config,
-            broker_version: context.broker_version.clone(),
-            state,
-            kv: self.kv.clone(),
-            workers: context.workers,
-            opened: context.opened.clone(),
-        };
-        let generation = Generation::load(&context.engine, code, plan).await?;
-        context.registry.install(&generation.member());
-        self.newest = number;
-        self.left = None;
-        self.state = PluginState::Running;
-        self.previous = self.running.take();
-        if let Some(previous) = &self.previous {
-            previous.generation.drop_idle();
-        }
-        tracing::info!(
-            hooks = generation.hooks().join(","),
-            scopes = scopes(&generation),
-            grants = generation.config.grants.to_string(),
-            compile_ms,
-            "plugin {}: generation {number}",
-            self.name
-        );
-        self.running = Some(Running { generation, content, since: Instant::now() });
-        Ok(())
+        self.leave_seat();
+        self.post();
     }
 
     /// Nothing changes, but that it is said.
-    fn refuse(&mut self, path: &Path, refusal: &Refusal) {
-        let reason = format!("{}: {refusal}", path.display());
-        match self.running() {
-            Some(generation) => {
-                let number = generation.number;
+    fn refuse(&mut self, reason: String) {
+        match &self.live {
+            Some(live) => {
+                let number = live.generation.number;
                 tracing::warn!("plugin {}: generation {number} stays, {reason}", self.name);
                 self.problem = Some(reason);
             }
@@ -231,50 +369,280 @@ impl Plugin {
         }
     }
 
-    /// Back to the generation before, if the breaker's generation is new. True: done.
-    pub(super) async fn roll_back(&mut self, context: &Context, opened: &BreakerOpened) -> bool {
-        let new = self.running.as_ref().is_some_and(|running| {
-            running.generation.number == opened.generation && running.since.elapsed() < PROBATION
+    /// From now on it answers. The one before stands by.
+    fn install(&mut self, loaded: Loaded, made: Made) {
+        let Loaded { generation, left } = loaded;
+        self.in_folder = Some(made.content);
+        (self.left, self.rejected, self.problem) = (None, None, None);
+        self.state = PluginState::Running;
+        let probation = Some(Instant::now() + PROBATION);
+        generation.begin_probation();
+        let probation = Some(Instant::now() + PROBATION);
+        self.put_in_chain();
+        if let Some(previous) = &self.previous {
+            previous.generation.stand_by(left);
+        }
+    }
+
+    fn tell_of_live(&self, compile_ms: Option<u64>) {
+        let Some(Running { generation, .. }) = &self.live else { return };
+        tracing::info!(
+            hooks = generation.hooks().join(","),
+            scopes = scopes(generation),
+            grants = generation.config.grants.to_string(),
+            compile_ms,
+            "plugin {}: generation {}",
+            self.name,
+            generation.number
+        );
+    }
+
+    /// The live generation, with the candidate beside it if there is one.
+    fn put_in_chain(&self) {
+        let Some(Running { generation, .. }) = &self.live else { return };
+        let mut member = generation.member();
+        if let Some(candidate) = &self.shadow {
+            member.hooks = candidate.shadow.beside(member.hooks, generation.number);
+        }
+        self.context.registry.install(&member);
+    }
+
+    /// Takes out whatever stands there for a generation that is not.
+    fn leave_seat(&self) {
+        let seated = || self.context.registry.chain().members().iter().any(|it| it.place.name == self.name);
+        if self.live.is_none() && seated() {
+            self.context.registry.remove(&self.name);
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Shadow { file, share, reply } => self.start_shadow(file, share, reply),
+            Order::DropShadow(reply) => {
+                let dropped = self.drop_shadow();
+                _ = reply.send(dropped);
+            }
+            Order::Promote(reply) => self.promote(reply),
+            Order::RollBack(reply) => {
+                let back = self.go_back("rolled back").await;
+                _ = reply.send(back);
+            }
+        }
+    }
+
+    fn start_shadow(&mut self, file: PathBuf, share: f64, reply: Reply<ShadowStarted>) {
+        let (config, share) = match self.may_start_shadow(share) {
+            Ok(may) => may,
+            Err(why) => {
+                _ = reply.send(Err(why));
+                return;
+            }
+        };
+        let making = self.making();
+        self.trials.spawn(async move {
+            let number = making.number;
+            let started = making.candidate(file.clone(), config).await;
+            Trial::Shadow { started, number, file, share, reply }
         });
-        let Some(previous) = self.previous.take_if(|_| new) else { return false };
-        if let Err(why) = previous.generation.fill_slots().await {
-            tracing::warn!(
-                "plugin {}: generation {} cannot come back: {}",
-                self.name,
-                previous.generation.number,
-                why.text()
-            );
-            return false;
-        }
-        context.registry.install(&previous.generation.member());
-        let back = previous.generation.number;
-        let failed =
-            format!("generation {} failed ({}), back to generation {back}", opened.generation, opened.fault);
-        tracing::warn!("plugin {}: {failed}", self.name);
-        self.problem = Some(failed);
-        self.order = previous.generation.config.order;
-        if let Some(failed) = self.running.replace(previous) {
-            failed.generation.drop_idle();
-        }
-        true
     }
 
-    /// The last call, when the broker stops.
-    pub(super) async fn drain(&mut self) {
-        if let Some(running) = &self.running {
-            drained(&running.generation).await;
+    fn may_start_shadow(&self, share: f64) -> Result<(PluginConfig, Share), ControlError> {
+        let plugin = self.name.to_string();
+        let share = Share::new(share).ok_or_else(|| ControlError::Share(share.to_string()))?;
+        match &self.live {
+            None => Err(ControlError::NotRunning { plugin }),
+            Some(_) if !self.trials.is_empty() => Err(ControlError::AtWork { plugin }),
+            Some(live) => Ok((live.made.config.clone(), share)),
         }
     }
 
-    /// None for a name that is neither there nor configured.
-    pub(super) fn report(&self, context: &Context) -> Option<PluginReport> {
-        if self.gone {
-            return None;
+    fn promote(&mut self, reply: Reply<Promoted>) {
+        let plugin = self.name.to_string();
+        let (candidate, live) = match (&self.shadow, &self.live) {
+            (Some(candidate), Some(live)) if self.trials.is_empty() => (candidate, live),
+            (Some(_), Some(_)) => {
+                _ = reply.send(Err(ControlError::AtWork { plugin }));
+                return;
+            }
+            _ => {
+                _ = reply.send(Err(ControlError::NoShadow { plugin }));
+                return;
+            }
+        };
+        let made = Made { content: candidate.content, config: live.made.config.clone() };
+        let Candidate { code, bytes, file, .. } = candidate;
+        let (code, bytes, file) = (code.clone(), bytes.clone(), file.clone());
+        let (making, context, name) = (self.making(), self.context.clone(), self.name.clone());
+        self.trials.spawn(async move {
+            let number = making.number;
+            let started = match making.start(code, made.config.clone(), true).await {
+                Ok(loaded) => Ok((loaded, context.write(&name, bytes).await)),
+                Err(refusal) => Err(refusal),
+            };
+            Trial::Promote { started, number, file, made, reply }
+        });
+    }
+
+    fn tried(&mut self, trial: Trial) {
+        let refused = |file: &PathBuf, refusal: Refusal| {
+            let reason = format!("{}: {refusal}", file.display());
+            tracing::warn!("plugin {}: shadow refused, {reason}", self.name);
+            ControlError::Refused { plugin: self.name.to_string(), reason }
+        };
+        match trial {
+            Trial::Shadow { started: Err(refusal), number, file, reply, .. } => {
+                _ = reply.send(Err(refused(&file, refusal)));
+                self.give_back(number);
+            }
+            Trial::Promote { started: Err(refusal), number, file, reply, .. } => {
+                _ = reply.send(Err(refused(&file, refusal)));
+                self.give_back(number);
+            }
+            Trial::Shadow { started: Ok((loaded, code, bytes)), file, share, reply, .. } => {
+                _ = reply.send(self.begin_shadow(loaded, code, bytes, file, share));
+            }
+            Trial::Promote { started: Ok((loaded, written)), made, reply, .. } => {
+                self.shadow = None;
+                let (plugin, generation) = (self.name.to_string(), loaded.generation.number);
+                let in_folder = self.in_folder;
+                self.install(loaded, made);
+                self.tell_of_live(None);
+                let file = self.context.file(&self.name);
+                let not_written = written.err().map(|error| error.to_string());
+                if let Some(why) = &not_written {
+                    self.in_folder = in_folder;
+                    let problem = format!(
+                        "{} is not the file of generation {generation}: it could not be written, {why}",
+                        file.display()
+                    );
+                    tracing::warn!("plugin {plugin}: {problem}");
+                    self.problem = Some(problem);
+                }
+                self.post();
+                _ = reply.send(Ok(Promoted { plugin, generation, file, not_written }));
+            }
         }
-        let generation = self.running();
-        Some(PluginReport {
+    }
+
+    fn begin_shadow(
+        &mut self,
+        loaded: Loaded,
+        code: Inspected,
+        file_read: File,
+        file: PathBuf,
+        share: Share,
+    ) -> Result<ShadowStarted, ControlError> {
+        let plugin = self.name.to_string();
+        let Some(live) = &self.live else { return Err(ControlError::NotRunning { plugin }) };
+        let (live, candidate) = (live.generation.clone(), loaded.generation);
+        let about =
+            About { plugin: self.name.clone(), generation: candidate.number, file: file.clone(), share };
+        let shadow = Shadow::start(about, candidate.member()).map_err(|error| {
+            let reason = format!("no thread for the shadow: {error}; try again when the machine has room");
+            ControlError::Refused { plugin: plugin.clone(), reason }
+        })?;
+        let File { bytes, content } = file_read;
+        self.shadow = Some(Candidate { shadow, number: candidate.number, code, file, bytes, content });
+        self.put_in_chain();
+        self.post();
+        let (ours, theirs) = (live.hooks(), candidate.hooks());
+        let started = ShadowStarted {
+            plugin,
+            generation: candidate.number,
+            against: live.number,
+            compared: ours.iter().copied().filter(|hook| theirs.contains(hook)).collect(),
+            not_compared: ours
+                .iter()
+                .chain(theirs.iter().filter(|hook| !ours.contains(hook)))
+                .copied()
+                .filter(|hook| !(ours.contains(hook) && theirs.contains(hook)))
+                .collect(),
+        };
+        tracing::info!("{started}");
+        Ok(started)
+    }
+
+    fn drop_shadow(&mut self) -> Result<ShadowDropped, ControlError> {
+        let plugin = self.name.to_string();
+        let Some(candidate) = self.shadow.take() else { return Err(ControlError::NoShadow { plugin }) };
+        self.put_in_chain();
+        self.post();
+        let seen = candidate.shadow.comparing().report();
+        let (compared, differences) = (seen.compared(), seen.differences());
+        let dropped = ShadowDropped { plugin, generation: candidate.number, compared, differences };
+        tracing::info!("{dropped}");
+        Ok(dropped)
+    }
+
+    fn is_on_probation(&self) -> bool {
+        let new = self.live.as_ref().and_then(|live| live.probation);
+        self.previous.is_some() && new.is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn breaker_opened(&mut self, opened: &BreakerOpened) {
+        let live = self.live.as_ref().map(|live| live.generation.number);
+        if live == Some(opened.generation) && self.is_on_probation() {
+            self.give_way(&opened.fault).await;
+        }
+    }
+
+    async fn give_way(&mut self, fault: &str) {
+        if let Err(why) = self.go_back(&format!("failed ({fault})")).await {
+            tracing::warn!("{why}");
+            // Said once.
+            if let Some(live) = &mut self.live {
+                live.probation = None;
+            }
+        }
+    }
+
+    /// The generation before answers again, and the live one stands by.
+    async fn go_back(&mut self, why: &str) -> Result<RolledBack, ControlError> {
+        let plugin = self.name.to_string();
+        let (Some(previous), Some(live)) = (&self.previous, &self.live) else {
+            return Err(ControlError::NoPrevious { plugin });
+        };
+        let (from, to) = (live.generation.number, previous.generation.number);
+        if let Err(why) = previous.generation.come_back().await {
+            return Err(ControlError::CannotComeBack { plugin, generation: to, why: why.text() });
+        }
+        std::mem::swap(&mut self.live, &mut self.previous);
+        self.put_in_chain();
+        let file = self.context.file(&self.name);
+        let in_folder = self.in_folder;
+        let (mut file_is_other, mut order) = (false, self.order);
+        if let Some(live) = &mut self.live {
+            live.probation = None;
+            file_is_other = in_folder.is_some_and(|content| content != live.made.content);
+            order = live.made.config.order;
+        }
+        self.order = order;
+        let said = format!("generation {from} {why}, back to generation {to}");
+        tracing::warn!("plugin {plugin}: {said}");
+        self.problem = file_is_other.then_some(said);
+        self.post();
+        if let Some(left_behind) = &self.previous {
+            self.rejected = Some(left_behind.made.clone()).filter(|made| Some(made.content) == in_folder);
+            let left = drained(&left_behind.generation).await;
+            left_behind.generation.stand_by(left);
+        }
+        Ok(RolledBack { plugin, from, to, file, file_is_other })
+    }
+
+    fn post(&self) {
+        let posted = (!self.gone).then(|| Posted {
+            report: self.report(),
+            live: self.live.as_ref().map(|live| live.generation.clone()),
+            shadow: self.shadow.as_ref().map(|candidate| candidate.shadow.comparing()),
+        });
+        self.context.board.post(&self.name, posted);
+    }
+
+    fn report(&self) -> PluginReport {
+        let generation = self.live.as_ref().map(|live| &live.generation);
+        PluginReport {
             name: self.name.to_string(),
-            file: self.file(context),
+            file: self.context.file(&self.name),
             generation: generation.map_or(0, |generation| generation.number),
             hooks: generation.map(|generation| generation.hooks()).unwrap_or_default(),
             scopes: generation.map(|generation| generation.scope_reports()).unwrap_or_default(),
@@ -283,73 +651,13 @@ impl Plugin {
             required: self.required,
             state: self.state.clone(),
             problem: self.problem.clone(),
-            calls: generation.map(|generation| generation.calls()).unwrap_or_default(),
-            load: generation.map(|generation| generation.load_now()).unwrap_or_default(),
-        })
-    }
-
-    fn file(&self, context: &Context) -> PathBuf {
-        context.folder.join(format!("{}.wasm", self.name))
-    }
-
-    /// From the broker's configuration or the file beside the plugin, but not both.
-    fn config(
-        &self,
-        context: &Context,
-        files: Files,
-        configured: Option<&PluginConfig>,
-    ) -> Result<PluginConfig, Refusal> {
-        match (files.toml, configured) {
-            (Some(_), Some(_)) => Err(Refusal::ConfiguredTwice((&*self.name).into())),
-            (Some(_), None) => read_table(&context.table(&self.name)),
-            (None, configured) => Ok(configured.cloned().unwrap_or_default()),
+            calls: Vec::new(),
+            load: crate::report::PluginLoad::default(),
+            loading: self.attempt.is_some(),
+            previous: self.previous.as_ref().map(|previous| previous.generation.number),
+            shadow: None,
         }
     }
-}
-
-impl Context {
-    fn table(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.toml"))
-    }
-
-    /// Compiles on threads that give way, and checks what came out.
-    async fn code(&self, bytes: Vec<u8>) -> Result<Inspected, Refusal> {
-        let (engine, cache) = (self.engine.engine.clone(), self.cache.clone());
-        let compiled = tokio::task::spawn_blocking(move || {
-            let component = compile(&engine, &cache, &bytes)?;
-            inspect(&engine, component)
-        });
-        compiled.await.map_err(|panic| Refusal::Invalid(format!("the compiler failed: {panic}").into()))?
-    }
-}
-
-/// The bytes of a plugin, and their hash.
-struct File {
-    bytes: Vec<u8>,
-    content: blake3::Hash,
-}
-
-/// Not on a worker thread: plugins of 20 MB are in use.
-async fn read(path: PathBuf) -> Result<File, Refusal> {
-    let read = tokio::task::spawn_blocking(move || {
-        let bytes = fs::read(path)?;
-        Ok(File { content: blake3::hash(&bytes), bytes })
-    });
-    let read = read.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-    read.map_err(|error| Refusal::unreadable(&error))
-}
-
-fn read_table(path: &Path) -> Result<PluginConfig, Refusal> {
-    let file = |why: &dyn std::fmt::Display| Refusal::Config(format!("{}: {why}", path.display()).into());
-    let text = fs::read_to_string(path).map_err(|error| file(&error))?;
-    toml::from_str(&text).map_err(|error| file(&error.to_string().trim_end().replace('\n', " ")))
-}
-
-/// What the generation leaves. Runs the guest, so not on a worker thread.
-async fn drained(generation: &Arc<Generation>) -> Option<Arc<[u8]>> {
-    let generation = generation.clone();
-    let drained = tokio::task::spawn_blocking(move || generation.drain()).await;
-    drained.ok().flatten().map(Arc::from)
 }
 
 /// For the log: `acl: all; publish: a/#, b`.

@@ -232,7 +232,8 @@ async fn a_call_whose_caller_left_ends_its_instance_only() {
 async fn where_init_is_slow_no_caller_waits_for_it() {
     let place = Place::with("p.wasm", &guests::publish("lazy"));
     let _host = place.start().await;
-    assert!(place.fault("t").await.starts_with("trap"));
+    let fault = place.fault("t").await;
+    assert!(fault.starts_with("trap"), "{fault}");
     assert_eq!(place.edited("n").await, "1", "by another instance, made beforehand");
 }
 

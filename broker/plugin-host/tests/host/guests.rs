@@ -64,6 +64,33 @@ pub fn next() -> Vec<u8> {
     )
 }
 
+/// As [`next`], but takes the compiler a long time: one function in which a thousand variables live through thousands of branches.
+pub fn slow_to_compile() -> Vec<u8> {
+    const VARIABLES: usize = 1000;
+    const BRANCHES: usize = 30_000;
+    let branches: String = (0..BRANCHES)
+        .map(|n| {
+            let (a, b, c) = (n * 7 % VARIABLES, n * 13 % VARIABLES, n * 31 % VARIABLES);
+            format!("(if (local.get {a}) (then (local.set {b} (i32.add (local.get {c}) (i32.const {n})))))\n")
+        })
+        .collect();
+    let sum: String = (0..VARIABLES).map(|n| format!("(i32.add (local.get {n}) ")).collect();
+    let close = ")".repeat(VARIABLES);
+    let locals = "i32 ".repeat(VARIABLES);
+    component(
+        &format!(
+            r#"(module {COMMON} {LIFECYCLE}
+            (func (export "tidegate:plugin/publish@0.1.0#on-publish") {MESSAGE} (result i32)
+                (i32.store8 (i32.const 1024) (i32.const 0))
+                (call $done))
+            (func $slow (result i32) (local {locals})
+                {branches}
+                {sum} (i32.const 0) {close}))"#
+        ),
+        "publish-plugin",
+    )
+}
+
 /// As [`next`], but wants every field.
 pub fn next_with_all_fields() -> Vec<u8> {
     component(

@@ -8,7 +8,7 @@ use tidegate_hooks::{
     HookRegistry, Permissions, PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, Timestamp, Version};
-use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport};
+use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport, WaitFor};
 
 /// Long enough for the slowest machine; nobody waits for it if all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,6 +18,7 @@ pub struct Place {
     pub registry: Arc<HookRegistry>,
     pub plugins: BTreeMap<String, PluginConfig>,
     pub workers: usize,
+    pub wait_for: WaitFor,
 }
 
 impl Place {
@@ -26,7 +27,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
         let registry = Arc::new(HookRegistry::new());
-        Self { folder, registry, plugins: BTreeMap::new(), workers: 2 }
+        Self { folder, registry, plugins: BTreeMap::new(), workers: 2, wait_for: WaitFor::All }
     }
 
     pub fn with(file: &str, bytes: &[u8]) -> Self {
@@ -57,6 +58,7 @@ impl Place {
             broker_version: "1.2.3".into(),
             workers: self.workers,
             access: tidegate_plugin_host::Access::default(),
+            wait_for: self.wait_for.clone(),
         }
     }
 

@@ -107,6 +107,77 @@ async fn a_link_is_switched() {
     assert_eq!(place.edited("e").await, "two");
 }
 
+/// As Kubernetes mounts a ConfigMap: every file is a link through `..data`, which is switched as a whole.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_behind_all_links_is_switched() {
+    use std::os::unix::fs::symlink;
+    let place = Place::new();
+    for (version, says) in [("..v1", "one"), ("..v2", "two")] {
+        fs::create_dir(place.path(version)).unwrap();
+        place.write(&format!("{version}/p.wasm"), guests::publish(says));
+        place.write(&format!("{version}/p.toml"), format!("config.greeting = '{says}'"));
+    }
+    symlink("..v1", place.path("..data")).unwrap();
+    for file in ["p.wasm", "p.toml"] {
+        symlink(format!("..data/{file}"), place.path(file)).unwrap();
+    }
+    let host = place.start().await;
+    assert_eq!((place.edited("e").await, place.edited("C").await), ("one".into(), "one".into()));
+    symlink("..v2", place.path("..data_tmp")).unwrap();
+    fs::rename(place.path("..data_tmp"), place.path("..data")).unwrap();
+    generation(&host, "p", 2).await;
+    assert_eq!((place.edited("e").await, place.edited("C").await), ("two".into(), "two".into()));
+    assert_eq!(host.reports().len(), 1, "one swap, and nothing else is taken for a plugin");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_made_anew_is_followed() {
+    let place = Place::with("p.wasm", &guests::publish("one"));
+    let host = place.start().await;
+    let plugins = place.folder.path().join("plugins");
+    fs::rename(&plugins, place.folder.path().join("old")).unwrap();
+    fs::create_dir(&plugins).unwrap();
+    place.write("p.wasm", guests::publish("two"));
+    generation(&host, "p", 2).await;
+    // This one is watched now.
+    place.write("p.wasm", guests::publish("three"));
+    generation(&host, "p", 3).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_said_and_changes_nothing() {
+    let place = Place::with("p.wasm", &guests::publish("one"));
+    fs::create_dir(place.path("folder.wasm")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("dangling.wasm")).unwrap();
+    let host = place.start().await;
+    let reports = host.reports();
+    for (name, what) in [("folder", "a folder, not a file"), ("dangling", "a link that leads nowhere")] {
+        let report = reports.iter().find(|report| report.name == name).unwrap();
+        let PluginState::Refused { reason } = &report.state else { panic!("{report:?}") };
+        assert!(reason.contains(&format!("{name}.wasm: {what}")), "{reason}");
+        assert_eq!(logs::lines(&format!("plugin {name}: refused")).len(), 1);
+    }
+    fs::remove_file(place.path("p.wasm")).unwrap();
+    fs::create_dir(place.path("p.wasm")).unwrap();
+    let has_problem = |reports: &[tidegate_plugin_host::PluginReport]| {
+        reports.iter().any(|report| report.name == "p" && report.problem.is_some())
+    };
+    let reports = until(&host, has_problem).await;
+    assert_eq!(reports[2].generation, 1);
+    assert_eq!(place.edited("e").await, "one");
+    fs::remove_dir(place.path("p.wasm")).unwrap();
+    place.write("p.wasm", guests::publish("two"));
+    generation(&host, "p", 2).await;
+    place.write("p.toml", "order = 1");
+    generation(&host, "p", 3).await;
+    fs::remove_file(place.path("p.toml")).unwrap();
+    fs::create_dir(place.path("p.toml")).unwrap();
+    let reports = until(&host, has_problem).await;
+    assert!(reports[2].problem.as_ref().unwrap().contains("p.toml: a folder"), "its grants are not known");
+}
+
 #[tokio::test]
 async fn a_table_beside_the_file_is_followed() {
     let place = Place::with("p.wasm", &guests::publish("one"));
@@ -163,6 +234,22 @@ async fn a_new_generation_that_fails_again_and_again_gives_way_to_the_old_one() 
     assert_eq!(place.edited("e").await, "one");
     place.write("falls.wasm", guests::publish("three"));
     generation(&host, "falls", 3).await;
+}
+
+#[tokio::test]
+async fn a_new_generation_that_fails_too_often_gives_way_however_slowly() {
+    let place = Place::with("p.wasm", &guests::publish("one"));
+    let host = place.start().await;
+    place.write("p.wasm", guests::publish("two"));
+    generation(&host, "p", 2).await;
+    // Too few for the breaker.
+    for topic in ["x", "x", "t", "x", "x", "t", "x", "x", "t", "x"] {
+        _ = place.publish(topic).await;
+    }
+    let reports = until(&host, |reports| reports[0].generation == 1).await;
+    let problem = reports[0].problem.clone().unwrap();
+    assert_eq!(problem, "generation 2 failed (3 of 10 calls), back to generation 1");
+    assert_eq!(place.edited("e").await, "one");
 }
 
 #[tokio::test]
