@@ -375,9 +375,9 @@ impl Plugin {
         self.in_folder = Some(made.content);
         (self.left, self.rejected, self.problem) = (None, None, None);
         self.state = PluginState::Running;
-        let probation = Some(Instant::now() + PROBATION);
         generation.begin_probation();
         let probation = Some(Instant::now() + PROBATION);
+        self.previous = self.live.replace(Running { generation, made, probation });
         self.put_in_chain();
         if let Some(previous) = &self.previous {
             previous.generation.stand_by(left);
