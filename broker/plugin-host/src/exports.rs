@@ -5,6 +5,8 @@ pub(crate) mod auth;
 mod properties;
 pub(crate) mod publish;
 
+pub(crate) use properties::to_publish;
+
 use std::fmt;
 use tidegate_hooks::FaultKind;
 use tidegate_mqtt::{QoS, ReasonCode};

@@ -8,10 +8,10 @@ pub(crate) use inspect::{Inspected, inspect};
 
 use crate::{
     breaker::{Admission, Breaker, Change},
-    config::{GuestConfig, PluginConfig, ScopedHook},
+    config::{PluginConfig, ScopedHook},
     engine::PluginEngine,
     exports,
-    imports::{Environment, KvSpace, with_payload},
+    imports::{Environment, Metrics, Outside, with_payload},
     instance::{Acquired, Instance, Mould, NotMade, Slot, Slots, Tally, Unavailable},
     refusal::Refusal,
     report::{HookCalls, ScopeReport},
@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     pub(crate) broker_version: Arc<str>,
     /// What the generation before left.
     pub(crate) state: Option<Arc<[u8]>>,
-    pub(crate) kv: Arc<KvSpace>,
+    pub(crate) outside: Outside,
     /// Worker threads of the broker.
     pub(crate) workers: usize,
     pub(crate) opened: mpsc::UnboundedSender<BreakerOpened>,
@@ -97,15 +97,15 @@ impl Generation {
         scopes::check_config(&plan.config, kinds)?;
         let pre = engine.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
-        let Plan { plugin, number, config, broker_version, state, kv, workers, opened } = plan;
+        let Plan { plugin, number, config, broker_version, state, outside, workers, opened } = plan;
         let environment = Environment::new(
             plugin.clone(),
             number,
             broker_version,
-            GuestConfig::new(&config.config),
-            config.grants.kv.map(|room| (kv, room)),
-            config.limits.log_lines,
-        );
+            &config,
+            outside,
+            exports.hears_timers(),
+        )?;
         let mould = Mould {
             pre,
             clock: engine.clock(),
@@ -214,6 +214,11 @@ impl Generation {
             HookCalls { hook, calls, faults }
         };
         self.hooks().into_iter().map(report).collect()
+    }
+
+    /// Of the plugin, over all its generations.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.mould.environment.metrics()
     }
 
     /// Asks one instance for the state it leaves. The generation goes on answering: whether it was the last call is known only when

@@ -10,6 +10,7 @@ use crate::{
     engine::{EngineError, PluginEngine},
     folder::{Folder, SETTLE, Watching},
     generation::{BreakerOpened, Generation},
+    imports::KvStore,
     report::{PluginReport, PluginState},
 };
 use parking_lot::Mutex;
@@ -37,7 +38,7 @@ const LOOK_UNWATCHED: Duration = Duration::from_millis(500);
 pub struct HostOptions {
     /// `NAME.wasm` and `NAME.toml` lie directly in it.
     pub plugin_dir: PathBuf,
-    /// The broker's own folder; compiled code goes to `compiled/` in it.
+    /// The broker's own folder; compiled code goes to `compiled/` in it, what plugins keep to `kv/`.
     pub data_dir: PathBuf,
     /// The tables `[plugin.NAME]`.
     pub plugins: BTreeMap<String, PluginConfig>,
@@ -100,7 +101,8 @@ impl PluginHost {
     /// # Errors
     /// All required plugins that do not run, a folder that cannot be read, or a machine without room for the engine.
     pub async fn start(options: HostOptions) -> Result<(Self, Vec<PluginReport>), HostError> {
-        let (mut keeper, shared, reports, opened) = Keeper::new(options)?;
+        let kv = KvStore::new(&options.data_dir);
+        let (mut keeper, shared, reports, opened) = Keeper::new(options, kv)?;
         // Watched before the first look, so that nothing falls in between.
         let watching = keeper.watch();
         keeper.look(true).await?;
@@ -121,7 +123,8 @@ impl PluginHost {
     /// As [`PluginHost::start`], but for required plugins.
     pub async fn check(options: HostOptions) -> Result<Vec<PluginReport>, HostError> {
         let options = HostOptions { registry: Arc::new(HookRegistry::new()), ..options };
-        let (mut keeper, _, reports, _) = Keeper::new(options)?;
+        // A broker may be at work in the same folder.
+        let (mut keeper, _, reports, _) = Keeper::new(options, KvStore::in_memory())?;
         keeper.look(true).await?;
         let reports = reports.borrow().clone();
         Ok(reports)
@@ -134,6 +137,8 @@ impl PluginHost {
         for report in &mut reports {
             if let Some(generation) = live.get(&report.name) {
                 report.calls = generation.calls();
+                report.metrics = generation.metrics().report();
+                report.metrics_ignored = generation.metrics().ignored();
             }
         }
         reports
@@ -150,7 +155,7 @@ impl PluginHost {
         self.shared.changed.notify_one();
     }
 
-    /// Stops watching and drains every plugin. They stay in the chain: a broker that is stopping lets nothing pass unasked.
+    /// Stops watching, drains every plugin and saves what they keep. They stay in the chain: a broker that is stopping lets nothing pass unasked.
     pub async fn stop(self) {
         _ = self.stop.send(true);
         if let Err(error) = self.task.await {
@@ -174,7 +179,7 @@ type Parts =
     (Keeper, Arc<Shared>, watch::Receiver<Vec<PluginReport>>, mpsc::UnboundedReceiver<BreakerOpened>);
 
 impl Keeper {
-    fn new(options: HostOptions) -> Result<Parts, HostError> {
+    fn new(options: HostOptions, kv: KvStore) -> Result<Parts, HostError> {
         let (reports, receiver) = watch::channel(Vec::new());
         let (opened, opened_receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { configured: Mutex::new(options.plugins), ..Shared::default() });
@@ -184,6 +189,8 @@ impl Keeper {
             registry: options.registry,
             folder: options.plugin_dir.clone(),
             broker_version: options.broker_version.into(),
+            access: options.access,
+            kv: Arc::new(kv),
             workers: options.workers.max(1),
             opened,
         };
@@ -240,6 +247,10 @@ impl Keeper {
         }
         for plugin in self.plugins.values_mut() {
             plugin.drain().await;
+        }
+        let kv = self.context.kv.clone();
+        if tokio::task::spawn_blocking(move || kv.close()).await.is_err() {
+            tracing::error!("what plugins keep may not be saved");
         }
     }
 

@@ -58,6 +58,7 @@ pub(crate) struct Exports {
     authenticate: Option<ComponentExportIndex>,
     check: Option<ComponentExportIndex>,
     on_publish: Option<ComponentExportIndex>,
+    on_timer: Option<ComponentExportIndex>,
 }
 
 impl Exports {
@@ -74,6 +75,7 @@ impl Exports {
             authenticate: function("auth", "authenticate"),
             check: function("acl", "check"),
             on_publish: function("publish", "on-publish"),
+            on_timer: function("timer-handler", "on-timer"),
         })
     }
 
@@ -87,6 +89,10 @@ impl Exports {
 
     pub(crate) fn publishes(&self) -> bool {
         self.on_publish.is_some()
+    }
+
+    pub(crate) fn hears_timers(&self) -> bool {
+        self.on_timer.is_some()
     }
 }
 

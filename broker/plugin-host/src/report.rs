@@ -27,6 +27,10 @@ pub struct PluginReport {
     pub problem: Option<String>,
     /// Calls since that generation began, by hook.
     pub calls: Vec<HookCalls>,
+    /// Its own metrics, over all its generations.
+    pub metrics: Vec<PluginMetric>,
+    /// Changes of metrics that were ignored, because they made no sense or were too many.
+    pub metrics_ignored: u64,
 }
 
 /// Whether a plugin answers.
@@ -63,4 +67,33 @@ pub struct HookCalls {
     pub calls: u64,
     /// Those that ended in a fault.
     pub faults: u64,
+}
+
+/// A metric of a plugin's own. Name and labels are made of letters, digits and `_`; no label is called `plugin` or `le`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginMetric {
+    /// As the plugin names it.
+    pub name: String,
+    /// Sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// As it stands. The same kind for all of that name.
+    pub value: MetricValue,
+}
+
+/// Kind and value of a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetricValue {
+    /// Only rises.
+    Counter(u64),
+    /// As last set.
+    Gauge(f64),
+    /// How values are spread.
+    Histogram {
+        /// Values observed.
+        count: u64,
+        /// All of them added up.
+        sum: f64,
+        /// Upper bounds, and how many values were not above them. Those above the last are in `count` only.
+        buckets: Vec<(f64, u64)>,
+    },
 }

@@ -1,12 +1,13 @@
 //! One name in the plugin folder, through all its files and configurations.
 
 use crate::{
+    access::Access,
     compile::{CompiledCache, compile},
     config::PluginConfig,
     engine::PluginEngine,
     folder::{Files, is_plugin_name},
     generation::{BreakerOpened, Generation, Inspected, Plan, inspect},
-    imports::KvSpace,
+    imports::{Kept, KvSpace, KvStore, Outside},
     refusal::Refusal,
     report::{PluginReport, PluginState},
 };
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tidegate_hooks::HookRegistry;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// A generation whose breaker opens within this time gives way to the one before.
 const PROBATION: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ pub(super) struct Context {
     pub(super) registry: Arc<HookRegistry>,
     pub(super) folder: PathBuf,
     pub(super) broker_version: Arc<str>,
+    pub(super) access: Access,
+    pub(super) kv: Arc<KvStore>,
     pub(super) workers: usize,
     pub(super) opened: mpsc::UnboundedSender<BreakerOpened>,
 }
@@ -61,7 +64,7 @@ pub(super) struct Plugin {
     gone: bool,
     /// Left by a generation that was taken out.
     left: Option<Arc<[u8]>>,
-    kv: Arc<KvSpace>,
+    kept: Kept,
 }
 
 #[derive(Clone)]
@@ -91,7 +94,7 @@ impl Plugin {
             order: 0,
             gone: true,
             left: None,
-            kv: Arc::default(),
+            kept: Kept::new(Handle::current()),
         }
     }
 
@@ -157,6 +160,8 @@ impl Plugin {
             self.left = drained(&running.generation).await;
             running.generation.drop_idle();
             self.previous = None;
+            self.kept.timers.handled_by(None);
+            self.kept.timers.clear();
             let number = running.generation.number;
             tracing::info!("plugin {}: removed, generation {number} stopped", self.name);
         } else if !gone {
@@ -181,6 +186,9 @@ impl Plugin {
         let began = Instant::now();
         let code = context.code(bytes).await?;
         let compile_ms = began.elapsed().as_millis() as u64;
+        if config.grants.kv.is_some() && self.kept.kv.is_none() {
+            self.kept.kv = Some(context.kv_space(&self.name).await?);
+        }
         let state = match &self.running {
             Some(running) => drained(&running.generation).await,
             None => self.left.clone(),
@@ -192,7 +200,7 @@ impl Plugin {
             config,
             broker_version: context.broker_version.clone(),
             state,
-            kv: self.kv.clone(),
+            outside: Outside { access: context.access.clone(), kept: self.kept.clone(), acting: true },
             workers: context.workers,
             opened: context.opened.clone(),
         };
@@ -208,7 +216,7 @@ impl Plugin {
         tracing::info!(
             hooks = generation.hooks().join(","),
             scopes = scopes(&generation),
-            grants = generation.config.grants.to_string(),
+            grants = generation.config.grant_names().join(", "),
             compile_ms,
             "plugin {}: generation {number}",
             self.name
@@ -281,12 +289,14 @@ impl Plugin {
             generation: generation.map_or(0, |generation| generation.number),
             hooks: generation.map(|generation| generation.hooks()).unwrap_or_default(),
             scopes: generation.map(|generation| generation.scope_reports()).unwrap_or_default(),
-            grants: generation.map(|generation| generation.config.grants.names()).unwrap_or_default(),
+            grants: generation.map(|generation| generation.config.grant_names()).unwrap_or_default(),
             order: self.order,
             required: self.required,
             state: self.state.clone(),
             problem: self.problem.clone(),
             calls: generation.map(|generation| generation.calls()).unwrap_or_default(),
+            metrics: self.kept.metrics.report(),
+            metrics_ignored: self.kept.metrics.ignored(),
         })
     }
 
@@ -306,6 +316,10 @@ impl Plugin {
             (Some(_), None) => read_table(&context.table(&self.name)),
             (None, configured) => Ok(configured.cloned().unwrap_or_default()),
         }
+        .map(|mut config| {
+            config.lies_beside(&context.folder);
+            config
+        })
     }
 }
 
@@ -322,6 +336,14 @@ impl Context {
             inspect(&engine, component)
         });
         compiled.await.map_err(|panic| Refusal::Invalid(format!("the compiler failed: {panic}").into()))?
+    }
+
+    /// What the plugin keeps. Not on a worker thread: it is read from the disk.
+    async fn kv_space(&self, plugin: &Arc<str>) -> Result<Arc<KvSpace>, Refusal> {
+        let (kv, plugin) = (self.kv.clone(), plugin.clone());
+        let space = tokio::task::spawn_blocking(move || kv.space(&plugin)).await;
+        let space = space.unwrap_or_else(|panic| Err(format!("`grants.kv` cannot be given: {panic}")));
+        space.map_err(|why| Refusal::Config(why.into()))
     }
 }
 

@@ -21,6 +21,11 @@ pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Resul
     })
 }
 
+/// How many plugins' publishes led to the message which the running hook is about.
+pub(super) fn hops(_: &StoreContextMut<'_, Guest>) -> u8 {
+    0
+}
+
 /// What there is of the part asked for.
 fn part(payload: &[u8], offset: u32, len: u32) -> &[u8] {
     let (offset, len) = (offset as usize, len as usize);

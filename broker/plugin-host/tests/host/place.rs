@@ -8,7 +8,7 @@ use tidegate_hooks::{
     HookRegistry, Permissions, PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, Timestamp, Version};
-use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport};
+use tidegate_plugin_host::{Access, HostError, HostOptions, PluginConfig, PluginHost, PluginReport};
 
 /// Long enough for the slowest machine; nobody waits for it if all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,6 +18,7 @@ pub struct Place {
     pub registry: Arc<HookRegistry>,
     pub plugins: BTreeMap<String, PluginConfig>,
     pub workers: usize,
+    pub access: Access,
 }
 
 impl Place {
@@ -26,7 +27,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
         let registry = Arc::new(HookRegistry::new());
-        Self { folder, registry, plugins: BTreeMap::new(), workers: 2 }
+        Self { folder, registry, plugins: BTreeMap::new(), workers: 2, access: Access::default() }
     }
 
     pub fn with(file: &str, bytes: &[u8]) -> Self {
@@ -56,7 +57,7 @@ impl Place {
             registry: self.registry.clone(),
             broker_version: "1.2.3".into(),
             workers: self.workers,
-            access: tidegate_plugin_host::Access::default(),
+            access: self.access.clone(),
         }
     }
 
