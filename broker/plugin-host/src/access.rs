@@ -82,7 +82,6 @@ impl Access {
     }
 
     /// None before the start and after the end.
-    #[allow(dead_code, reason = "for the imports to come")]
     pub(crate) fn broker(&self) -> Option<Arc<dyn BrokerAccess>> {
         self.0.get()?.upgrade()
     }

@@ -1,8 +1,11 @@
 //! A plugin's table: `[plugin.NAME]` in the broker's configuration, or the file `NAME.toml` beside `NAME.wasm`.
 
-use crate::{grants::Grants, limits::Limits};
+use crate::{
+    grants::{Grants, SecretSource},
+    limits::Limits,
+};
 use serde::{Deserialize, Deserializer, de};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::Path};
 use tidegate_mqtt::TopicFilter;
 
 /// What the operator says about one plugin. The same keys stand at the top level of `NAME.toml`.
@@ -19,6 +22,8 @@ pub struct PluginConfig {
     pub scopes: BTreeMap<ScopedHook, Vec<TopicFilter>>,
     /// What it may reach. Default nothing.
     pub grants: Grants,
+    /// What it may ask for by name, see `config.secret`. Default nothing.
+    pub secrets: BTreeMap<String, SecretSource>,
     /// What it may use up.
     pub limits: Limits,
     /// What becomes of a message if `on-publish` fails. Only for plugins with that hook: access is always refused.
@@ -27,6 +32,21 @@ pub struct PluginConfig {
     pub on_deliver_fault: OnDeliverFault,
     /// Handed to the plugin as it is.
     pub config: toml::Table,
+}
+
+impl PluginConfig {
+    /// Files that are named in it become relative to `folder`, where it lies.
+    pub fn lies_beside(&mut self, folder: &Path) {
+        self.grants.lie_beside(folder);
+        self.secrets.values_mut().for_each(|source| source.lies_beside(folder));
+    }
+
+    /// For reports and logs: grants, and the names of secrets.
+    pub(crate) fn grant_names(&self) -> Vec<String> {
+        let names: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
+        let secrets = (!names.is_empty()).then(|| format!("secrets {}", names.join(", ")));
+        self.grants.names().into_iter().chain(secrets).collect()
+    }
 }
 
 /// A hook that can be narrowed to some topics.
@@ -197,6 +217,8 @@ mod tests {
             on_deliver_fault = "drop"
             scopes = { publish = ["a/#"], acl = [], subscribe = ["b"], subscribers = [], deliver = ["c"], events = ["d"] }
             grants.kv = "1MiB"
+            grants.clients = true
+            secrets = { token = "env:TOKEN", key = "file:key" }
             config = { greeting = "hello", list = [1, 2] }
             [limits]
             instances = 1
@@ -213,6 +235,11 @@ mod tests {
             wait_timeout = "5s"
             init_timeout = "6s"
             log_lines = 7
+            metric_series = 8
+            timers = 9
+            http_response = "1KiB"
+            http_timeout = "3s"
+            http_concurrent = 10
             "##,
         )
         .unwrap();
@@ -230,12 +257,15 @@ mod tests {
         assert_eq!(config.limits.calls_per_second.unwrap().get(), 1000);
         assert_eq!(config.limits.concurrent(true), 2);
         assert_eq!(config.limits.wait_timeout, Duration::from_secs(5));
+        assert_eq!(config.limits.http_timeout, Duration::from_secs(3));
+        assert_eq!(config.grant_names(), ["kv 1MiB", "clients", "secrets key, token"]);
     }
 
     #[test]
     fn what_is_not_known_or_not_meant_is_refused() {
         assert!(error("ordr = 1").contains("unknown field `ordr`"));
-        assert!(error("grants.http = []").contains("unknown field `http`"));
+        assert!(error("grants.htp = []").contains("unknown field `htp`"));
+        assert!(error("secrets.token = 'hunter2'").contains("env:VARIABLE"));
         assert!(error("limits.memroy = 1").contains("unknown field `memroy`"));
         assert!(error("scopes.pubish = []").contains("unknown variant `pubish`"));
         assert!(error("scopes.acl = ['a/#/b']").contains("# must be the last level"));
@@ -247,6 +277,18 @@ mod tests {
         assert!(error("limits.instances = 0").contains("nonzero"));
         assert!(error("limits.memory = '64M'").contains("is not a size"));
         assert!(error("on_fault = 'allow'").contains("unknown variant `allow`"));
+    }
+
+    #[test]
+    fn files_lie_where_the_table_lies() {
+        let text =
+            "secrets = { a = 'file:a', b = 'file:/b' }\ngrants.http = { origins = ['https://c'], ca = 'ca' }";
+        let mut config: PluginConfig = toml::from_str(text).unwrap();
+        config.lies_beside(Path::new("/etc"));
+        config.lies_beside(Path::new("/elsewhere"));
+        assert_eq!(config.secrets["a"], SecretSource::File("/etc/a".into()));
+        assert_eq!(config.secrets["b"], SecretSource::File("/b".into()));
+        assert_eq!(config.grants.http.unwrap().ca.unwrap(), Path::new("/etc/ca"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl PluginEngine {
             }
         };
         let mut linker = Linker::new(&engine);
-        imports::link(&mut linker)?;
+        imports::link(&mut linker, false)?;
         let ticker = Ticker::start(engine.weak())?;
         Ok(Self { engine, linker, ticker })
     }

@@ -11,6 +11,8 @@ pub(crate) mod storage;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 
+pub(crate) use properties::to_publish;
+
 use std::fmt;
 use tidegate_hooks::FaultKind;
 use tidegate_mqtt::{PacketType, QoS, ReasonCode};

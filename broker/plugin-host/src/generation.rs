@@ -15,9 +15,9 @@ pub(crate) use probation::PROBATION;
 
 use crate::{
     breaker::Breaker,
-    config::{GuestConfig, PluginConfig},
+    config::PluginConfig,
     engine::PluginEngine,
-    imports::{Current, Environment, KvSpace},
+    imports::{Current, Environment, Metrics, Outside, TimerHandler},
     instance::{Instance, Mould, NotMade, Slot, Slots},
     refusal::Refusal,
     report::{HookReport, PluginLoad, ScopeReport},
@@ -29,13 +29,14 @@ use probation::Probation;
 use rate::CallRate;
 use scopes::Scopes;
 use std::{
+    pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tidegate_hooks::{FaultKind, HookFailed, HookKinds, Member, Place};
+use tidegate_hooks::{FaultKind, HookKinds, Member, Place};
 use tokio::{runtime::Handle, sync::mpsc};
 
 /// `drain` runs in a slot; calls to that slot wait meanwhile, but no longer than this.
@@ -56,10 +57,8 @@ pub(crate) struct Plan {
     pub(crate) broker_version: Arc<str>,
     /// What the generation before left.
     pub(crate) state: Option<Arc<[u8]>>,
-    /// Whether what the guest does has effects. A shadow's does not: it publishes nothing, disconnects nobody, and its `kv` is a copy of
-    /// its own.
-    pub(crate) acting: bool,
-    pub(crate) kv: Arc<KvSpace>,
+    /// What the guest finds outside its box, and whether what it does there has effects.
+    pub(crate) outside: Outside,
     /// Worker threads of the broker.
     pub(crate) workers: usize,
     pub(crate) opened: mpsc::UnboundedSender<BreakerOpened>,
@@ -103,17 +102,15 @@ impl Generation {
         scopes::check_config(&plan.config, &hooks)?;
         let pre = engine.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
-        let Plan { plugin, number, config, broker_version, state, acting, kv, workers, opened } = plan;
-        // What a shadow does stays with it.
-        let kv = if acting { kv } else { Arc::default() };
+        let Plan { plugin, number, config, broker_version, state, outside, workers, opened } = plan;
         let environment = Environment::new(
             plugin.clone(),
             number,
             broker_version,
-            GuestConfig::new(&config.config),
-            config.grants.kv.map(|room| (kv, room)),
-            config.limits.log_lines,
-        );
+            &config,
+            outside,
+            hooks.contains(&Hook::TimerHandler),
+        )?;
         let mould = Mould {
             pre,
             clock: engine.clock(),
@@ -239,10 +236,14 @@ impl Generation {
         PluginLoad { instances, memory, waiting: self.calm.waiting(), breaker: self.breaker.state() }
     }
 
-    /// A timer that the plugin has set.
-    #[allow(dead_code, reason = "for the timers to come")]
-    pub(crate) async fn on_timer(&self, token: u64) -> Result<(), HookFailed> {
-        self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(())).await
+    /// For timers; None without `timer-handler`.
+    pub(crate) fn timer_handler(&self) -> Option<Weak<dyn TimerHandler>> {
+        self.hooks.contains(&Hook::TimerHandler).then(|| self.this.clone() as Weak<dyn TimerHandler>)
+    }
+
+    /// Of the plugin, over all its generations.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.mould.environment.metrics()
     }
 
     /// Asks one instance for the state it leaves. The generation goes on answering: whether it was the last call is known only when
@@ -366,5 +367,17 @@ fn kinds(hooks: &[Hook], scopes: &Scopes) -> HookKinds {
         deliver: has(Hook::Deliver),
         events: scopes.events,
         packets: false,
+    }
+}
+
+impl TimerHandler for Generation {
+    fn on_timer(self: Arc<Self>, token: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let asked =
+                self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(()));
+            if let Err(fault) = asked.await {
+                tracing::debug!(%fault, token, "timer call failed");
+            }
+        })
     }
 }

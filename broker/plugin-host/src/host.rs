@@ -21,6 +21,7 @@ use crate::{
     config::PluginConfig,
     engine::EngineError,
     generation::Generation,
+    imports::KvStore,
     report::{PluginReport, PluginState},
     storage::PluginStorage,
 };
@@ -39,7 +40,7 @@ use tokio::{sync::watch, task::JoinHandle};
 pub struct HostOptions {
     /// `NAME.wasm` and `NAME.toml` lie directly in it.
     pub plugin_dir: PathBuf,
-    /// The broker's own folder; compiled code goes to `compiled/` in it.
+    /// The broker's own folder; compiled code goes to `compiled/` in it, what plugins keep to `kv/`.
     pub data_dir: PathBuf,
     /// The tables `[plugin.NAME]`.
     pub plugins: BTreeMap<String, PluginConfig>,
@@ -131,7 +132,8 @@ impl PluginHost {
     /// # Errors
     /// All required plugins that do not run, a folder that cannot be read, or a machine without room for the engine.
     pub async fn start(options: HostOptions) -> Result<(Self, Vec<PluginReport>), HostError> {
-        let (mut keeper, shared, control) = Keeper::new(options)?;
+        let kv = KvStore::new(&options.data_dir);
+        let (mut keeper, shared, control) = Keeper::new(options, kv)?;
         // Watched before the first look, so that nothing falls in between.
         keeper.watch();
         keeper.start().await?;
@@ -152,8 +154,9 @@ impl PluginHost {
     /// As [`PluginHost::start`], but for required plugins.
     pub async fn check(options: HostOptions) -> Result<Vec<PluginReport>, HostError> {
         let registry = Arc::new(HookRegistry::new());
-        let (mut keeper, _, control) =
-            Keeper::new(HostOptions { registry, wait_for: WaitFor::All, ..options })?;
+        let options = HostOptions { registry, wait_for: WaitFor::All, ..options };
+        // A broker may be at work in the same folder.
+        let (mut keeper, _, control) = Keeper::new(options, KvStore::in_memory())?;
         keeper.start().await?;
         Ok(control.list())
     }
@@ -200,7 +203,7 @@ impl PluginHost {
         self.shared.changed.notify_one();
     }
 
-    /// Stops watching and drains every plugin. They stay in the chain: a broker that is stopping lets nothing pass unasked.
+    /// Stops watching, drains every plugin and saves what they keep. They stay in the chain: a broker that is stopping lets nothing pass unasked.
     pub async fn stop(self) {
         _ = self.stop.send(true);
         if let Err(error) = self.task.await {

@@ -32,13 +32,16 @@ mod wire;
 pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
-pub use grants::Grants;
+pub use grants::{Grants, HttpGrant, HttpOrigin, SecretSource, Topics};
 pub use host::{
     ControlError, HostError, HostOptions, PluginControl, PluginHost, Promoted, Reloaded, RolledBack,
     ShadowDropped, ShadowStarted, WaitFor,
 };
 pub use limits::Limits;
-pub use report::{BreakerState, Histogram, HookReport, PluginLoad, PluginReport, PluginState, ScopeReport};
+pub use report::{
+    BreakerState, Histogram, HookReport, MetricValue, PluginLoad, PluginMetric, PluginReport, PluginState,
+    ScopeReport,
+};
 pub use shadow::{Difference, HookDifferences, ShadowReport};
 pub use storage::{PluginStorage, StorageError, StorageOp, StorageRow};
 pub use units::{ByteSize, UnitError, duration};

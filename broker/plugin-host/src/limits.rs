@@ -57,6 +57,17 @@ pub struct Limits {
     pub init_timeout: Duration,
     /// Lines a second in the broker's log; further ones are counted and dropped. Default 100.
     pub log_lines: u32,
+    /// Metrics of its own, each combination of labels counted; further ones are ignored and counted. Default 1,000.
+    pub metric_series: usize,
+    /// Timers at once; further ones are not set. Default 1,000.
+    pub timers: usize,
+    /// Body of an HTTP response. Default `"1MiB"`.
+    pub http_response: ByteSize,
+    /// Longest time for an HTTP request, from finding the address to the last byte of the answer. Default `"5s"`.
+    #[serde(deserialize_with = "duration")]
+    pub http_timeout: Duration,
+    /// HTTP requests at once; further ones fail. Default 64.
+    pub http_concurrent: NonZeroUsize,
 }
 
 impl Default for Limits {
@@ -76,6 +87,11 @@ impl Default for Limits {
             wait_timeout: Duration::from_secs(5),
             init_timeout: Duration::from_secs(10),
             log_lines: 100,
+            metric_series: 1000,
+            timers: 1000,
+            http_response: ByteSize::mib(1),
+            http_timeout: Duration::from_secs(5),
+            http_concurrent: NonZeroUsize::MIN.saturating_add(63),
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct PluginReport {
     pub previous: Option<u64>,
     /// The candidate beside it, if there is one.
     pub shadow: Option<ShadowReport>,
+    /// Its own metrics, over all its generations.
+    pub metrics: Vec<PluginMetric>,
+    /// Changes of metrics that were ignored, because they made no sense or were too many.
+    pub metrics_ignored: u64,
 }
 
 /// Whether a plugin answers.
@@ -167,6 +171,35 @@ impl BreakerState {
             Self::Probing => "probing",
         }
     }
+}
+
+/// A metric of a plugin's own. Name and labels are made of letters, digits and `_`; no label is called `plugin` or `le`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginMetric {
+    /// As the plugin names it.
+    pub name: String,
+    /// Sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// As it stands. The same kind for all of that name.
+    pub value: MetricValue,
+}
+
+/// Kind and value of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum MetricValue {
+    /// Only rises.
+    Counter(u64),
+    /// As last set.
+    Gauge(f64),
+    /// How values are spread.
+    Histogram {
+        /// Values observed.
+        count: u64,
+        /// All of them added up.
+        sum: f64,
+        /// Upper bounds, and how many values were not above them. Those above the last are in `count` only.
+        buckets: Vec<(f64, u64)>,
+    },
 }
 
 #[cfg(test)]

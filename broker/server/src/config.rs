@@ -389,6 +389,9 @@ impl Config {
         for listener in &mut config.listeners {
             listener.lies_beside(beside);
         }
+        for plugin in config.plugins.values_mut() {
+            plugin.lies_beside(beside);
+        }
         Ok(config)
     }
 

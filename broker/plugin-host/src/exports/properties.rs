@@ -80,7 +80,7 @@ pub(super) fn of_subscribe(properties: &SubscribeProperties) -> Vec<Property<'_>
 }
 
 /// Back into a PUBLISH, of which the guest may set only what [`of_publish`] shows.
-pub(super) fn to_publish(list: Vec<NewProperty>) -> Result<PublishProperties, FaultKind> {
+pub(crate) fn to_publish(list: Vec<NewProperty>) -> Result<PublishProperties, FaultKind> {
     const FIELD: &str = "edit.properties";
     let mut properties = PublishProperties::default();
     for NewProperty { id, value } in list {

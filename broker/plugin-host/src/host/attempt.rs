@@ -6,7 +6,7 @@ use crate::{
     config::PluginConfig,
     folder::{Entry, Files, SETTLE, is_plugin_name},
     generation::{BreakerOpened, Generation, Inspected, Plan, inspect},
-    imports::KvSpace,
+    imports::{Kept, Outside},
     refusal::Refusal,
 };
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(super) struct Making {
     pub(super) number: u64,
     /// What a generation that was taken out has left.
     pub(super) left: Option<Arc<[u8]>>,
-    pub(super) kv: Arc<KvSpace>,
+    pub(super) kept: Kept,
     pub(super) opened: mpsc::UnboundedSender<BreakerOpened>,
 }
 
@@ -164,6 +164,10 @@ impl Attempt {
             (Some(Entry::File(_)), None) => read_table(&table),
             (None, configured) => Ok(configured.clone().unwrap_or_default()),
         }
+        .map(|mut config: PluginConfig| {
+            config.lies_beside(&context.folder);
+            config
+        })
     }
 }
 
@@ -183,7 +187,10 @@ impl Making {
         config: PluginConfig,
         acting: bool,
     ) -> Result<Loaded, Refusal> {
-        let Self { context, plugin, number, left, kv, opened } = self;
+        let Self { context, plugin, number, left, mut kept, opened } = self;
+        if config.grants.kv.is_some() {
+            kept.kv = Some(context.kv_space(&plugin).await?);
+        }
         let left = match context.board.live(&plugin) {
             Some(live) => drained(&live).await,
             None => left,
@@ -194,8 +201,7 @@ impl Making {
             config,
             broker_version: context.broker_version.clone(),
             state: left.clone(),
-            acting,
-            kv,
+            outside: Outside { access: context.access.clone(), kept, acting },
             // A shadow has one thread.
             workers: if acting { context.workers } else { 1 },
             opened,

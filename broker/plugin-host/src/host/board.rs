@@ -29,6 +29,8 @@ impl Posted {
         if let Some(live) = &self.live {
             report.calls = live.calls();
             report.load = live.load_now();
+            report.metrics = live.metrics().report();
+            report.metrics_ignored = live.metrics().ignored();
         }
         report.shadow = self.shadow.as_ref().map(|comparing| comparing.report());
         report

@@ -12,6 +12,7 @@ use crate::{
     config::PluginConfig,
     engine::PluginEngine,
     folder::{Files, Folder, SETTLE, Trust, Watching},
+    imports::KvStore,
     report::{PluginReport, PluginState},
 };
 use parking_lot::Mutex;
@@ -62,7 +63,10 @@ enum Why<'a> {
 }
 
 impl Keeper {
-    pub(super) fn new(options: HostOptions) -> Result<(Self, Arc<Shared>, PluginControl), HostError> {
+    pub(super) fn new(
+        options: HostOptions,
+        kv: KvStore,
+    ) -> Result<(Self, Arc<Shared>, PluginControl), HostError> {
         let engine = Arc::new(PluginEngine::new()?);
         let changed = Arc::new(Notify::new());
         let board = Arc::new(Board::new());
@@ -72,6 +76,8 @@ impl Keeper {
             registry: options.registry,
             folder: options.plugin_dir.clone(),
             broker_version: options.broker_version.into(),
+            access: options.access,
+            kv: Arc::new(kv),
             workers: options.workers.max(1),
             wait_for: options.wait_for,
             board: board.clone(),
@@ -148,6 +154,10 @@ impl Keeper {
         self.plugins.clear();
         self.orders.lock().clear();
         while self.tasks.join_next().await.is_some() {}
+        let kv = self.context.kv.clone();
+        if tokio::task::spawn_blocking(move || kv.close()).await.is_err() {
+            tracing::error!("what plugins keep may not be saved");
+        }
     }
 
     fn look_again(&mut self, Again { only, reply }: Again) {

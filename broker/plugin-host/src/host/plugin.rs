@@ -8,12 +8,13 @@ use super::{
     control::{ControlError, Promoted, Reloaded, Reply, RolledBack, ShadowDropped, ShadowStarted},
 };
 use crate::{
+    access::Access,
     compile::Compiler,
     config::PluginConfig,
     engine::PluginEngine,
     folder::Files,
     generation::{BreakerOpened, Generation, Inspected, PROBATION},
-    imports::KvSpace,
+    imports::{Kept, KvSpace, KvStore},
     refusal::Refusal,
     report::{PluginReport, PluginState},
     shadow::{About, Shadow, Share},
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 use tidegate_hooks::HookRegistry;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc},
     task::{JoinError, JoinSet},
 };
@@ -33,6 +35,8 @@ pub(super) struct Context {
     pub(super) registry: Arc<HookRegistry>,
     pub(super) folder: PathBuf,
     pub(super) broker_version: Arc<str>,
+    pub(super) access: Access,
+    pub(super) kv: Arc<KvStore>,
     pub(super) workers: usize,
     pub(super) wait_for: WaitFor,
     pub(super) board: Arc<Board>,
@@ -87,7 +91,7 @@ pub(super) struct Plugin {
     gone: bool,
     /// Left by a generation that was taken out.
     left: Option<Arc<[u8]>>,
-    kv: Arc<KvSpace>,
+    kept: Kept,
     opened: (mpsc::UnboundedSender<BreakerOpened>, mpsc::UnboundedReceiver<BreakerOpened>),
 }
 
@@ -154,7 +158,7 @@ impl Plugin {
             order: 0,
             gone: true,
             left: None,
-            kv: Arc::default(),
+            kept: Kept::new(Handle::current()),
             opened: mpsc::unbounded_channel(),
         }
     }
@@ -241,7 +245,7 @@ impl Plugin {
             plugin: self.name.clone(),
             number: self.newest,
             left: self.left.clone(),
-            kv: self.kv.clone(),
+            kept: self.kept.clone(),
             opened: self.opened.0.clone(),
         }
     }
@@ -340,6 +344,8 @@ impl Plugin {
         if let Some(live) = self.live.take() {
             // Out of the chain first: the call after `drain` would be lost.
             self.leave_seat();
+            self.kept.timers.handled_by(None);
+            self.kept.timers.clear();
             let number = live.generation.number;
             tracing::info!("plugin {}: removed, generation {number} stopped", self.name);
             self.post();
@@ -351,6 +357,12 @@ impl Plugin {
         }
         self.leave_seat();
         self.post();
+    }
+
+    /// Timers call the live generation.
+    fn hear_timers(&self) {
+        let handler = self.live.as_ref().and_then(|live| live.generation.timer_handler());
+        self.kept.timers.handled_by(handler);
     }
 
     /// Nothing changes, but that it is said.
@@ -379,6 +391,7 @@ impl Plugin {
         let probation = Some(Instant::now() + PROBATION);
         self.previous = self.live.replace(Running { generation, made, probation });
         self.put_in_chain();
+        self.hear_timers();
         if let Some(previous) = &self.previous {
             previous.generation.stand_by(left);
         }
@@ -389,7 +402,7 @@ impl Plugin {
         tracing::info!(
             hooks = generation.hooks().join(","),
             scopes = scopes(generation),
-            grants = generation.config.grants.to_string(),
+            grants = generation.config.grant_names().join(", "),
             compile_ms,
             "plugin {}: generation {}",
             self.name,
@@ -608,6 +621,7 @@ impl Plugin {
         }
         std::mem::swap(&mut self.live, &mut self.previous);
         self.put_in_chain();
+        self.hear_timers();
         let file = self.context.file(&self.name);
         let in_folder = self.in_folder;
         let (mut file_is_other, mut order) = (false, self.order);
@@ -646,17 +660,29 @@ impl Plugin {
             generation: generation.map_or(0, |generation| generation.number),
             hooks: generation.map(|generation| generation.hooks()).unwrap_or_default(),
             scopes: generation.map(|generation| generation.scope_reports()).unwrap_or_default(),
-            grants: generation.map(|generation| generation.config.grants.names()).unwrap_or_default(),
+            grants: generation.map(|generation| generation.config.grant_names()).unwrap_or_default(),
             order: self.order,
             required: self.required,
             state: self.state.clone(),
             problem: self.problem.clone(),
             calls: Vec::new(),
+            metrics: self.kept.metrics.report(),
+            metrics_ignored: self.kept.metrics.ignored(),
             load: crate::report::PluginLoad::default(),
             loading: self.attempt.is_some(),
             previous: self.previous.as_ref().map(|previous| previous.generation.number),
             shadow: None,
         }
+    }
+}
+
+impl Context {
+    /// What the plugin keeps. Not on a worker thread: it is read from the disk.
+    pub(super) async fn kv_space(self: &Arc<Self>, plugin: &Arc<str>) -> Result<Arc<KvSpace>, Refusal> {
+        let (kv, plugin) = (self.kv.clone(), plugin.clone());
+        let space = tokio::task::spawn_blocking(move || kv.space(&plugin)).await;
+        let space = space.unwrap_or_else(|panic| Err(format!("`grants.kv` cannot be given: {panic}")));
+        space.map_err(|why| Refusal::Config(why.into()))
     }
 }
 

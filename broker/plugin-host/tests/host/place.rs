@@ -8,7 +8,7 @@ use tidegate_hooks::{
     HookRegistry, Permissions, PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{ConnectProperties, QoS, SessionId, Timestamp, Version};
-use tidegate_plugin_host::{HostError, HostOptions, PluginConfig, PluginHost, PluginReport, WaitFor};
+use tidegate_plugin_host::{Access, HostError, HostOptions, PluginConfig, PluginHost, PluginReport, WaitFor};
 
 /// Long enough for the slowest machine; nobody waits for it if all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +19,7 @@ pub struct Place {
     pub plugins: BTreeMap<String, PluginConfig>,
     pub workers: usize,
     pub wait_for: WaitFor,
+    pub access: Access,
 }
 
 impl Place {
@@ -27,7 +28,14 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
         let registry = Arc::new(HookRegistry::new());
-        Self { folder, registry, plugins: BTreeMap::new(), workers: 2, wait_for: WaitFor::All }
+        Self {
+            folder,
+            registry,
+            plugins: BTreeMap::new(),
+            workers: 2,
+            wait_for: WaitFor::All,
+            access: Access::default(),
+        }
     }
 
     pub fn with(file: &str, bytes: &[u8]) -> Self {
@@ -57,7 +65,7 @@ impl Place {
             registry: self.registry.clone(),
             broker_version: "1.2.3".into(),
             workers: self.workers,
-            access: tidegate_plugin_host::Access::default(),
+            access: self.access.clone(),
             wait_for: self.wait_for.clone(),
         }
     }

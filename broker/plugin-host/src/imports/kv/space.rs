@@ -1,0 +1,516 @@
+//! All entries of one plugin, in memory, and which of them the disk does not know yet.
+
+use super::{Answer, saver::Alarm};
+use crate::{units::ByteSize, wire::KvError};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+    time::Duration,
+};
+use tidegate_mqtt::Timestamp;
+
+/// What an entry costs beside its key and value, in bytes.
+const ENTRY: usize = 64;
+/// Bytes of a key.
+const LONGEST_KEY: usize = 1024;
+/// Keys given at once.
+const MOST_KEYS: usize = 1000;
+/// Outdated entries are looked for no more often, when there is no room.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Bytes of keys that were deleted but are not saved yet. With more of them everything is saved anew.
+const BACKLOG: usize = 1 << 20;
+/// Bytes that are copied for the disk under one lock.
+const PART: usize = 256 << 10;
+
+/// See the module. Callers never wait for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct KvSpace {
+    entries: Mutex<Entries>,
+    /// None: never saved.
+    alarm: Option<Arc<Alarm>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entries {
+    by_key: BTreeMap<String, Entry>,
+    /// Bytes, by [`cost`].
+    used: usize,
+    swept: Timestamp,
+    unsaved: Unsaved,
+}
+
+/// A value, and when it is over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Entry {
+    pub(super) value: Vec<u8>,
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// A key, and its entry if it has one.
+pub(super) type Change = (String, Option<Entry>);
+
+/// What the disk does not know.
+#[derive(Clone, Debug, Default)]
+enum Unsaved {
+    /// Nobody asks for it.
+    #[default]
+    Nowhere,
+    /// These keys, and bytes of them.
+    Keys(BTreeSet<String>, usize),
+    /// So much that it is begun anew.
+    Everything,
+}
+
+impl Unsaved {
+    fn nothing() -> Self {
+        Self::Keys(BTreeSet::new(), 0)
+    }
+
+    fn is_due(&self) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::Keys(keys, _) => !keys.is_empty(),
+            Self::Everything => true,
+        }
+    }
+}
+
+impl Entry {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+fn cost(key: &str, value: &[u8]) -> usize {
+    key.len() + value.len() + ENTRY
+}
+
+fn expiry(ttl_ms: Option<u64>, now: Timestamp) -> Option<Timestamp> {
+    ttl_ms.map(|ttl| now.after(Duration::from_millis(ttl)))
+}
+
+/// What guests do.
+impl KvSpace {
+    pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<Vec<u8>> {
+        self.change(|entries| entries.live(key, now).map(|entry| entry.value.clone()))
+    }
+
+    pub(super) fn set(
+        &self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+        limit: ByteSize,
+        now: Timestamp,
+    ) -> Answer<()> {
+        self.change(|entries| entries.put(key, value, expiry(ttl_ms, now), limit, now))
+    }
+
+    pub(super) fn delete(&self, key: &str) {
+        self.change(|entries| entries.remove(key));
+    }
+
+    /// Counters are decimal text. Their time to live begins with the first `add` and is not prolonged by later ones, so that a
+    /// counter with one is a window.
+    pub(super) fn add(
+        &self,
+        key: String,
+        delta: i64,
+        ttl_ms: Option<u64>,
+        limit: ByteSize,
+        now: Timestamp,
+    ) -> Answer<i64> {
+        self.change(|entries| {
+            let (value, expires) = match entries.live(&key, now) {
+                None => (0, expiry(ttl_ms, now)),
+                Some(entry) => {
+                    let number = std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok());
+                    let number: i64 =
+                        number.ok_or_else(|| KvError::Other("the value is not a counter".into()))?;
+                    (number, entry.expires)
+                }
+            };
+            let sum = value
+                .checked_add(delta)
+                .ok_or_else(|| KvError::Other("the counter would overflow".into()))?;
+            entries.put(key, sum.to_string().into_bytes(), expires, limit, now)?;
+            Ok(sum)
+        })
+    }
+
+    /// Keeps the time to live of what was there.
+    pub(super) fn swap(
+        &self,
+        key: String,
+        old: Option<&[u8]>,
+        new: Vec<u8>,
+        limit: ByteSize,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        self.change(|entries| {
+            let present = entries.live(&key, now);
+            if present.map(|entry| entry.value.as_slice()) != old {
+                return Ok(false);
+            }
+            let expires = present.and_then(|entry| entry.expires);
+            entries.put(key, new, expires, limit, now)?;
+            Ok(true)
+        })
+    }
+
+    pub(super) fn keys(&self, prefix: &str, after: Option<&str>, limit: u32, now: Timestamp) -> Vec<String> {
+        let entries = self.entries.lock();
+        let first = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let keys = entries.by_key.range::<str, _>((first, Bound::Unbounded));
+        let limit = MOST_KEYS.min(limit as usize);
+        let keys =
+            keys.take_while(|(key, _)| key.starts_with(prefix)).filter(|(_, entry)| !entry.is_over(now));
+        keys.take(limit).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Entries) -> T) -> T {
+        let mut entries = self.entries.lock();
+        let due = entries.unsaved.is_due();
+        let answer = change(&mut entries);
+        let newly_due = !due && entries.unsaved.is_due();
+        drop(entries);
+        if newly_due && let Some(alarm) = &self.alarm {
+            alarm.ring();
+        }
+        answer
+    }
+}
+
+/// What the disk needs.
+impl KvSpace {
+    /// With what the disk has. What is over at `now` is not taken, and will be deleted there.
+    pub(super) fn saved(
+        entries: impl Iterator<Item = (String, Entry)>,
+        now: Timestamp,
+        alarm: Arc<Alarm>,
+    ) -> Self {
+        let mut loaded = Entries { unsaved: Unsaved::nothing(), ..Entries::default() };
+        for (key, entry) in entries {
+            if entry.is_over(now) {
+                loaded.mark(&key);
+            } else {
+                loaded.used += cost(&key, &entry.value);
+                loaded.by_key.insert(key, entry);
+            }
+        }
+        Self { entries: Mutex::new(loaded), alarm: Some(alarm) }
+    }
+
+    /// A copy that is kept in memory and changes on its own.
+    pub(crate) fn detached_copy(&self) -> Self {
+        let entries = Entries { unsaved: Unsaved::Nowhere, ..self.entries.lock().clone() };
+        Self { entries: Mutex::new(entries), alarm: None }
+    }
+
+    /// A part of what the disk does not know; from then on it counts as saved. Empty: it knows all.
+    pub(super) fn take_unsaved(&self) -> Vec<Change> {
+        let mut entries = self.entries.lock();
+        let mut part = Vec::new();
+        let mut size = 0;
+        while size < PART
+            && let Unsaved::Keys(keys, bytes) = &mut entries.unsaved
+            && let Some(key) = keys.pop_first()
+        {
+            *bytes -= key.len() + ENTRY;
+            let entry = entries.by_key.get(&key).cloned();
+            size += cost(&key, entry.as_ref().map_or(&[], |entry| &entry.value));
+            part.push((key, entry));
+        }
+        part
+    }
+
+    /// True if everything is to be saved: begin with [`KvSpace::part_after`]. Changes from now on are told by
+    /// [`KvSpace::take_unsaved`] again.
+    pub(super) fn begin_anew(&self) -> bool {
+        let mut entries = self.entries.lock();
+        let anew = matches!(entries.unsaved, Unsaved::Everything);
+        if anew {
+            entries.unsaved = Unsaved::nothing();
+        }
+        anew
+    }
+
+    /// Entries in the order of their keys, `after` excluded. Empty: there are no more.
+    pub(super) fn part_after(&self, after: Option<&str>) -> Vec<(String, Entry)> {
+        let entries = self.entries.lock();
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut size = 0;
+        let part = entries.by_key.range::<str, _>((first, Bound::Unbounded)).take_while(|(key, entry)| {
+            let fits = size < PART;
+            size += cost(key, &entry.value);
+            fits
+        });
+        part.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+
+    /// Those of `keys` that have no entry.
+    pub(super) fn missing(&self, keys: &[String]) -> Vec<String> {
+        let entries = self.entries.lock();
+        keys.iter().filter(|key| !entries.by_key.contains_key(*key)).cloned().collect()
+    }
+
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.entries.lock().unsaved.is_due()
+    }
+
+    /// The disk failed: nothing that it has counts.
+    pub(super) fn mark_everything(&self) {
+        self.entries.lock().unsaved = Unsaved::Everything;
+    }
+
+    /// Nothing is saved from now on.
+    pub(super) fn detach(&self) {
+        self.entries.lock().unsaved = Unsaved::Nowhere;
+    }
+}
+
+impl Entries {
+    fn live(&mut self, key: &str, now: Timestamp) -> Option<&Entry> {
+        if self.by_key.get(key).is_some_and(|entry| entry.is_over(now)) {
+            self.remove(key);
+        }
+        self.by_key.get(key)
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(entry) = self.by_key.remove(key) {
+            self.used -= cost(key, &entry.value);
+            self.mark(key);
+        }
+    }
+
+    fn put(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        expires: Option<Timestamp>,
+        limit: ByteSize,
+        now: Timestamp,
+    ) -> Answer<()> {
+        if key.len() > LONGEST_KEY {
+            return Err(KvError::Other(format!("the key is longer than {LONGEST_KEY} bytes")));
+        }
+        let wanted = cost(&key, &value);
+        let replaced = self.by_key.get(&key).map_or(0, |entry| cost(&key, &entry.value));
+        if self.used - replaced + wanted > limit.bytes() {
+            self.sweep(now);
+            let replaced = self.by_key.get(&key).map_or(0, |entry| cost(&key, &entry.value));
+            if self.used - replaced + wanted > limit.bytes() {
+                return Err(KvError::Full);
+            }
+        }
+        self.used = self.used - replaced + wanted;
+        self.mark(&key);
+        self.by_key.insert(key, Entry { value, expires });
+        Ok(())
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        if self.swept != Timestamp::default() && now.since(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let over = self.by_key.iter().filter(|(_, entry)| entry.is_over(now));
+        let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.remove(&key);
+        }
+    }
+
+    /// The disk is to be told of `key`.
+    fn mark(&mut self, key: &str) {
+        let Unsaved::Keys(keys, bytes) = &mut self.unsaved else { return };
+        if keys.contains(key) {
+            return;
+        }
+        *bytes += key.len() + ENTRY;
+        keys.insert(key.to_owned());
+        if *bytes > self.used + BACKLOG {
+            self.unsaved = Unsaved::Everything;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: ByteSize = ByteSize::mib(1);
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn later(ms: u64) -> Timestamp {
+        Timestamp(NOW.0 + ms)
+    }
+
+    fn set(space: &KvSpace, key: &str, value: &[u8], ttl: Option<u64>) {
+        space.set(key.into(), value.to_vec(), ttl, ROOM, NOW).unwrap();
+    }
+
+    /// As if `entries` had been on the disk.
+    fn saved(entries: &[(&str, &[u8], Option<Timestamp>)]) -> KvSpace {
+        let entries = entries.iter().map(|(key, value, expires)| {
+            ((*key).to_owned(), Entry { value: value.to_vec(), expires: *expires })
+        });
+        KvSpace::saved(entries, NOW, Arc::default())
+    }
+
+    fn keys(changes: Vec<Change>) -> Vec<(String, bool)> {
+        changes.into_iter().map(|(key, entry)| (key, entry.is_some())).collect()
+    }
+
+    #[test]
+    fn values_live_until_deleted_or_over() {
+        let space = KvSpace::default();
+        assert_eq!(space.get("a", NOW), None);
+        set(&space, "a", b"1", None);
+        set(&space, "b", b"2", Some(500));
+        assert_eq!(space.get("a", NOW), Some(b"1".to_vec()));
+        assert_eq!(space.get("b", later(499)), Some(b"2".to_vec()));
+        assert_eq!(space.get("b", later(500)), None);
+        space.delete("a");
+        space.delete("a");
+        assert_eq!(space.get("a", NOW), None);
+        assert_eq!(space.entries.lock().used, 0);
+        set(&space, "c", b"3", Some(u64::MAX));
+        assert!(space.get("c", later(1 << 40)).is_some());
+    }
+
+    #[test]
+    fn a_counter_is_a_window_that_begins_with_the_first_add() {
+        let space = KvSpace::default();
+        let add = |delta, after| space.add("n".into(), delta, Some(1000), ROOM, later(after));
+        assert_eq!(add(5, 0), Ok(5));
+        assert_eq!(add(-7, 900), Ok(-2));
+        assert_eq!(space.get("n", NOW), Some(b"-2".to_vec()));
+        assert_eq!(add(1, 1000), Ok(1), "a new window");
+        set(&space, "n", b"x", None);
+        assert_eq!(add(1, 0), Err(KvError::Other("the value is not a counter".into())));
+        set(&space, "n", i64::MAX.to_string().as_bytes(), None);
+        assert_eq!(add(1, 0), Err(KvError::Other("the counter would overflow".into())));
+    }
+
+    #[test]
+    fn counters_are_exact_whoever_counts() {
+        let space = KvSpace::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        space.add("n".into(), 1, None, ROOM, NOW).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(space.get("n", NOW), Some(b"4000".to_vec()));
+    }
+
+    #[test]
+    fn swap_sets_only_what_is_as_expected() {
+        let space = KvSpace::default();
+        let swap = |old: Option<&[u8]>, new: &[u8]| space.swap("k".into(), old, new.to_vec(), ROOM, NOW);
+        assert_eq!(swap(Some(b"x"), b"y"), Ok(false));
+        assert_eq!(swap(None, b"1"), Ok(true));
+        assert_eq!(swap(None, b"2"), Ok(false));
+        assert_eq!(swap(Some(b"1"), b"2"), Ok(true));
+        assert_eq!(space.get("k", NOW), Some(b"2".to_vec()));
+    }
+
+    #[test]
+    fn keys_come_in_order_and_in_parts() {
+        let space = KvSpace::default();
+        for key in ["b", "a/1", "a/2", "a/3", "a"] {
+            set(&space, key, b"", None);
+        }
+        set(&space, "a/0", b"", Some(0));
+        assert_eq!(space.keys("a/", None, 2, NOW), ["a/1", "a/2"]);
+        assert_eq!(space.keys("a/", Some("a/2"), 2, NOW), ["a/3"]);
+        assert_eq!(space.keys("", None, 100, NOW).len(), 5);
+        assert!(space.keys("a/", Some("b"), 2, NOW).is_empty());
+    }
+
+    #[test]
+    fn room_is_bounded_and_outdated_entries_make_room() {
+        let space = KvSpace::default();
+        let limit = ByteSize(2 * (ENTRY as u64 + 11));
+        let put = |key: &str, ttl, now| space.set(key.into(), vec![0; 10], ttl, limit, now);
+        put("a", Some(1000), NOW).unwrap();
+        put("b", None, NOW).unwrap();
+        assert_eq!(put("c", None, NOW), Err(KvError::Full));
+        assert_eq!(put("b", None, NOW), Ok(()), "replacing needs no more room");
+        assert_eq!(put("c", None, later(1000)), Ok(()));
+        assert_eq!(space.get("a", NOW), None);
+        assert!(matches!(space.set("k".repeat(1025), vec![], None, ROOM, NOW), Err(KvError::Other(_))));
+    }
+
+    #[test]
+    fn the_disk_is_told_of_each_changed_key_once() {
+        let space = saved(&[("a", b"1", None), ("over", b"", Some(NOW)), ("soon", b"", Some(later(10)))]);
+        assert_eq!(keys(space.take_unsaved()), [("over".to_owned(), false)], "deleted there, too");
+        assert!(!space.is_unsaved());
+        for n in 0..100 {
+            set(&space, "a", &[n], None);
+        }
+        space.delete("missing");
+        assert_eq!(space.get("soon", later(10)), None);
+        assert!(space.is_unsaved());
+        let changes = space.take_unsaved();
+        assert_eq!(changes[0], ("a".into(), Some(Entry { value: vec![99], expires: None })));
+        assert_eq!(keys(changes)[1..], [("soon".to_owned(), false)]);
+        assert!(space.take_unsaved().is_empty());
+    }
+
+    #[test]
+    fn the_disk_is_told_in_parts() {
+        let space = saved(&[]);
+        for key in ["a", "b", "c"] {
+            set(&space, key, &vec![0; PART], None);
+        }
+        assert_eq!(keys(space.take_unsaved()), [("a".to_owned(), true)]);
+        assert_eq!(keys(space.take_unsaved()), [("b".to_owned(), true)]);
+        space.delete("c");
+        assert_eq!(keys(space.take_unsaved()), [("c".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_keep_up_is_told_everything_later() {
+        let space = saved(&[]);
+        set(&space, "stays", b"1", None);
+        for n in 0..BACKLOG {
+            let key = n.to_string();
+            set(&space, &key, b"", None);
+            space.delete(&key);
+            if matches!(space.entries.lock().unsaved, Unsaved::Everything) {
+                break;
+            }
+        }
+        assert!(space.is_unsaved() && space.take_unsaved().is_empty());
+        assert!(space.begin_anew());
+        assert!(!space.begin_anew());
+        set(&space, "new", b"2", None);
+        let all = space.part_after(None);
+        assert_eq!(all.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["new", "stays"]);
+        assert!(space.part_after(Some("stays")).is_empty());
+        assert_eq!(space.missing(&["gone".into(), "new".into()]), ["gone"]);
+        assert_eq!(keys(space.take_unsaved()), [("new".to_owned(), true)], "changed since");
+    }
+
+    #[test]
+    fn a_copy_goes_its_own_way() {
+        let space = saved(&[("a", b"1", None)]);
+        let copy = space.detached_copy();
+        set(&copy, "a", b"2", None);
+        assert_eq!(space.get("a", NOW), Some(b"1".to_vec()));
+        assert_eq!(copy.get("a", NOW), Some(b"2".to_vec()));
+        assert!(!copy.is_unsaved() && !space.is_unsaved());
+    }
+}
