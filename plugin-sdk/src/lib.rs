@@ -73,7 +73,7 @@
 //! - `auth`, `acl`, `publish`, `subscribe`, `subscribers`, `deliver`, [`events`], [`timers`], [`storage`]: one hook each, its question and
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
-//! - `pattern`: filters with `%c` and `%u`; `access`: the words for actions in a config
+//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
 //! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
@@ -116,7 +116,7 @@ pub use events::{Event, OnEvents};
 pub use grant::{Grant, Quotas, Rule};
 pub use logging::Level;
 pub use message::{Edit, Message};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, PatternError};
 pub use plugin::{Field, NoConfig, Plugin, Scope, Start};
 pub use property::{Property, PropertyValue};
 pub use publish::{OnPublish, OnPublishBatch, Verdict};

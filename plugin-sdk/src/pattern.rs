@@ -1,10 +1,10 @@
-//! Filters with `%c` and `%u`, as rules have them.
+//! Filters with `%c`, `%u` and `%{NAME}`, as rules have them.
 
 use serde::Deserialize;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 use tidegate_mqtt::{NameError, TopicFilter};
 
-/// A topic filter in which `%c` and `%u` stand for client id and username.
+/// A topic filter in which `%c`, `%u` and `%{NAME}` stand for client id, username and an attribute, and `%%` for a percent sign.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "String")]
 pub struct Pattern {
@@ -13,16 +13,28 @@ pub struct Pattern {
     widest: TopicFilter,
 }
 
+/// Why a text is no [`Pattern`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PatternError {
+    /// What section 4.7 forbids in a topic filter.
+    #[error("{0}")]
+    Filter(#[from] NameError),
+    /// A percent sign that begins nothing.
+    #[error("after % comes c, u, {{NAME}} or another %")]
+    Placeholder,
+}
+
 impl Pattern {
     /// Checks and copies `text`.
     ///
     /// # Errors
-    /// Whatever section 4.7 forbids in a topic filter, placeholders filled.
-    pub fn new(text: &str) -> Result<Self, NameError> {
-        TopicFilter::new(&text.replace("%c", "c").replace("%u", "u"))?;
-        let levels: Vec<&str> =
-            text.split('/').map(|level| if has_placeholder(level) { "+" } else { level }).collect();
-        Ok(Self { text: text.into(), widest: TopicFilter::new(&levels.join("/"))? })
+    /// Whatever section 4.7 forbids in a topic filter, placeholders filled; a percent sign that begins nothing.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        // Any value will do: what stands for it cannot break a filter that is sound with this one.
+        let sound = filled(text, |_| Some(Cow::Borrowed("x")), None)?;
+        TopicFilter::new(&sound.unwrap_or_default())?;
+        let widest = filled(text, |_| None, Some("+"))?;
+        Ok(Self { text: text.into(), widest: TopicFilter::new(&widest.unwrap_or_default())? })
     }
 
     /// As written.
@@ -35,24 +47,90 @@ impl Pattern {
         &self.widest
     }
 
-    /// The filter for one client. None if a value it needs is missing, begins with `$` or holds `/`, `+` or `#`: such a name would
-    /// reach beyond its level. Then give nothing where you would allow, and deny [`Pattern::widest`].
+    /// The filter for one client. None if a value it needs is missing, as attributes are here, begins with `$` or holds `/`, `+` or `#`: such
+    /// a name would reach beyond its level. Then give nothing where you would allow, and deny [`Pattern::widest`].
     pub fn fill(&self, client_id: &str, username: Option<&str>) -> Option<TopicFilter> {
-        if !has_placeholder(&self.text) {
+        self.fill_with(client_id, username, |_| None)
+    }
+
+    /// As [`Pattern::fill`], with attributes from wherever they are, such as [`current::attribute`](crate::current::attribute).
+    ///
+    /// ```
+    /// use tidegate_plugin::Pattern;
+    ///
+    /// let pattern: Pattern = "teams/%{team}/%u".to_owned().try_into()?;
+    /// let blue = |name: &str| (name == "team").then(|| "blue".to_owned());
+    /// assert_eq!(pattern.fill_with("c1", Some("alice"), blue).as_deref(), Some("teams/blue/alice"));
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn fill_with(
+        &self,
+        client_id: &str,
+        username: Option<&str>,
+        attribute: impl Fn(&str) -> Option<String>,
+    ) -> Option<TopicFilter> {
+        if !self.text.contains('%') {
             return Some(self.widest.clone());
         }
-        let mut filled = self.text.clone();
-        for (placeholder, value) in [("%c", client_id), ("%u", username.unwrap_or_default())] {
-            if !self.text.contains(placeholder) {
+        let value = |placeholder: &str| match placeholder {
+            "c" => Some(Cow::Borrowed(client_id)),
+            "u" => username.map(Cow::Borrowed),
+            name => attribute(name).map(Cow::Owned),
+        };
+        TopicFilter::new(&filled(&self.text, value, None).ok()??).ok()
+    }
+}
+
+/// The text with its placeholders filled. A level whose value cannot be had is `instead`; None: then there is no text.
+fn filled<'a>(
+    text: &str,
+    value: impl Fn(&str) -> Option<Cow<'a, str>>,
+    instead: Option<&str>,
+) -> Result<Option<String>, PatternError> {
+    let mut filled = String::with_capacity(text.len());
+    for (index, level) in text.split('/').enumerate() {
+        if index > 0 {
+            filled.push('/');
+        }
+        match (filled_level(level, &value)?, instead) {
+            (Some(level), _) => filled.push_str(&level),
+            (None, Some(instead)) => filled.push_str(instead),
+            (None, None) => return Ok(None),
+        }
+    }
+    Ok(Some(filled))
+}
+
+/// None if a value is missing or would reach beyond its level.
+fn filled_level<'a>(
+    level: &str,
+    value: impl Fn(&str) -> Option<Cow<'a, str>>,
+) -> Result<Option<String>, PatternError> {
+    let (mut filled, mut rest, mut usable) = (String::new(), level, true);
+    while let Some((before, after)) = rest.split_once('%') {
+        filled.push_str(before);
+        let (name, after) = match after.as_bytes().first() {
+            Some(b'c' | b'u') => after.split_at(1),
+            Some(b'{') => after[1..].split_once('}').ok_or(PatternError::Placeholder)?,
+            Some(b'%') => {
+                filled.push('%');
+                rest = &after[1..];
                 continue;
             }
-            if value.is_empty() || value.starts_with('$') || value.contains(['/', '+', '#']) {
-                return None;
-            }
-            filled = filled.replace(placeholder, value);
+            _ => return Err(PatternError::Placeholder),
+        };
+        match value(name) {
+            Some(value) if stays_within_its_level(&value) => filled.push_str(&value),
+            _ => usable = false,
         }
-        TopicFilter::new(&filled).ok()
+        rest = after;
     }
+    filled.push_str(rest);
+    Ok(usable.then_some(filled))
+}
+
+fn stays_within_its_level(value: &str) -> bool {
+    !value.is_empty() && !value.starts_with('$') && !value.contains(['/', '+', '#', '\0'])
 }
 
 impl TryFrom<String> for Pattern {
@@ -60,10 +138,6 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         Self::new(&text).map_err(|why| format!("{text:?} is not a topic filter: {why}"))
     }
-}
-
-fn has_placeholder(text: &str) -> bool {
-    text.contains("%c") || text.contains("%u")
 }
 
 impl fmt::Display for Pattern {
@@ -84,11 +158,22 @@ mod tests {
     fn placeholders_are_filled() {
         assert_eq!(filled("a/#", "c1", None).as_deref(), Some("a/#"));
         assert_eq!(filled("u/%u/dev-%c/#", "c1", Some("alice")).as_deref(), Some("u/alice/dev-c1/#"));
+        assert_eq!(filled("100%%/%%c", "c1", None).as_deref(), Some("100%/%c"));
+    }
+
+    #[test]
+    fn attributes_are_filled_if_there_are_any() {
+        let pattern = Pattern::new("t/%{team}-%c").unwrap();
+        let team = |team: &'static str| move |name: &str| (name == "team").then(|| team.to_owned());
+        assert_eq!(pattern.fill_with("c1", None, team("blue")).as_deref(), Some("t/blue-c1"));
+        assert_eq!(pattern.fill_with("c1", None, team("a/b")), None);
+        assert_eq!(pattern.fill("c1", None), None);
+        assert_eq!(pattern.widest().as_str(), "t/+");
     }
 
     #[test]
     fn a_name_that_could_reach_beyond_its_level_fills_nothing() {
-        for name in ["", "#", "+", "a/b", "$SYS"] {
+        for name in ["", "#", "+", "a/b", "$SYS", "a\0"] {
             assert_eq!(filled("u/%u", "c1", Some(name)), None, "{name:?}");
             assert_eq!(filled("c/%c", name, None), None, "{name:?}");
         }
@@ -98,17 +183,18 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_a_placeholder_stays_within_its_level() {
-        assert_eq!(filled("%c/%u", "%u", Some("alice")).as_deref(), Some("alice/alice"));
+        assert_eq!(filled("%c/%u", "%u", Some("alice")).as_deref(), Some("%u/alice"));
     }
 
     #[test]
     fn the_widest_holds_every_name() {
         assert_eq!(Pattern::new("u/%u/dev-%c/#").unwrap().widest().as_str(), "u/+/+/#");
+        assert_eq!(Pattern::new("50%%/%u").unwrap().widest().as_str(), "50%/+");
     }
 
     #[test]
     fn bad_filters_are_errors() {
-        for text in ["", "a/#/b", "a+", "%c#"] {
+        for text in ["", "a/#/b", "a+", "%c#", "a/%x", "50%", "a/%{team"] {
             assert!(Pattern::new(text).is_err(), "{text:?}");
         }
     }
