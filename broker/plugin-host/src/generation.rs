@@ -85,7 +85,8 @@ impl Generation {
         code: Inspected,
         plan: Plan,
     ) -> Result<Arc<Self>, Refusal> {
-        let Inspected { component, exports, reads_current } = code;
+        let waits = code.waits(&plan.config.grants);
+        let Inspected { component, exports, reads_current, .. } = code;
         let kinds = HookKinds {
             authenticate: exports.authenticates(),
             // Interface 0.1 has no steps yet.
@@ -95,7 +96,7 @@ impl Generation {
             ..HookKinds::default()
         };
         scopes::check_config(&plan.config, kinds)?;
-        let pre = engine.linker.instantiate_pre(&component);
+        let pre = engine.link(&component, waits);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
         let Plan { plugin, number, config, broker_version, state, kv, workers, opened } = plan;
         let environment = Environment::new(

@@ -2,16 +2,19 @@
 
 mod config;
 mod current;
+mod http;
 mod kv;
 mod logging;
+mod wasi;
 
 pub(crate) use current::with_payload;
 pub(crate) use kv::KvSpace;
+pub(crate) use wasi::{Wasi, is_wasi};
 
 use crate::{config::GuestConfig, instance::Guest, refusal::VERSION, units::ByteSize};
 use logging::LogBudget;
 use std::sync::Arc;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 /// The interfaces that guests may import. `types` holds types only.
 pub(crate) const INTERFACES: [&str; 5] = ["types", "logging", "config", "kv", "current"];
@@ -40,8 +43,9 @@ impl Environment {
     }
 }
 
-/// Makes all of them known to `linker`.
-pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+/// Makes all of them known to `linker`, and of WASI what `component` imports. Where `waits`, some functions are asynchronous.
+pub(crate) fn link(linker: &mut Linker<Guest>, component: &Component, waits: bool) -> wasmtime::Result<()> {
+    wasi::link(linker, component, waits)?;
     let name = |interface: &str| format!("tidegate:plugin/{interface}@{VERSION}");
     logging::link(&mut linker.instance(&name("logging"))?)?;
     config::link(&mut linker.instance(&name("config"))?)?;

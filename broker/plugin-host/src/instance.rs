@@ -8,7 +8,7 @@ pub(crate) use slots::{Acquired, Slot, Slots, Tally, Unavailable};
 
 use crate::{
     engine::{Clock, ClockUse, ticks},
-    imports::Environment,
+    imports::{Environment, Wasi},
     limits::Limits,
     refusal::{Refusal, VERSION},
     wire,
@@ -37,6 +37,7 @@ const LEAST_ANSWER: usize = 16 << 20;
 /// What a store holds.
 pub(crate) struct Guest {
     pub(crate) environment: Arc<Environment>,
+    pub(crate) wasi: Wasi,
     memory: MemoryMeter,
     on_deadline: OnDeadline,
     _clock: ClockUse,
@@ -175,7 +176,8 @@ impl Mould {
     fn store(&self, on_deadline: OnDeadline) -> Store<Guest> {
         let memory = MemoryMeter::new(self.limits.memory.bytes(), self.limits.table_elements);
         let environment = self.environment.clone();
-        let guest = Guest { environment, memory, on_deadline, _clock: ClockUse::new(&self.clock) };
+        let wasi = Wasi::new(&environment);
+        let guest = Guest { environment, wasi, memory, on_deadline, _clock: ClockUse::new(&self.clock) };
         let mut store = Store::new(self.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         // What one answer or import may make the host allocate; lists can name the same bytes more than once.

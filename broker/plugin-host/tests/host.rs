@@ -23,3 +23,5 @@ mod refusals;
 mod reload;
 #[path = "host/speed.rs"]
 mod speed;
+#[path = "host/wasi.rs"]
+mod wasi;

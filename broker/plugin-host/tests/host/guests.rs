@@ -4,21 +4,31 @@
 
 use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve};
 
 /// Makes a component of a core module, as `world` of the plugin package.
 pub fn component(module: &str, world: &str) -> Vec<u8> {
-    let mut core = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
+    let package = push(&mut resolve);
+    encoded(module, &resolve, package, world)
+}
+
+/// Adds the plugin package.
+pub fn push(resolve: &mut Resolve) -> PackageId {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/plugin.wit");
-    let package = resolve.push_file(wit).unwrap();
+    resolve.push_file(wit).unwrap()
+}
+
+/// Makes a component of a core module, as `world` of `package`.
+pub fn encoded(module: &str, resolve: &Resolve, package: PackageId, world: &str) -> Vec<u8> {
+    let mut core = wat::parse_str(module).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
+    embed_component_metadata(&mut core, resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&core).unwrap().encode().unwrap()
 }
 
 /// Memory from 1024: answers; 2048: constants; 4096: the state; 8192 and up: arguments, all anew with each call.
-const COMMON: &str = r#"
+pub const COMMON: &str = r#"
     (memory (export "memory") 17)
     (global $top (mut i32) (i32.const 8192))
     (func (export "cabi_realloc") (param $old i32) (param i32) (param $align i32) (param $size i32) (result i32)
@@ -34,13 +44,13 @@ const COMMON: &str = r#"
 "#;
 
 /// `types.message`, flattened: all of it in parameters.
-const MESSAGE: &str = r#"
+pub const MESSAGE: &str = r#"
     (param $session i64) (param $topic i32) (param $topic-len i32) (param $qos i32) (param $retain i32)
     (param $payload-len i32) (param $has-extra i32) (param $payload i32) (param $extra-len i32) (param $client-id i32) (param $client-id-len i32)
     (param $has-username i32) (param i32 i32) (param $properties i32) (param $properties-len i32)"#;
 
 /// `init` without scopes; `drain` without state.
-const LIFECYCLE: &str = r#"
+pub const LIFECYCLE: &str = r#"
     (func (export "tidegate:plugin/lifecycle@0.1.0#init")
         (param i32 i32 i64 i32 i32 i32 i32 i32) (result i32)
         (i64.store (i32.const 1024) (i64.const 0))
