@@ -2,7 +2,6 @@
 
 mod config;
 mod current;
-mod http;
 mod kv;
 mod logging;
 mod wasi;

@@ -23,7 +23,7 @@ mod streams;
 
 use super::Environment;
 use crate::{instance::Guest, wire::Level};
-use http::Exchanges;
+use http::Scale;
 use lines::Lines;
 use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTable};
@@ -63,7 +63,8 @@ pub(crate) struct Wasi {
     resources: ResourceTable,
     stdout: Lines,
     stderr: Lines,
-    exchanges: Exchanges,
+    /// For its requests and their answers.
+    scale: Scale,
 }
 
 impl Wasi {
@@ -75,7 +76,7 @@ impl Wasi {
             resources,
             stdout: Lines::new(Level::Info),
             stderr: Lines::new(Level::Warn),
-            exchanges: Exchanges::default(),
+            scale: Scale::default(),
         }
     }
 

@@ -13,7 +13,7 @@ pub use incoming::{FutureResponse, FutureTrailers, IncomingBody, IncomingRespons
 pub use outgoing::{BodyParts, OutgoingBody, OutgoingRequest, RequestOptions};
 pub use weight::Weight;
 
-pub(super) use exchange::Exchanges;
+pub(super) use weight::Scale;
 
 use super::{
     Wasi,
@@ -38,7 +38,7 @@ impl outgoing_handler::Host for Wasi {
         options: Option<Resource<RequestOptions>>,
     ) -> wasmtime::Result<Result<Resource<FutureResponse>, ErrorCode>> {
         let (request, options) = self.taken(request, options)?;
-        match outgoing::send(request, &options, &self.exchanges, &self.environment) {
+        match outgoing::send(request, &options, self.scale.nothing(), &self.environment) {
             Ok(exchange) => Ok(Ok(self.lend(FutureResponse::new(exchange))?)),
             Err(code) => Ok(Err(code)),
         }

@@ -6,7 +6,7 @@ use std::{
     future::{pending, poll_fn},
     sync::Arc,
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use wasmtime::{
     StoreContextMut,
@@ -15,6 +15,10 @@ use wasmtime::{
 
 const MAY_NOT_WAIT: &str = "it may not sleep or wait, since its hooks must answer at once; only a plugin that \
      imports HTTP and was granted `http` may";
+
+/// What is no further away is over at once for those that may not wait. Language runtimes give way like that where they have no other
+/// thread; Go's before it prints a panic.
+const SOON: Duration = Duration::from_millis(1);
 
 /// Something that is ready, or will be.
 #[derive(Clone)]
@@ -28,9 +32,13 @@ pub enum Pollable {
 
 impl Pollable {
     fn is_ready(&self) -> bool {
+        self.is_ready_within(Duration::ZERO)
+    }
+
+    fn is_ready_within(&self, time: Duration) -> bool {
         match self {
             Self::Now => true,
-            Self::At(when) => *when <= Instant::now(),
+            Self::At(when) => when.saturating_duration_since(Instant::now()) <= time,
             Self::Never => false,
             Self::Answer(exchange) => exchange.is_answered(),
         }
@@ -48,7 +56,9 @@ impl Pollable {
 
 impl poll::Host for Wasi {
     fn poll(&mut self, pollables: Vec<Resource<Pollable>>) -> wasmtime::Result<Vec<u32>> {
-        let ready = ready(&self.listed(&pollables)?);
+        let pollables = self.listed(&pollables)?;
+        let now = ready(&pollables, Duration::ZERO);
+        let ready = if now.is_empty() { ready(&pollables, SOON) } else { now };
         wasmtime::ensure!(!ready.is_empty(), "{MAY_NOT_WAIT}");
         Ok(ready)
     }
@@ -60,7 +70,7 @@ impl poll::HostPollable for Wasi {
     }
 
     fn block(&mut self, pollable: Resource<Pollable>) -> wasmtime::Result<()> {
-        wasmtime::ensure!(self.resources.get(&pollable)?.is_ready(), "{MAY_NOT_WAIT}");
+        wasmtime::ensure!(self.resources.get(&pollable)?.is_ready_within(SOON), "{MAY_NOT_WAIT}");
         Ok(())
     }
 
@@ -101,14 +111,15 @@ impl Wasi {
     }
 }
 
-/// The indices of those that are ready.
-fn ready(pollables: &[Pollable]) -> Vec<u32> {
-    (0..).zip(pollables).filter(|(_, pollable)| pollable.is_ready()).map(|(index, _)| index).collect()
+/// The indices of those that are ready within that time.
+fn ready(pollables: &[Pollable], time: Duration) -> Vec<u32> {
+    let ready = (0..).zip(pollables).filter(|(_, pollable)| pollable.is_ready_within(time));
+    ready.map(|(index, _)| index).collect()
 }
 
 /// Waits until one at least is ready.
 async fn first_ready(pollables: &[Pollable]) -> Vec<u32> {
-    let now = ready(pollables);
+    let now = ready(pollables, Duration::ZERO);
     if !now.is_empty() {
         return now;
     }

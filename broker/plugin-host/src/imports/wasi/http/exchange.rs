@@ -1,40 +1,16 @@
 //! A request on its way, and what came of it.
 
-use super::{
-    ErrorCode,
-    weight::{Scale, Weight},
-};
-use crate::imports::{
-    Environment,
-    http::{FetchError, Request, Response, fetch},
-};
+use super::{ErrorCode, Fields, Weight};
+use crate::imports::Environment;
 use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, SetOnce},
-    task::AbortHandle,
+use http::{HeaderMap, Request, Response, StatusCode};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
+use tokio::{runtime::Handle, sync::SetOnce, task::AbortHandle};
 
-/// Requests of one instance that are on their way at once.
-const MOST_AT_ONCE: usize = 32;
-
-/// What a line of headers takes up beside its text.
-const LINE: usize = 64;
-
-/// The exchanges of one instance.
-pub(in super::super) struct Exchanges {
-    pub(super) scale: Scale,
-    permits: Arc<Semaphore>,
-}
-
-impl Default for Exchanges {
-    fn default() -> Self {
-        Self { scale: Scale::default(), permits: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
-    }
-}
-
-/// One of them. Dropped, it is given up.
+/// A request to an answer. Dropped, it is given up.
 #[derive(Default)]
 pub struct Exchange {
     answer: SetOnce<Result<Arc<Answer>, ErrorCode>>,
@@ -42,9 +18,9 @@ pub struct Exchange {
 }
 
 /// An answer, whole.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
+pub struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) weight: Arc<Weight>,
 }
@@ -67,6 +43,28 @@ impl Exchange {
     pub(super) fn end(&self, answer: Result<Arc<Answer>, ErrorCode>) {
         _ = self.answer.set(answer);
     }
+
+    /// Sends a request, whose body weighs that much.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        request: Request<Bytes>,
+        timeout: Option<Duration>,
+        weight: Weight,
+        environment: &Arc<Environment>,
+    ) {
+        let Ok(runtime) = Handle::try_current() else {
+            return self.end(Err(ErrorCode::InternalError(None)));
+        };
+        let (environment, ending) = (environment.clone(), Arc::downgrade(self));
+        let task = runtime.spawn(async move {
+            let response = fetch(&environment, request, timeout).await;
+            if let Some(exchange) = ending.upgrade() {
+                let weight = weight.anew();
+                exchange.end(response.and_then(|response| Answer::new(response, weight)));
+            }
+        });
+        _ = self.task.set(task.abort_handle());
+    }
 }
 
 impl Drop for Exchange {
@@ -77,47 +75,22 @@ impl Drop for Exchange {
     }
 }
 
-impl Exchanges {
-    /// Sends a request. `weight` is that of its body.
-    pub(super) fn begin(
-        &self,
-        request: Request,
-        weight: Weight,
-        exchange: &Arc<Exchange>,
-        environment: &Arc<Environment>,
-    ) {
-        let (Ok(permit), Ok(runtime)) = (self.permits.clone().try_acquire_owned(), Handle::try_current())
-        else {
-            exchange.end(Err(ErrorCode::ConnectionLimitReached));
-            return;
-        };
-        let (environment, ending, answer_weight) =
-            (environment.clone(), Arc::downgrade(exchange), self.scale.nothing());
-        let task = runtime.spawn(async move {
-            let response = fetch(&environment, request).await;
-            drop((weight, permit));
-            if let Some(exchange) = ending.upgrade() {
-                exchange.end(response.map_err(code).and_then(|response| answer(response, answer_weight)));
-            }
-        });
-        _ = exchange.task.set(task.abort_handle());
+impl Answer {
+    fn new(response: Response<Bytes>, mut weight: Weight) -> Result<Arc<Self>, ErrorCode> {
+        let (head, body) = response.into_parts();
+        if !weight.add(Fields::size(&head.headers) + body.len()) {
+            return Err(ErrorCode::HttpResponseBodySize(u64::try_from(body.len()).ok()));
+        }
+        let weight = Arc::new(weight);
+        Ok(Arc::new(Self { status: head.status, headers: head.headers, body, weight }))
     }
 }
 
-fn answer(response: Response, mut weight: Weight) -> Result<Arc<Answer>, ErrorCode> {
-    let Response { status, headers, body } = response;
-    let lines: usize = headers.iter().map(|(name, value)| name.len() + value.len() + LINE).sum();
-    if !weight.add(lines + body.len()) {
-        return Err(ErrorCode::HttpResponseBodySize(u64::try_from(body.len()).ok()));
-    }
-    Ok(Arc::new(Answer { status, headers, body: body.into(), weight: Arc::new(weight) }))
-}
-
-fn code(error: FetchError) -> ErrorCode {
-    match error {
-        FetchError::Denied => ErrorCode::HttpRequestDenied,
-        FetchError::Timeout => ErrorCode::HttpResponseTimeout,
-        FetchError::TooLarge => ErrorCode::HttpResponseBodySize(None),
-        FetchError::Other(text) => ErrorCode::InternalError(Some(text)),
-    }
+/// Until there is a client, nothing is sent.
+async fn fetch(
+    _: &Environment,
+    _: Request<Bytes>,
+    _: Option<Duration>,
+) -> Result<Response<Bytes>, ErrorCode> {
+    Err(ErrorCode::HttpRequestDenied)
 }

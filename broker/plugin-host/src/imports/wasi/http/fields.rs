@@ -11,6 +11,9 @@ const MOST_LINES: usize = 256;
 /// What a line takes up beside its text.
 const LINE: usize = 64;
 
+/// Where a guest cannot be told otherwise.
+const TOO_MUCH: &str = "its requests and answers hold too much of the broker's memory";
+
 /// Ours to say: they are about the connection, or name another host than the one that was checked.
 const FORBIDDEN: [HeaderName; 9] = [
     header::CONNECTION,
@@ -26,70 +29,42 @@ const FORBIDDEN: [HeaderName; 9] = [
 
 /// Headers of a request or an answer.
 pub struct Fields {
-    lines: HeaderMap,
+    pub(super) lines: HeaderMap,
     weight: Weight,
     immutable: bool,
 }
 
-/// It holds too much already.
-struct Full;
-
 impl Fields {
-    pub(super) fn new(weight: Weight) -> Self {
+    fn new(weight: Weight) -> Self {
         Self { lines: HeaderMap::new(), weight, immutable: false }
     }
 
-    /// The same, which nobody changes.
-    pub(super) fn frozen(mut self) -> Self {
-        self.immutable = true;
-        self
+    /// A copy that nobody changes.
+    pub(super) fn of(lines: &HeaderMap, mut weight: Weight) -> wasmtime::Result<Self> {
+        wasmtime::ensure!(weight.add(Self::size(lines)), "{TOO_MUCH}");
+        Ok(Self { lines: lines.clone(), weight, immutable: true })
     }
 
-    /// Lines that are names and values for sure.
-    pub(super) fn of(lines: &[(String, String)], weight: Weight) -> wasmtime::Result<Self> {
-        let mut fields = Self::new(weight);
-        for (name, value) in lines {
-            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-                continue;
-            };
-            fields.add(name, value).map_err(too_much)?;
-        }
-        Ok(fields)
-    }
-
-    /// Names and values, in their order.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.lines.iter()
-    }
-
-    pub(super) fn copied(&self) -> wasmtime::Result<Self> {
-        let mut copy = Self::new(self.weight.anew());
-        for (name, value) in &self.lines {
-            copy.add(name.clone(), value.clone()).map_err(too_much)?;
-        }
-        Ok(copy)
-    }
-
-    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Full> {
-        if self.lines.len() >= MOST_LINES || !self.weight.add(name.as_str().len() + value.len() + LINE) {
-            return Err(Full);
-        }
-        self.lines.try_append(name, value).map(|_| ()).map_err(|_| Full)
+    /// What lines take up.
+    pub(super) fn size(lines: &HeaderMap) -> usize {
+        lines.iter().map(|(name, value)| line(name, value)).sum()
     }
 
     fn append(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
         let name = self.changeable(name)?;
-        // Ours are texts all the way, where HTTP has bytes.
-        let value = std::str::from_utf8(value).ok().and_then(|value| HeaderValue::from_str(value).ok());
-        self.add(name, value.ok_or(HeaderError::InvalidSyntax)?).map_err(|Full| HeaderError::Forbidden)
+        let value = HeaderValue::from_bytes(value).map_err(|_| HeaderError::InvalidSyntax)?;
+        // There is no better word for too many.
+        if self.lines.len() >= MOST_LINES || !self.weight.add(line(&name, &value)) {
+            return Err(HeaderError::Forbidden);
+        }
+        self.lines.try_append(name, value).map(|_| ()).map_err(|_| HeaderError::Forbidden)
     }
 
     fn delete(&mut self, name: &str) -> Result<(), HeaderError> {
         let name = self.changeable(name)?;
         if let header::Entry::Occupied(entry) = self.lines.entry(&name) {
             let (name, values) = entry.remove_entry_mult();
-            let weight: usize = values.map(|value| name.as_str().len() + value.len() + LINE).sum();
-            self.weight.subtract(weight);
+            self.weight.subtract(values.map(|value| line(&name, &value)).sum());
         }
         Ok(())
     }
@@ -107,20 +82,20 @@ impl Fields {
     }
 }
 
-fn too_much(_: Full) -> wasmtime::Error {
-    wasmtime::format_err!("its requests and answers hold too much of the broker's memory")
+fn line(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + LINE
 }
 
 impl types::HostFields for Wasi {
     fn new(&mut self) -> wasmtime::Result<Resource<Fields>> {
-        self.lend(Fields::new(self.exchanges.scale.nothing()))
+        self.lend(Fields::new(self.scale.nothing()))
     }
 
     fn from_list(
         &mut self,
         entries: Vec<(String, Vec<u8>)>,
     ) -> wasmtime::Result<Result<Resource<Fields>, HeaderError>> {
-        let mut fields = Fields::new(self.exchanges.scale.nothing());
+        let mut fields = Fields::new(self.scale.nothing());
         for (name, value) in entries {
             if let Err(error) = fields.append(&name, &value) {
                 return Ok(Err(error));
@@ -167,13 +142,13 @@ impl types::HostFields for Wasi {
     }
 
     fn entries(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
-        let lines = self.resources.get(&fields)?.lines();
-        Ok(lines.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect())
+        let lines = &self.resources.get(&fields)?.lines;
+        Ok(lines.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect())
     }
 
     fn clone(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Resource<Fields>> {
-        let copy = self.resources.get(&fields)?.copied()?;
-        self.lend(copy)
+        let copy = Fields::of(&self.resources.get(&fields)?.lines, self.scale.nothing())?;
+        self.lend(Fields { immutable: false, ..copy })
     }
 
     fn drop(&mut self, fields: Resource<Fields>) -> wasmtime::Result<()> {

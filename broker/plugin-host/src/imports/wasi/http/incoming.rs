@@ -65,13 +65,13 @@ impl types::HostFutureIncomingResponse for Wasi {
 
 impl types::HostIncomingResponse for Wasi {
     fn status(&mut self, response: Resource<IncomingResponse>) -> wasmtime::Result<u16> {
-        Ok(self.resources.get(&response)?.answer.status)
+        Ok(self.resources.get(&response)?.answer.status.as_u16())
     }
 
     fn headers(&mut self, response: Resource<IncomingResponse>) -> wasmtime::Result<Resource<Fields>> {
         let answer = &self.resources.get(&response)?.answer;
-        let headers = Fields::of(&answer.headers, self.exchanges.scale.nothing())?;
-        self.lend(headers.frozen())
+        let headers = Fields::of(&answer.headers, self.scale.nothing())?;
+        self.lend(headers)
     }
 
     fn consume(

@@ -1,13 +1,12 @@
 //! Requests: `outgoing-request`, its options and its body.
 
 use super::{
-    ErrorCode, Exchange, Exchanges, Fields, Wasi, Weight,
+    ErrorCode, Exchange, Fields, Wasi, Weight,
     types::{self, Method, Scheme},
 };
-use crate::imports::wasi::streams::OutputStream;
-use crate::imports::{Environment, http::Request};
+use crate::imports::{Environment, wasi::streams::OutputStream};
 use http::{
-    HeaderName, header,
+    Request, header,
     uri::{Authority, PathAndQuery, Uri},
 };
 use parking_lot::Mutex;
@@ -68,28 +67,23 @@ enum Stage {
 
 /// A request that lacks its body only.
 struct Departure {
-    request: Request,
+    head: Request<()>,
+    timeout: Option<Duration>,
     /// What its headers say.
     length: Option<u64>,
     exchange: Arc<Exchange>,
 }
 
 impl Departure {
-    fn leave(
-        mut self,
-        body: Vec<u8>,
-        weight: Weight,
-        exchanges: &Exchanges,
-        environment: &Arc<Environment>,
-    ) -> Result<(), ErrorCode> {
+    fn leave(self, body: Vec<u8>, weight: Weight, environment: &Arc<Environment>) -> Result<(), ErrorCode> {
         let length = body.len() as u64;
         if self.length.is_some_and(|announced| announced != length) {
             let code = ErrorCode::HttpRequestBodySize(Some(length));
             self.exchange.end(Err(code.clone()));
             return Err(code);
         }
-        self.request.body = (!body.is_empty()).then_some(body);
-        exchanges.begin(self.request, weight, &self.exchange, environment);
+        let request = self.head.map(|()| body.into());
+        self.exchange.begin(request, self.timeout, weight, environment);
         Ok(())
     }
 }
@@ -109,13 +103,10 @@ impl BodyParts {
     }
 
     /// Nothing more comes.
-    fn finish(&self, exchanges: &Exchanges, environment: &Arc<Environment>) -> Result<(), ErrorCode> {
+    fn finish(&self, environment: &Arc<Environment>) -> Result<(), ErrorCode> {
         let mut parts = self.0.lock();
         match mem::replace(&mut parts.stage, Stage::Whole) {
-            Stage::Open(Some(departure)) => {
-                let (bytes, weight) = (mem::take(&mut parts.bytes), parts.weight.take());
-                departure.leave(bytes, weight, exchanges, environment)
-            }
+            Stage::Open(Some(departure)) => parts.leave(departure, environment),
             _ => Ok(()),
         }
     }
@@ -128,6 +119,12 @@ impl BodyParts {
     }
 }
 
+impl Parts {
+    fn leave(&mut self, departure: Departure, environment: &Arc<Environment>) -> Result<(), ErrorCode> {
+        departure.leave(mem::take(&mut self.bytes), self.weight.take(), environment)
+    }
+}
+
 fn lost() -> ErrorCode {
     ErrorCode::InternalError(Some("the body was dropped before it was finished".into()))
 }
@@ -136,61 +133,50 @@ fn lost() -> ErrorCode {
 pub(super) fn send(
     request: OutgoingRequest,
     options: &RequestOptions,
-    exchanges: &Exchanges,
+    nothing: Weight,
     environment: &Arc<Environment>,
 ) -> Result<Arc<Exchange>, ErrorCode> {
     let exchange = Arc::new(Exchange::default());
-    let departure = request.departure(options, exchange.clone())?;
-    let Some(body) = request.body else {
-        departure.leave(Vec::new(), exchanges.scale.nothing(), exchanges, environment)?;
+    let (departure, body) = request.departure(options, exchange.clone())?;
+    let Some(body) = body else {
+        departure.leave(Vec::new(), nothing, environment)?;
         return Ok(exchange);
     };
     let mut parts = body.0.lock();
     match &mut parts.stage {
         Stage::Open(waiting) => *waiting = Some(departure),
-        Stage::Whole => {
-            let (bytes, weight) = (mem::take(&mut parts.bytes), parts.weight.take());
-            departure.leave(bytes, weight, exchanges, environment)?;
-        }
+        Stage::Whole => parts.leave(departure, environment)?,
         Stage::Lost => return Err(lost()),
     }
-    drop(parts);
     Ok(exchange)
 }
 
 impl OutgoingRequest {
-    fn departure(&self, options: &RequestOptions, exchange: Arc<Exchange>) -> Result<Departure, ErrorCode> {
+    fn departure(
+        mut self,
+        options: &RequestOptions,
+        exchange: Arc<Exchange>,
+    ) -> Result<(Departure, Option<Arc<BodyParts>>), ErrorCode> {
         let uri = Uri::builder()
             .scheme(match &self.scheme {
                 Some(Scheme::Http) => "http",
                 Some(Scheme::Https) | None => "https",
                 Some(Scheme::Other(other)) => other,
             })
-            .authority(self.authority.clone().ok_or(ErrorCode::HttpRequestUriInvalid)?)
-            .path_and_query(self.path.clone().unwrap_or_else(|| PathAndQuery::from_static("/")))
+            .authority(self.authority.ok_or(ErrorCode::HttpRequestUriInvalid)?)
+            .path_and_query(self.path.unwrap_or_else(|| PathAndQuery::from_static("/")))
             .build()
             .map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-        let text = |name: &HeaderName, value: &http::HeaderValue| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-        };
-        let mut headers = Vec::new();
-        let mut length = None;
-        for (name, value) in self.headers.lines() {
-            if *name == header::CONTENT_LENGTH {
-                // The client writes it anew.
-                length = value.to_str().ok().and_then(|length| length.parse().ok());
-            } else {
-                headers.extend(text(name, value));
-            }
-        }
-        let request = Request {
-            method: method_name(&self.method).to_owned(),
-            url: uri.to_string(),
-            headers,
-            body: None,
-            timeout: options.timeout(),
-        };
-        Ok(Departure { request, length, exchange })
+        let method = http::Method::from_bytes(method_name(&self.method).as_bytes())
+            .map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
+        // The client says it again.
+        let length = self.headers.lines.remove(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut head = Request::new(());
+        *head.method_mut() = method;
+        *head.uri_mut() = uri;
+        *head.headers_mut() = mem::take(&mut self.headers.lines);
+        Ok((Departure { head, timeout: options.timeout(), length, exchange }, self.body))
     }
 }
 
@@ -238,7 +224,7 @@ impl types::HostOutgoingRequest for Wasi {
         &mut self,
         request: Resource<OutgoingRequest>,
     ) -> wasmtime::Result<Result<Resource<OutgoingBody>, ()>> {
-        let weight = self.exchanges.scale.nothing();
+        let weight = self.scale.nothing();
         let request = self.resources.get_mut(&request)?;
         if request.body.is_some() {
             return Ok(Err(()));
@@ -296,8 +282,8 @@ impl types::HostOutgoingRequest for Wasi {
     }
 
     fn headers(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Resource<Fields>> {
-        let copy = self.resources.get(&request)?.headers.copied()?;
-        self.lend(copy.frozen())
+        let headers = Fields::of(&self.resources.get(&request)?.headers.lines, self.scale.nothing())?;
+        self.lend(headers)
     }
 
     fn drop(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<()> {
@@ -368,7 +354,7 @@ impl types::HostOutgoingBody for Wasi {
             body.parts.lose();
             return Ok(Err(ErrorCode::InternalError(Some("trailers are not sent".into()))));
         }
-        Ok(body.parts.finish(&self.exchanges, &self.environment))
+        Ok(body.parts.finish(&self.environment))
     }
 
     fn drop(&mut self, body: Resource<OutgoingBody>) -> wasmtime::Result<()> {

@@ -10,7 +10,7 @@ const MOST: usize = 32 << 20;
 
 /// Where an instance's bytes are counted.
 #[derive(Clone, Default)]
-pub(super) struct Scale(Arc<AtomicUsize>);
+pub(in super::super) struct Scale(Arc<AtomicUsize>);
 
 /// Bytes of one thing; no longer counted once it is dropped.
 pub struct Weight {
