@@ -12,7 +12,7 @@ use std::{
 };
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-    component::Linker,
+    component::{Component, InstancePre, Linker},
 };
 
 /// How far the guests' clock goes at once; deadlines are counted in these.
@@ -21,10 +21,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// Stack of a guest. Hot hooks run on the stack of the caller's thread, of which this is a part.
 const WASM_STACK: usize = 512 << 10;
 
-/// Engine, linker and ticker; ends with its last user.
+/// Engine and ticker; ends with its last user.
 pub(crate) struct PluginEngine {
     pub(crate) engine: Engine,
-    pub(crate) linker: Linker<Guest>,
     ticker: Ticker,
 }
 
@@ -57,10 +56,16 @@ impl PluginEngine {
                 Engine::new(&on_demand())?
             }
         };
-        let mut linker = Linker::new(&engine);
-        imports::link(&mut linker, false)?;
         let ticker = Ticker::start(engine.weak())?;
-        Ok(Self { engine, linker, ticker })
+        Ok(Self { engine, ticker })
+    }
+
+    /// Links `component` with what guests may call. One that `waits` may be suspended in some of it and can only be called by
+    /// `call_async`, so its linker is another. Takes a fraction of a millisecond, since WASI is linked as the component wants it.
+    pub(crate) fn link(&self, component: &Component, waits: bool) -> wasmtime::Result<InstancePre<Guest>> {
+        let mut linker = Linker::new(&self.engine);
+        imports::link(&mut linker, component, waits)?;
+        linker.instantiate_pre(component)
     }
 
     pub(crate) fn clock(&self) -> Arc<Clock> {

@@ -98,9 +98,10 @@ impl Generation {
         code: Inspected,
         plan: Plan,
     ) -> Result<Arc<Self>, Refusal> {
-        let Inspected { component, exports, hooks, reads_current, waits } = code;
+        let waits = code.waits(&plan.config.grants);
+        let Inspected { component, exports, hooks, reads_current, .. } = code;
         scopes::check_config(&plan.config, &hooks)?;
-        let pre = engine.linker.instantiate_pre(&component);
+        let pre = engine.link(&component, waits);
         let pre = pre.map_err(|error| Refusal::Interface(format!("{error:#}").into()))?;
         let Plan { plugin, number, config, broker_version, state, outside, workers, opened } = plan;
         let environment = Environment::new(

@@ -8,11 +8,13 @@ mod kv;
 mod logging;
 mod metrics;
 mod timers;
+mod wasi;
 
 pub(crate) use current::{Current, OwnedCurrent, lend};
 pub(crate) use kv::{KvSpace, KvStore};
 pub(crate) use metrics::Metrics;
 pub(crate) use timers::{TimerHandler, Timers};
+pub(crate) use wasi::{Wasi, is_wasi};
 
 use crate::{
     access::Access,
@@ -27,7 +29,7 @@ use logging::LogBudget;
 use std::{sync::Arc, time::SystemTime};
 use tidegate_mqtt::Timestamp;
 use tokio::runtime::Handle;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 /// The interfaces that guests may import. `types` holds types only.
 pub(crate) const INTERFACES: [&str; 9] =
@@ -123,9 +125,10 @@ impl Environment {
     }
 }
 
-/// Makes all of them known to `linker`. `waits`: whether calls through it are made where waiting is no harm; where it is, `http` answers
-/// `denied`.
-pub(crate) fn link(linker: &mut Linker<Guest>, waits: bool) -> wasmtime::Result<()> {
+/// Makes all of them known to `linker`, and of WASI what `component` imports. `waits`: whether calls through it are made where waiting is no
+/// harm; where it is, `http` answers `denied`.
+pub(crate) fn link(linker: &mut Linker<Guest>, component: &Component, waits: bool) -> wasmtime::Result<()> {
+    wasi::link(linker, component, waits)?;
     let name = |interface: &str| format!("tidegate:plugin/{interface}@{VERSION}");
     logging::link(&mut linker.instance(&name("logging"))?)?;
     config::link(&mut linker.instance(&name("config"))?)?;

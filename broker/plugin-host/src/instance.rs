@@ -12,7 +12,7 @@ pub(crate) use usage::Usage;
 
 use crate::{
     engine::{Clock, ClockUse, ticks},
-    imports::{Environment, OwnedCurrent},
+    imports::{Environment, OwnedCurrent, Wasi},
     limits::Limits,
     refusal::Refusal,
     wire,
@@ -42,6 +42,7 @@ pub(crate) struct Guest {
     pub(crate) environment: Arc<Environment>,
     /// What the running hook is about, if it may wait.
     pub(crate) current: Option<OwnedCurrent>,
+    pub(crate) wasi: Wasi,
     memory: MemoryMeter,
     on_deadline: OnDeadline,
     _clock: ClockUse,
@@ -139,8 +140,8 @@ impl Mould {
         let used = Used::new(&self.usage);
         let memory = MemoryMeter::new(self.limits.memory.bytes(), self.limits.table_elements, used);
         let environment = self.environment.clone();
-        let clock = ClockUse::new(&self.clock);
-        let guest = Guest { environment, current: None, memory, on_deadline, _clock: clock };
+        let (clock, wasi) = (ClockUse::new(&self.clock), Wasi::new(&environment));
+        let guest = Guest { environment, current: None, wasi, memory, on_deadline, _clock: clock };
         let mut store = Store::new(self.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         // What one answer or import may make the host allocate; lists can name the same bytes more than once.

@@ -19,10 +19,12 @@ pub(crate) enum Refusal {
     #[error("the file ends too early; copy it again")]
     Truncated,
     #[error(
-        "not a WebAssembly file; build a component, for example with `cargo build --target wasm32-unknown-unknown` and `wasm-tools component new`"
+        "not a WebAssembly file; build a component, for example with `cargo build --target wasm32-wasip2`"
     )]
     NotWasm,
-    #[error("a core module, not a component; turn it into one with `wasm-tools component new`")]
+    #[error(
+        "a core module, not a component; turn it into one with `wasm-tools component new`, one for wasip1 with its option `--adapt`"
+    )]
     CoreModule,
     #[error(
         "it needs the asynchronous part of the component model, which plugins are not offered; build it with synchronous exports and imports"
@@ -48,7 +50,9 @@ pub(crate) enum Refusal {
     NoLifecycle,
     #[error("it exports no hook; export at least one of {hooks} at tidegate:plugin@{VERSION}", hooks = hooks("or"))]
     NoHook,
-    #[error("it imports {0}; WASI is not offered to plugins yet, so build it for wasm32-unknown-unknown")]
+    #[error(
+        "it imports {0}; of WASI, plugins are offered the released 0.2 only, so build it for wasm32-wasip2"
+    )]
     Wasi(Box<str>),
     #[error(
         "it imports {0}, which this broker does not offer; plugins may import logging, config, kv and current of tidegate:plugin@{VERSION}"

@@ -31,3 +31,5 @@ mod shadow;
 mod speed;
 #[path = "host/start.rs"]
 mod start;
+#[path = "host/wasi.rs"]
+mod wasi;

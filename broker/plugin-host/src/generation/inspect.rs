@@ -1,6 +1,7 @@
 //! Reads what a component exports and imports, before anything of it runs.
 
 use crate::{
+    grants::Grants,
     imports,
     instance::Exports,
     refusal::{Refusal, VERSION},
@@ -19,8 +20,15 @@ pub(crate) struct Inspected {
     pub(crate) hooks: Vec<Hook>,
     /// Whether it reads payloads through `current`.
     pub(crate) reads_current: bool,
-    /// Whether it imports what may wait, so that its hooks cannot be called at once.
-    pub(crate) waits: bool,
+    /// Whether it imports a way to send HTTP requests, ours or WASI's.
+    imports_http: bool,
+}
+
+impl Inspected {
+    /// Whether its hooks may wait for answers from outside.
+    pub(crate) fn waits(&self, grants: &Grants) -> bool {
+        self.imports_http && grants.http.is_some()
+    }
 }
 
 /// Checks names and versions of exports and imports.
@@ -39,12 +47,14 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
             None => return Err(Refusal::UnknownExport((*name).into())),
         }
     }
-    let mut reads_current = false;
+    let (mut reads_current, mut imports_http) = (false, false);
     for (name, _) in ty.imports(engine) {
         match apart(name) {
             Some((interface, VERSION)) if imports::INTERFACES.contains(&interface) => {
                 reads_current |= interface == "current";
+                imports_http |= interface == "http";
             }
+            _ if imports::is_wasi(name) => imports_http |= name.starts_with("wasi:http/outgoing-handler@"),
             _ if name.starts_with("wasi:") => return Err(Refusal::Wasi(name.into())),
             _ => return Err(Refusal::UnknownImport(name.into())),
         }
@@ -63,7 +73,7 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
     if hooks.contains(&Hook::EnhancedAuth) && !hooks.contains(&Hook::Auth) {
         return Err(Refusal::EnhancedAuthAlone);
     }
-    Ok(Inspected { component, exports, hooks, reads_current, waits: false })
+    Ok(Inspected { component, exports, hooks, reads_current, imports_http })
 }
 
 /// `tidegate:plugin/acl@0.1.0` is (acl, 0.1.0). None: of another package.

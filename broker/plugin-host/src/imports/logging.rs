@@ -10,7 +10,7 @@ use std::{
 use wasmtime::{StoreContextMut, component::LinkerInstance};
 
 /// Bytes of a line; the rest is cut off.
-const LONGEST_LINE: usize = 4096;
+pub(super) const LONGEST_LINE: usize = 4096;
 
 pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     interface
@@ -26,7 +26,7 @@ pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Resul
     )
 }
 
-fn enabled(level: Level) -> bool {
+pub(super) fn enabled(level: Level) -> bool {
     match level {
         Level::Trace => tracing::enabled!(target: "plugin", tracing::Level::TRACE),
         Level::Debug => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
@@ -37,7 +37,7 @@ fn enabled(level: Level) -> bool {
 }
 
 impl Environment {
-    fn log(&self, level: Level, text: &str, fields: &[(String, String)], now: Instant) {
+    pub(super) fn log(&self, level: Level, text: &str, fields: &[(String, String)], now: Instant) {
         let (plugin, generation) = (&*self.plugin, self.generation);
         let Admitted { this, dropped } = self.log.admit(now);
         if dropped > 0 {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve};
 
 /// Makes a component of a core module, as `world` of the plugin package.
 pub fn component(module: &str, world: &str) -> Vec<u8> {
@@ -13,13 +13,23 @@ pub fn component(module: &str, world: &str) -> Vec<u8> {
 
 /// As [`component`], with everything of several worlds.
 pub fn component_of(module: &str, worlds: &[&str]) -> Vec<u8> {
-    let mut core = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
+    let package = push(&mut resolve);
+    encoded(module, &resolve, package, worlds)
+}
+
+/// Adds the plugin package.
+pub fn push(resolve: &mut Resolve) -> PackageId {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/plugin.wit");
-    let package = resolve.push_file(wit).unwrap();
+    resolve.push_file(wit).unwrap()
+}
+
+/// Makes a component of a core module, as `worlds` of `package`.
+pub fn encoded(module: &str, resolve: &Resolve, package: PackageId, worlds: &[&str]) -> Vec<u8> {
+    let mut core = wat::parse_str(module).unwrap();
     for world in worlds {
         let world = resolve.select_world(&[package], Some(world)).unwrap();
-        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
+        embed_component_metadata(&mut core, resolve, world, StringEncoding::UTF8).unwrap();
     }
     ComponentEncoder::default().validate(true).module(&core).unwrap().encode().unwrap()
 }

@@ -54,7 +54,10 @@ async fn components_that_do_not_fit() {
         component(&with("")).await.contains("does not export tidegate:plugin/lifecycle"),
         "an empty one is none"
     );
-    assert!(component(&import("wasi:cli/stdout@0.2.0")).await.contains("wasm32-unknown-unknown"));
+    for version in ["0.3.0", "0.2.0-rc-2023-11-10", "0.1.0"] {
+        let refused = component(&import(&format!("wasi:cli/stdout@{version}"))).await;
+        assert!(refused.contains("the released 0.2 only"), "{refused}");
+    }
     assert!(
         component(&import("tidegate:plugin/kv@0.3.0")).await.contains("imports tidegate:plugin/kv@0.3.0")
     );
