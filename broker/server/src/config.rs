@@ -87,6 +87,9 @@ pub struct Listener {
     pub origins: Option<Vec<String>>,
     /// Whether a proxy says first who is behind it, in version 1 or 2 of the PROXY protocol. Default false.
     pub proxy_protocol: bool,
+    /// Plugins that have to run before anybody comes in here, beside those that are `required`; the others may still be compiling, and
+    /// their questions are answered with no until they are done. Default: all that lie in the folder at the start.
+    pub requires: Option<Vec<String>>,
     /// Replaces `allow_anonymous` for those who come in here.
     pub allow_anonymous: Option<bool>,
     /// Stands before every topic of those who come in here, unseen by them: `"site-7/"`. Default: nothing.
@@ -531,6 +534,7 @@ mod tests {
             name = "inside"
             allow_anonymous = false
             mount_point = "site-7/"
+            requires = ["stamp"]
             connect_timeout = "1s"
             maximum_qos = 1
             [[listener]]

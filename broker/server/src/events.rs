@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tidegate_hooks::{Event, EventKind, EventKinds, Hooks, Member};
-use tokio::{sync::Notify, task::JoinSet};
+use tidegate_plugin_host::{PluginReport, PluginState};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 /// Threads with lists of their own; more share them.
 const SHARDS: usize = 16;
@@ -145,6 +149,34 @@ pub(crate) async fn carry(broker: Arc<Shared>) {
         }
     };
     _ = tokio::time::timeout(LAST_WORDS, rest).await;
+}
+
+/// Tells of every plugin that has another generation or state. Runs until the broker stops.
+pub(crate) async fn watch_plugins(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<PluginReport>>) {
+    let mut known: HashMap<String, (u64, String)> = HashMap::new();
+    loop {
+        let reports = plugins.borrow_and_update().clone();
+        for report in reports {
+            let state = match (&report.state, &report.problem) {
+                (PluginState::Refused { reason }, _) => format!("refused: {reason}"),
+                (PluginState::Running, Some(problem)) => format!("running, but {problem}"),
+                (PluginState::Running, None) => "running".to_owned(),
+                (PluginState::Starting, _) => "starting".to_owned(),
+                (PluginState::Waiting, _) => "waiting".to_owned(),
+            };
+            let now = (report.generation, state);
+            if known.get(&report.name) != Some(&now) {
+                broker.events.tell(EventKind::PluginChanged, |event| {
+                    let event = event.with("plugin", &*report.name).with("state", &*now.1);
+                    event.with("generation", now.0.to_string())
+                });
+                known.insert(report.name, now);
+            }
+        }
+        if plugins.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn pass_on(

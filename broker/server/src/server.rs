@@ -10,11 +10,11 @@ use crate::{
     shared::Shared,
     sys,
 };
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_hooks::{EventKind, HookRegistry};
 use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{
-    Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState,
+    Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState, WaitFor,
 };
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
@@ -118,6 +118,7 @@ impl Broker {
             None => (None, Vec::new()),
         };
         refuse_open_to_all(&config, &reports)?;
+        let requires: Vec<_> = config.listeners.iter().map(|listener| listener.requires.clone()).collect();
         let mut bound = Vec::new();
         for listener in &config.listeners {
             bound.push(bind(listener, door(listener, &config)?)?);
@@ -136,21 +137,40 @@ impl Broker {
         for missing in reports.iter().filter(|report| report.state == PluginState::Waiting) {
             warn!("plugin {}: configured, but {} is not there", missing.name, missing.file.display());
         }
-        let changes = plugins.as_ref().map_or_else(|| watch::channel(reports).1, PluginHost::changes);
-        tasks.spawn(sys::tell(shared.clone(), changes));
+        let changes = match &plugins {
+            Some(plugins) => plugins.changes(),
+            None => watch::channel(reports).1,
+        };
+        let control = plugins.as_ref().map(|plugins| plugins.control().clone());
+        tasks.spawn(sys::tell(shared.clone(), changes.clone(), control));
+        tasks.spawn(events::watch_plugins(shared.clone(), changes.clone()));
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));
         tasks.spawn(revocation::watch(shared.clone(), chain_changed));
         let events = tokio::spawn(events::carry(shared.clone()));
         let addresses = bound.iter().filter_map(Bound::address).collect();
         let mut certificates = Vec::new();
-        for bound in bound {
-            info!(address = %bound.place, "listening: {}", bound.door.name);
+        for (bound, requires) in bound.into_iter().zip(requires) {
             if let Some(tls) = bound.door.acceptor.tls.clone() {
                 certificates.push(tls.clone());
                 tasks.spawn(async move { tls.watch().await });
             }
-            tasks.spawn(listen(shared.clone(), bound, connections.clone(), stopped.clone()));
+            let (name, place) = (bound.door.name.clone(), bound.place.to_string());
+            let open = move || info!(address = %place, "listening: {name}");
+            let listening = listen(shared.clone(), bound, connections.clone(), stopped.clone());
+            if may_open(&changes.borrow(), requires.as_deref()) {
+                open();
+                tasks.spawn(listening);
+            } else {
+                let mut changes = changes.clone();
+                tasks.spawn(async move {
+                    let up = changes.wait_for(|reports| may_open(reports, requires.as_deref())).await.is_ok();
+                    if up {
+                        open();
+                        listening.await;
+                    }
+                });
+            }
         }
         info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
         shared.events.tell(EventKind::Started, |event| event.with("version", env!("CARGO_PKG_VERSION")));
@@ -252,6 +272,16 @@ fn follow_chain(shared: &Arc<Shared>, permissions: Arc<Notify>) {
     shared.events.want(shared.hooks.chain().events());
 }
 
+/// Whether a listener may open: the plugins that it requires answer, or, if it names none, no plugin is still being compiled.
+fn may_open(plugins: &[PluginReport], requires: Option<&[String]>) -> bool {
+    match requires {
+        None => plugins.iter().all(|plugin| plugin.state != PluginState::Starting),
+        Some(names) => names.iter().all(|name| {
+            plugins.iter().any(|plugin| plugin.name == *name && plugin.state == PluginState::Running)
+        }),
+    }
+}
+
 /// None if there is no plugin folder and nothing says there should be.
 fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Option<HostOptions> {
     (!config.without_file || config.plugin_dir.is_dir()).then(|| HostOptions {
@@ -262,14 +292,18 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Optio
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
         access: access.clone(),
-        wait_for: tidegate_plugin_host::WaitFor::All,
+        // Listeners that name what they require need not wait for the others.
+        wait_for: match config.listeners.iter().any(|listener| listener.requires.is_some()) {
+            true => WaitFor::Named(BTreeSet::new()),
+            false => WaitFor::All,
+        },
     })
 }
 
 fn refuse_open_to_all(config: &Config, plugins: &[PluginReport]) -> Result<(), StartError> {
-    let authenticates = |plugin: &PluginReport| {
-        matches!(plugin.state, PluginState::Running | PluginState::Starting) && plugin.hooks.contains(&"auth")
-    };
+    // One that is still being compiled lets nobody in before it is up.
+    let there = |plugin: &PluginReport| matches!(plugin.state, PluginState::Running | PluginState::Starting);
+    let authenticates = |plugin: &PluginReport| there(plugin) && plugin.hooks.contains(&"auth");
     if plugins.iter().any(authenticates) {
         return Ok(());
     }

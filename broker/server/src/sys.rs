@@ -6,14 +6,22 @@ use crate::{
     shared::Shared,
     traffic::KINDS,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tidegate_hooks::EventKind;
 use tidegate_mqtt::{QoS, TopicName};
-use tidegate_plugin_host::{PluginReport, PluginState};
+use tidegate_plugin_host::{MetricValue, PluginControl, PluginMetric, PluginReport, PluginState};
 use tokio::sync::watch;
 
 /// Publishes what has changed, every `sys_interval`, and what plugins do at once. Runs until the broker stops.
-pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<PluginReport>>) {
+pub(crate) async fn tell(
+    broker: Arc<Shared>,
+    mut plugins: watch::Receiver<Vec<PluginReport>>,
+    now: Option<PluginControl>,
+) {
     let interval = broker.config.sys_interval;
     if interval == 0 {
         return;
@@ -49,7 +57,8 @@ pub(crate) async fn tell(broker: Arc<Shared>, mut plugins: watch::Receiver<Vec<P
             }
             changed = plugins.changed(), if plugins_known => plugins_known = changed.is_ok(),
         }
-        let reports = plugins.borrow_and_update().clone();
+        let at_that_moment = plugins.borrow_and_update().clone();
+        let reports = now.as_ref().map_or(at_that_moment, PluginControl::list);
         for (topic, value) in reports.iter().flat_map(plugin_rows) {
             tell_one(&broker, &mut told, &topic, value).await;
         }
@@ -174,16 +183,56 @@ fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
     };
     let (calls, faults) =
         report.calls.iter().fold((0, 0), |(c, f), hook| (c + hook.calls, f + hook.faulty()));
-    [
+    let shadow = match &report.shadow {
+        None => "none".to_owned(),
+        Some(shadow) => format!("{} of {} differ", shadow.differences(), shadow.compared()),
+    };
+    let mut rows: Vec<(String, String)> = [
         ("generation", report.generation.to_string()),
         ("state", state),
         ("hooks", if report.hooks.is_empty() { "none".to_owned() } else { report.hooks.join(" ") }),
         ("problem", report.problem.clone().unwrap_or_else(|| "none".to_owned())),
         ("calls", calls.to_string()),
         ("faults", faults.to_string()),
+        ("instances", report.load.instances.to_string()),
+        ("memory", report.load.memory.to_string()),
+        ("waiting", report.load.waiting.to_string()),
+        ("breaker", report.load.breaker.name().to_owned()),
+        ("shadow", shadow),
     ]
     .map(|(what, value)| (format!("plugins/{}/{what}", report.name), value))
-    .into()
+    .into();
+    for hook in &report.calls {
+        let nanoseconds = |time: Option<Duration>| time.map_or(0, |time| time.as_nanos()).to_string();
+        let counts = |counts: &BTreeMap<&'static str, u64>| {
+            let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+        };
+        let of_hook = [
+            ("calls", hook.calls.to_string()),
+            ("faults", counts(&hook.faults)),
+            ("verdicts", counts(&hook.verdicts)),
+            ("p50", nanoseconds(hook.latency.p50())),
+            ("p99", nanoseconds(hook.latency.p99())),
+        ];
+        let place = format!("plugins/{}/hooks/{}", report.name, hook.hook);
+        rows.extend(of_hook.map(|(what, value)| (format!("{place}/{what}"), value)));
+    }
+    rows.extend(report.metrics.iter().map(|metric| metric_row(&report.name, metric)));
+    rows
+}
+
+/// `METRIC` or `METRIC,label=value`: what a topic cannot hold becomes `_`.
+fn metric_row(plugin: &str, metric: &PluginMetric) -> (String, String) {
+    let labels = metric.labels.iter().map(|(name, value)| format!(",{name}={value}"));
+    let series: String = std::iter::once(metric.name.clone()).chain(labels).collect();
+    let series = series.replace(['/', '+', '#', '\0'], "_");
+    let value = match &metric.value {
+        MetricValue::Counter(count) => count.to_string(),
+        MetricValue::Gauge(value) => value.to_string(),
+        MetricValue::Histogram { count, sum, .. } => format!("{count} {sum}"),
+    };
+    (format!("plugins/{plugin}/metrics/{series}"), value)
 }
 
 /// Retained messages whose time has passed go, a bounded number at once.
