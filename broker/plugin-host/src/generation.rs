@@ -87,12 +87,14 @@ pub(crate) struct Generation {
     runtime: Handle,
     opened: mpsc::UnboundedSender<BreakerOpened>,
     this: Weak<Self>,
+    /// Its clock ends calls that take too long: as long as somebody answers, it must run.
+    _engine: Arc<PluginEngine>,
 }
 
 impl Generation {
     /// Makes the first instance, the canary; what it answers to `init` holds for all.
     pub(crate) async fn load(
-        engine: &PluginEngine,
+        engine: &Arc<PluginEngine>,
         code: Inspected,
         plan: Plan,
     ) -> Result<Arc<Self>, Refusal> {
@@ -149,6 +151,7 @@ impl Generation {
             runtime: Handle::current(),
             opened,
             this: this.clone(),
+            _engine: engine.clone(),
         });
         generation.place(canary).await?;
         generation.begin_probation();
@@ -363,3 +366,6 @@ fn kinds(hooks: &[Hook], scopes: &Scopes) -> HookKinds {
         packets: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

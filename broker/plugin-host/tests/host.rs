@@ -13,6 +13,8 @@
 mod calls;
 #[path = "host/guests.rs"]
 mod guests;
+#[path = "host/hooks.rs"]
+mod hooks;
 #[path = "host/logs.rs"]
 mod logs;
 #[path = "host/place.rs"]

@@ -96,14 +96,14 @@ impl Generation {
         let admission = self.admit(hook)?;
         let began = Instant::now();
         let answer = asked.instrument(self.span(hook)).await;
+        if let Err(FaultKind::Busy) = answer {
+            // Too many at once says nothing about the plugin.
+            return Err(self.turned_away(hook, FaultKind::Busy));
+        }
         if let Some(tally) = self.tallies.of(hook) {
             tally.count(&answer, Some(began.elapsed()));
         }
-        match answer {
-            // Too many at once says nothing about the plugin.
-            Err(FaultKind::Busy) => Err(self.failed(FaultKind::Busy)),
-            answer => self.settle(hook, admission, answer),
-        }
+        self.settle(hook, admission, answer)
     }
 
     /// For those who look closely; costs next to nothing otherwise.

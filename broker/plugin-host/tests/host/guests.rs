@@ -4,16 +4,48 @@
 
 use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve, WorldId};
+
+#[path = "guests/calm.rs"]
+mod calm;
+#[path = "guests/messages.rs"]
+mod messages;
+#[path = "guests/recipients.rs"]
+mod recipients;
+
+pub use calm::*;
+pub use messages::*;
+pub use recipients::*;
 
 /// Makes a component of a core module, as `world` of the plugin package.
 pub fn component(module: &str, world: &str) -> Vec<u8> {
-    let mut core = wat::parse_str(module).unwrap();
+    let (mut resolve, package) = interface();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    encode(module, &mut resolve, world)
+}
+
+/// As [`component`], for a world with these hooks.
+pub fn exporting(module: &str, hooks: &[&str]) -> Vec<u8> {
+    let (mut resolve, _) = interface();
+    let exports: String =
+        hooks.iter().map(|hook| format!("export tidegate:plugin/{hook}@0.1.0;\n")).collect();
+    let world =
+        format!("package test:guest;\nworld guest {{ include tidegate:plugin/base@0.1.0;\n{exports} }}");
+    let package = resolve.push_str("guest.wit", &world).unwrap();
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    encode(module, &mut resolve, world)
+}
+
+fn interface() -> (Resolve, PackageId) {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/plugin.wit");
     let package = resolve.push_file(wit).unwrap();
-    let world = resolve.select_world(&[package], Some(world)).unwrap();
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
+    (resolve, package)
+}
+
+fn encode(module: &str, resolve: &mut Resolve, world: WorldId) -> Vec<u8> {
+    let mut core = wat::parse_str(module).unwrap();
+    embed_component_metadata(&mut core, resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&core).unwrap().encode().unwrap()
 }
 
