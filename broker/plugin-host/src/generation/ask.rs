@@ -5,6 +5,7 @@ use crate::{
     breaker::{Admission, Change},
     imports::{Current, lend},
     instance::{Acquired, Functions, Slot, Unavailable},
+    report::BreakerState,
     tally::{Answer, Hook},
 };
 use std::{future::Future, time::Instant};
@@ -163,9 +164,17 @@ impl Generation {
     fn fault(&self, hook: Hook, admission: Admission<'_>, kind: &FaultKind) {
         let now = Instant::now();
         let (plugin, generation) = (&*self.plugin, self.number);
-        tracing::warn!(plugin, generation, hook = hook.name(), "plugin {plugin}: call failed: {kind}");
-        if let Some(change) = admission.failed(now) {
-            self.tell(change, &kind.to_string());
+        let hook = hook.name();
+        match admission.failed(now) {
+            None if self.breaker.state() != BreakerState::Closed => {
+                tracing::debug!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
+            }
+            change => {
+                tracing::warn!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
+                if let Some(change) = change {
+                    self.tell(change, &kind.to_string());
+                }
+            }
         }
         if let Some(text) = self.probation.failed(now, || self.failures()) {
             self.report_failure(text);
