@@ -36,7 +36,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tidegate_hooks::{FaultKind, HookKinds, Member, Place};
+use tidegate_hooks::{FaultKind, HookFailed, HookKinds, Member, Place};
 use tokio::{runtime::Handle, sync::mpsc};
 
 /// `drain` runs in a slot; calls to that slot wait meanwhile, but no longer than this.
@@ -89,12 +89,14 @@ pub(crate) struct Generation {
     runtime: Handle,
     opened: mpsc::UnboundedSender<BreakerOpened>,
     this: Weak<Self>,
+    /// Its clock ends calls that take too long: as long as somebody answers, it must run.
+    _engine: Arc<PluginEngine>,
 }
 
 impl Generation {
     /// Makes the first instance, the canary; what it answers to `init` holds for all.
     pub(crate) async fn load(
-        engine: &PluginEngine,
+        engine: &Arc<PluginEngine>,
         code: Inspected,
         plan: Plan,
     ) -> Result<Arc<Self>, Refusal> {
@@ -152,6 +154,7 @@ impl Generation {
             runtime: Handle::current(),
             opened,
             this: this.clone(),
+            _engine: engine.clone(),
         });
         generation.place(canary).await?;
         generation.begin_probation();
@@ -235,6 +238,10 @@ impl Generation {
     pub(crate) fn load_now(&self) -> PluginLoad {
         let (instances, memory) = self.mould.usage.read();
         PluginLoad { instances, memory, waiting: self.calm.waiting(), breaker: self.breaker.state() }
+    }
+
+    async fn call_timer(&self, token: u64) -> Result<(), HookFailed> {
+        self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(())).await
     }
 
     /// For timers; None without `timer-handler`.
@@ -374,11 +381,12 @@ fn kinds(hooks: &[Hook], scopes: &Scopes) -> HookKinds {
 impl TimerHandler for Generation {
     fn on_timer(self: Arc<Self>, token: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let asked =
-                self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(()));
-            if let Err(fault) = asked.await {
+            if let Err(fault) = self.call_timer(token).await {
                 tracing::debug!(%fault, token, "timer call failed");
             }
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,8 +77,8 @@ pub enum StorageError {
 }
 
 impl<'a> StorageOp<'a> {
-    fn to_wire(&self) -> wire::Op<'a> {
-        match *self {
+    fn to_wire(self) -> wire::Op<'a> {
+        match self {
             Self::Put { table, key, value, expires_ms } => {
                 wire::Op::Put(wire::Entry { table, key, value, expires_ms })
             }
@@ -113,7 +113,7 @@ impl PluginStorage {
     /// # Errors
     /// See [`StorageError`].
     pub async fn commit(&self, ops: &[StorageOp<'_>], durable: bool) -> Result<u64, StorageError> {
-        let ops: Vec<_> = ops.iter().map(StorageOp::to_wire).collect();
+        let ops: Vec<_> = ops.iter().map(|op| op.to_wire()).collect();
         self.said(self.generation()?.storage_commit(self.format(), &ops, durable).await)
     }
 

@@ -15,6 +15,8 @@ mod calls;
 mod control;
 #[path = "host/guests.rs"]
 mod guests;
+#[path = "host/hooks.rs"]
+mod hooks;
 #[path = "host/imports.rs"]
 mod imports;
 #[path = "host/logs.rs"]

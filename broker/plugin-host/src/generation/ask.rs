@@ -5,6 +5,7 @@ use crate::{
     breaker::{Admission, Change},
     imports::{Current, lend},
     instance::{Acquired, Functions, Slot, Unavailable},
+    report::BreakerState,
     tally::{Answer, Hook},
 };
 use std::{future::Future, time::Instant};
@@ -96,14 +97,14 @@ impl Generation {
         let admission = self.admit(hook)?;
         let began = Instant::now();
         let answer = asked.instrument(self.span(hook)).await;
+        if let Err(FaultKind::Busy) = answer {
+            // Too many at once says nothing about the plugin.
+            return Err(self.turned_away(hook, FaultKind::Busy));
+        }
         if let Some(tally) = self.tallies.of(hook) {
             tally.count(&answer, Some(began.elapsed()));
         }
-        match answer {
-            // Too many at once says nothing about the plugin.
-            Err(FaultKind::Busy) => Err(self.failed(FaultKind::Busy)),
-            answer => self.settle(hook, admission, answer),
-        }
+        self.settle(hook, admission, answer)
     }
 
     /// For those who look closely; costs next to nothing otherwise.
@@ -163,9 +164,17 @@ impl Generation {
     fn fault(&self, hook: Hook, admission: Admission<'_>, kind: &FaultKind) {
         let now = Instant::now();
         let (plugin, generation) = (&*self.plugin, self.number);
-        tracing::warn!(plugin, generation, hook = hook.name(), "plugin {plugin}: call failed: {kind}");
-        if let Some(change) = admission.failed(now) {
-            self.tell(change, &kind.to_string());
+        let hook = hook.name();
+        match admission.failed(now) {
+            None if self.breaker.state() != BreakerState::Closed => {
+                tracing::debug!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
+            }
+            change => {
+                tracing::warn!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
+                if let Some(change) = change {
+                    self.tell(change, &kind.to_string());
+                }
+            }
         }
         if let Some(text) = self.probation.failed(now, || self.failures()) {
             self.report_failure(text);

@@ -21,7 +21,7 @@ pub(crate) struct Inspected {
     /// Whether it reads payloads through `current`.
     pub(crate) reads_current: bool,
     /// Whether it imports a way to send HTTP requests, ours or WASI's.
-    imports_http: bool,
+    pub(super) imports_http: bool,
 }
 
 impl Inspected {

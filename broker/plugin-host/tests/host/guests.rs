@@ -4,18 +4,45 @@
 
 use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{PackageId, Resolve};
+use wit_parser::{PackageId, Resolve, WorldId};
+
+#[path = "guests/calm.rs"]
+mod calm;
+#[path = "guests/messages.rs"]
+mod messages;
+#[path = "guests/recipients.rs"]
+mod recipients;
+
+pub use calm::*;
+pub use messages::*;
+pub use recipients::*;
 
 /// Makes a component of a core module, as `world` of the plugin package.
 pub fn component(module: &str, world: &str) -> Vec<u8> {
-    component_of(module, &[world])
+    let mut resolve = Resolve::default();
+    let package = push(&mut resolve);
+    encoded(module, &resolve, package, world)
+}
+
+/// As [`component`], for a world with these hooks.
+pub fn exporting(module: &str, hooks: &[&str]) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    push(&mut resolve);
+    let exports: String =
+        hooks.iter().map(|hook| format!("export tidegate:plugin/{hook}@0.1.0;\n")).collect();
+    let world =
+        format!("package test:guest;\nworld guest {{ include tidegate:plugin/base@0.1.0;\n{exports} }}");
+    let package = resolve.push_str("guest.wit", &world).unwrap();
+    encoded(module, &resolve, package, "guest")
 }
 
 /// As [`component`], with everything of several worlds.
 pub fn component_of(module: &str, worlds: &[&str]) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = push(&mut resolve);
-    encoded(module, &resolve, package, worlds)
+    let chosen: Vec<WorldId> =
+        worlds.iter().map(|world| resolve.select_world(&[package], Some(world)).unwrap()).collect();
+    encode(module, &resolve, &chosen)
 }
 
 /// Adds the plugin package.
@@ -24,12 +51,16 @@ pub fn push(resolve: &mut Resolve) -> PackageId {
     resolve.push_file(wit).unwrap()
 }
 
-/// Makes a component of a core module, as `worlds` of `package`.
-pub fn encoded(module: &str, resolve: &Resolve, package: PackageId, worlds: &[&str]) -> Vec<u8> {
+/// Makes a component of a core module, as `world` of `package`.
+pub fn encoded(module: &str, resolve: &Resolve, package: PackageId, world: &str) -> Vec<u8> {
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    encode(module, resolve, &[world])
+}
+
+fn encode(module: &str, resolve: &Resolve, worlds: &[WorldId]) -> Vec<u8> {
     let mut core = wat::parse_str(module).unwrap();
     for world in worlds {
-        let world = resolve.select_world(&[package], Some(world)).unwrap();
-        embed_component_metadata(&mut core, resolve, world, StringEncoding::UTF8).unwrap();
+        embed_component_metadata(&mut core, resolve, *world, StringEncoding::UTF8).unwrap();
     }
     ComponentEncoder::default().validate(true).module(&core).unwrap().encode().unwrap()
 }

@@ -70,6 +70,30 @@ async fn components_that_do_not_fit() {
 }
 
 #[tokio::test]
+async fn hooks_and_scopes_that_make_no_sense() {
+    assert!(reason(&guests::publish_twice()).await.contains("leave publish out if it takes batches"));
+    let alone = r#"(module (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "tidegate:plugin/lifecycle@0.1.0#init") (param i32 i32 i64 i32 i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "tidegate:plugin/lifecycle@0.1.0#drain") (result i32) unreachable)
+        (func (export "tidegate:plugin/enhanced-auth@0.1.0#proceed") (param i32) (result i32) unreachable))"#;
+    assert!(reason(&guests::exporting(alone, &["enhanced-auth"])).await.contains("export both"));
+    assert!(
+        reason(&guests::deliver("")).await.contains("must name topics in its scope or in scopes.deliver")
+    );
+    assert!(reason(&guests::deliver("a/#/b")).await.contains("topic filter \"a/#/b\""));
+    assert!(reason(&guests::events("x", "publishd")).await.contains("events of kind \"publishd\""));
+    let half = r#"(component (core module $m (func (export "f")))
+        (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f")))
+        (instance $lifecycle (export "init" (func $f)) (export "drain" (func $f)))
+        (instance $subscribers (export "select" (func $f)))
+        (export "tidegate:plugin/lifecycle@0.1.0" (instance $lifecycle))
+        (export "tidegate:plugin/subscribers@0.1.0" (instance $subscribers)))"#;
+    assert!(component(half).await.contains("subscribers@0.1.0 lacks a function"));
+}
+
+#[tokio::test]
 async fn a_guest_whose_init_says_no_or_never_ends() {
     assert!(reason(&guests::publish("bad")).await.ends_with("init failed: bad"));
     let place = Place::with("p.wasm", &guests::publish("slow")).table("p", "limits.init_timeout = '50ms'");
@@ -88,6 +112,10 @@ async fn configurations_that_do_not_fit() {
     place.write("r.toml", "ordr = 1");
     place.write("s.wasm", guests::next());
     place.write("s.toml", "scopes.acl = ['a']");
+    place.write("t.wasm", guests::next());
+    place.write("t.toml", "scopes.storage = ['a']");
+    place.write("u.wasm", guests::next());
+    place.write("u.toml", "on_deliver_fault = 'drop'");
     let reports = PluginHost::check(place.options()).await.unwrap();
     let problem =
         |name: &str| reports.iter().find(|report| report.name == name).unwrap().problem.clone().unwrap();
@@ -96,6 +124,8 @@ async fn configurations_that_do_not_fit() {
     assert!(problem("q").contains("`on_fault = \"next\"` is set"));
     assert!(problem("r").contains("unknown field `ordr`") && problem("r").contains("r.toml"));
     assert!(problem("s").contains("`scopes.acl` is set"));
+    assert!(problem("t").contains("unknown variant `storage`") && problem("t").contains("`deliver`"));
+    assert!(problem("u").contains("does not export deliver"));
     assert!(place.registry.chain().members().is_empty(), "a check installs nothing");
 }
 

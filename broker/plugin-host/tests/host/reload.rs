@@ -46,6 +46,7 @@ async fn a_file_comes_is_replaced_goes_and_comes_back() {
     assert_eq!(place.edited("S").await, "left-three");
     host.stop().await;
     assert_eq!(place.edited("e").await, "three", "a stopping broker lets nothing pass unasked");
+    assert_eq!(place.fault("l").await, "deadline passed", "nor wait for ever");
 }
 
 #[tokio::test]

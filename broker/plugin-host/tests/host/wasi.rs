@@ -81,7 +81,7 @@ fn guest() -> Vec<u8> {
     let world = resolve.select_world(&[host.unwrap()], Some("offered")).unwrap();
     let into = resolve.select_world(&[package], Some("guest")).unwrap();
     resolve.merge_worlds(world, into, &mut Default::default()).unwrap();
-    guests::encoded(&module(), &resolve, package, &["guest"])
+    guests::encoded(&module(), &resolve, package, "guest")
 }
 
 fn module() -> String {
