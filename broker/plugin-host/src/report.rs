@@ -1,11 +1,10 @@
 //! What the broker tells about its plugins: in `tidegate check`, under `$SYS/broker/plugins/NAME/…`, and to whoever embeds it.
 
 use crate::shadow::ShadowReport;
-use serde::Serialize;
 use std::path::PathBuf;
 
 /// One plugin, as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PluginReport {
     /// Its file name without `.wasm`.
     pub name: String,
@@ -38,8 +37,7 @@ pub struct PluginReport {
 }
 
 /// Whether a plugin answers.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PluginState {
     /// It does.
     Running,
@@ -56,7 +54,7 @@ pub enum PluginState {
 }
 
 /// A hook's topics and fields.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ScopeReport {
     /// `acl` or `publish`.
     pub hook: &'static str,
@@ -67,7 +65,7 @@ pub struct ScopeReport {
 }
 
 /// How often a hook was called.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HookCalls {
     /// `auth`, `acl` or `publish`.
     pub hook: &'static str,

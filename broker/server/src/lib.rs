@@ -2,7 +2,7 @@
 //!
 //! Reading order is the way of a message: `listen`, `connect`, `connection` (with `scratch`), `publish`, `subscribe`, `mailbox`; then
 //! `clients` (every session, live or parked) and `parked_sessions` (wills and expiry), `shared` (what they all share), `sys`,
-//! `counters`, `clock`; and around it `server` (start and stop) and `config`.
+//! `counters`, `clock`; and around it `server` (start and stop), `admin` (how commands reach it) and `config`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tidegate::StartError> {
@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod admin;
 mod clients;
 mod clock;
 mod config;
@@ -32,10 +33,14 @@ mod subscribe;
 mod sys;
 mod traffic;
 
+pub use admin::{
+    AdminAnswer, AdminCalls, AdminCommand, AdminDifference, AdminPlugin, AdminRequest, AdminShadow,
+    AdminShadowHook, admin_socket,
+};
 pub use config::{
     ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, UsernameFrom,
 };
 pub use mailbox::QueueFull;
 pub use server::{Broker, StartError, check};
 pub use tidegate_hooks as hooks;
-pub use tidegate_plugin_host::{PluginConfig, PluginReport, PluginState};
+pub use tidegate_plugin_host::{PluginConfig, PluginControl, PluginReport, PluginState};

@@ -1,6 +1,7 @@
 //! Start and stop: from a config to a running broker, and back.
 
 use crate::{
+    admin::AdminSocket,
     clock,
     config::{Config, ConfigError, Listener},
     door::Door,
@@ -49,6 +50,12 @@ pub enum StartError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// Two brokers would write over each other's files.
+    #[error("data_dir {}: another broker uses it; stop that one, or name another folder with data_dir", .path.display())]
+    DataDirInUse {
+        /// Which folder.
+        path: PathBuf,
     },
     /// An address cannot be had.
     #[error("listener {address}: {error}; name a free address of this machine in [[listener]] address")]
@@ -99,6 +106,7 @@ impl Broker {
         info!("tidegate {}", env!("CARGO_PKG_VERSION"));
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
+        let admin = AdminSocket::bind(&config.data_dir)?;
         let hooks = Arc::new(HookRegistry::new());
         let (plugins, reports) = match options(&config, &hooks) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
@@ -120,6 +128,9 @@ impl Broker {
         }
         let changes = plugins.as_ref().map_or_else(|| watch::channel(reports).1, PluginHost::changes);
         tasks.spawn(sys::tell(shared.clone(), changes));
+        if let Some(admin) = admin {
+            tasks.spawn(admin.serve(plugins.as_ref().map(|plugins| plugins.control().clone())));
+        }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         let addresses = bound.iter().filter_map(Bound::address).collect();
         let mut certificates = Vec::new();
