@@ -1,11 +1,10 @@
 //! What the broker tells about its plugins: in `tidegate check`, under `$SYS/broker/plugins/NAME/…`, and to whoever embeds it.
 
 use crate::shadow::ShadowReport;
-use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// One plugin, as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PluginReport {
     /// Its file name without `.wasm`.
     pub name: String,
@@ -45,8 +44,7 @@ pub struct PluginReport {
 }
 
 /// Whether a plugin answers.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PluginState {
     /// It does.
     Running,
@@ -63,7 +61,7 @@ pub enum PluginState {
 }
 
 /// A hook's topics and fields.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ScopeReport {
     /// `acl`, `publish`, `subscribe`, `subscribers`, `deliver` or `events`.
     pub hook: &'static str,
@@ -74,7 +72,7 @@ pub struct ScopeReport {
 }
 
 /// What one hook was asked, and what came of it.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HookReport {
     /// As in [`PluginReport::hooks`].
     pub hook: &'static str,
@@ -102,7 +100,7 @@ impl HookReport {
 }
 
 /// How long calls took.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Histogram {
     /// Calls by time: bucket n holds those that took less than 2ⁿ ns, and no less than half of that. The last also holds what is longer.
     pub buckets: Vec<u64>,
@@ -138,7 +136,7 @@ impl Histogram {
 }
 
 /// What a plugin takes up.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PluginLoad {
     /// Instances alive.
     pub instances: usize,
@@ -151,7 +149,7 @@ pub struct PluginLoad {
 }
 
 /// Whether a plugin is asked, after many faults.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum BreakerState {
     /// It is.
     #[default]
@@ -174,7 +172,7 @@ impl BreakerState {
 }
 
 /// A metric of a plugin's own. Name and labels are made of letters, digits and `_`; no label is called `plugin` or `le`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PluginMetric {
     /// As the plugin names it.
     pub name: String,
@@ -185,7 +183,7 @@ pub struct PluginMetric {
 }
 
 /// Kind and value of a metric.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MetricValue {
     /// Only rises.
     Counter(u64),

@@ -3,7 +3,7 @@
 //! Reading order is the way of a message: `listen`, `connect`, `connection` (with `scratch`, `rate` and `watched`), `publish`, `recipients`,
 //! `subscribe`, `mailbox`; then `clients` (every session, live or parked) and `parked_sessions` (wills and expiry), `shared` (what they
 //! all share), `events` and `plugin_access` (what plugins are told, and what they may do), `revocation`, `sys`, `counters`, `clock`; and
-//! around it `server` (start and stop) and `config`.
+//! around it `server` (start and stop), `admin` (how commands reach it) and `config`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tidegate::StartError> {
@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod admin;
 mod clients;
 mod clock;
 mod config;
@@ -39,6 +40,10 @@ mod sys;
 mod traffic;
 mod watched;
 
+pub use admin::{
+    AdminAnswer, AdminCalls, AdminCommand, AdminDifference, AdminPlugin, AdminRequest, AdminShadow,
+    AdminShadowHook, admin_socket,
+};
 pub use config::{
     ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, OnRevoked,
     UsernameFrom,
@@ -46,4 +51,4 @@ pub use config::{
 pub use mailbox::QueueFull;
 pub use server::{Broker, StartError, check};
 pub use tidegate_hooks as hooks;
-pub use tidegate_plugin_host::{PluginConfig, PluginReport, PluginState};
+pub use tidegate_plugin_host::{PluginConfig, PluginControl, PluginReport, PluginState};

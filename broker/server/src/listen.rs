@@ -50,7 +50,7 @@ enum BoundSocket {
 
 /// The file of a Unix socket; it goes with its listener.
 #[derive(Debug)]
-struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     inode: u64,
 }
@@ -97,7 +97,8 @@ fn bind_address(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-fn bind_path(path: &Path, mode: Mode) -> io::Result<(UnixListener, SocketFile)> {
+/// Takes the place of a socket that nobody listens at any more.
+pub(crate) fn bind_path(path: &Path, mode: Mode) -> io::Result<(UnixListener, SocketFile)> {
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -1,5 +1,6 @@
 //! The binary `tidegate`.
 
+mod plugin_commands;
 mod self_signed;
 
 use anyhow::Context;
@@ -34,6 +35,9 @@ struct Arguments {
 enum Command {
     /// Say what a start would say: read the config, load every plugin, open nothing. Exit code 1 if something is wrong.
     Check,
+    /// See to the plugins of the running broker: list, reload, shadow, promote, rollback.
+    #[command(subcommand)]
+    Plugin(plugin_commands::PluginCommand),
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
@@ -49,8 +53,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(Command::SelfSigned(options)) = &arguments.command {
-        return self_signed::make(options).map(|()| ExitCode::SUCCESS);
+    match &arguments.command {
+        Some(Command::SelfSigned(options)) => {
+            return self_signed::make(options).map(|()| ExitCode::SUCCESS);
+        }
+        Some(Command::Plugin(command)) => {
+            return plugin_commands::run(command, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
+        }
+        Some(Command::Check) | None => {}
     }
     let config = match &arguments.config {
         Some(path) => Config::read(path)?,
@@ -65,8 +75,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .context("cannot start worker threads")?;
     match &arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
-        // Those that need no broker are done already.
-        Some(Command::SelfSigned(_)) => Ok(ExitCode::SUCCESS),
+        // Those that need no broker of their own are done already.
+        Some(Command::SelfSigned(_) | Command::Plugin(_)) => Ok(ExitCode::SUCCESS),
         None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }

@@ -1,6 +1,7 @@
 //! Start and stop: from a config to a running broker, and back.
 
 use crate::{
+    admin::AdminSocket,
     clock,
     config::{Config, ConfigError, Listener},
     door::Door,
@@ -54,6 +55,12 @@ pub enum StartError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// Two brokers would write over each other's files.
+    #[error("data_dir {}: another broker uses it; stop that one, or name another folder with data_dir", .path.display())]
+    DataDirInUse {
+        /// Which folder.
+        path: PathBuf,
     },
     /// An address cannot be had.
     #[error("listener {address}: {error}; name a free address of this machine in [[listener]] address")]
@@ -112,6 +119,7 @@ impl Broker {
         info!("tidegate {}", env!("CARGO_PKG_VERSION"));
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| StartError::DataDir { path: config.data_dir.clone(), error })?;
+        let admin = AdminSocket::bind(&config.data_dir)?;
         let access = Access::default();
         let (plugins, reports) = match options(&config, &hooks, &access) {
             Some(options) => PluginHost::start(options).await.map(|(host, reports)| (Some(host), reports))?,
@@ -144,6 +152,9 @@ impl Broker {
         let control = plugins.as_ref().map(|plugins| plugins.control().clone());
         tasks.spawn(sys::tell(shared.clone(), changes.clone(), control));
         tasks.spawn(events::watch_plugins(shared.clone(), changes.clone()));
+        if let Some(admin) = admin {
+            tasks.spawn(admin.serve(plugins.as_ref().map(|plugins| plugins.control().clone())));
+        }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));
         tasks.spawn(revocation::watch(shared.clone(), chain_changed));

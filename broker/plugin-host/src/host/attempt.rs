@@ -14,7 +14,10 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::mpsc;
@@ -23,7 +26,7 @@ use tokio::sync::mpsc;
 pub(super) struct Making {
     pub(super) context: Arc<Context>,
     pub(super) plugin: Arc<str>,
-    pub(super) number: u64,
+    pub(super) numbers: Arc<Numbers>,
     /// What a generation that was taken out has left.
     pub(super) left: Option<Arc<[u8]>>,
     pub(super) kept: Kept,
@@ -37,11 +40,26 @@ pub(super) struct Made {
     pub(super) config: PluginConfig,
 }
 
+/// Numbers of one plugin's generations, rising.
+#[derive(Default)]
+pub(super) struct Numbers(AtomicU64);
+
+impl Numbers {
+    fn take(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// It did not come to answer: it is free again, unless there is a higher one.
+    fn give_back(&self, number: u64) {
+        _ = self.0.compare_exchange(number, number - 1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
 /// A generation that said yes to `init`.
 pub(super) struct Loaded {
     pub(super) generation: Arc<Generation>,
-    /// What the live generation left for it.
-    pub(super) left: Option<Arc<[u8]>>,
+    /// What the live generation left for it, and that one's number.
+    pub(super) left: Option<(u64, Arc<[u8]>)>,
 }
 
 /// The start waits as long as there is one.
@@ -71,8 +89,9 @@ pub(super) struct Attempt {
 /// What came of it, and what was read.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) content: Option<blake3::Hash>,
     pub(super) config: Option<PluginConfig>,
+    /// Content and configuration, if both can be read.
+    pub(super) made: Option<Made>,
     pub(super) end: End,
     /// A start that waits goes on when the outcome is in force.
     pub(super) at_start: Option<AtStart>,
@@ -88,7 +107,6 @@ pub(super) enum End {
     Refused(Refusal),
     Loaded {
         loaded: Loaded,
-        made: Made,
         compile_ms: u64,
     },
 }
@@ -109,25 +127,22 @@ impl Attempt {
             tokio::time::sleep(SETTLE / 2).await;
             return Outcome { at_start: self.at_start, ..Outcome::default() };
         }
-        let mut outcome = Outcome {
-            content: file.as_ref().ok().map(|file| file.content),
-            config: config.as_ref().ok().cloned(),
-            end: End::Known,
-            at_start: None,
-        };
+        let read = config.as_ref().ok().cloned();
         let (file, config) = match (file, config) {
             (Ok(file), Ok(config)) => (file, config),
             (Err(refusal), _) | (_, Err(refusal)) => {
-                return Outcome { end: End::Refused(refusal), at_start: self.at_start, ..outcome };
+                let end = End::Refused(refusal);
+                return Outcome { config: read, made: None, end, at_start: self.at_start };
             }
         };
         let made = Made { content: file.content, config };
+        let mut end = End::Known;
         if !self.known.contains(&made) {
             let urgency = self.take_seat(&file.bytes, &made.config);
-            let end = load(self.making, file.bytes, made, urgency).await;
-            outcome.end = end.unwrap_or_else(End::Refused);
+            let loaded = load(self.making, file.bytes, made.config.clone(), urgency).await;
+            end = loaded.unwrap_or_else(End::Refused);
         }
-        Outcome { at_start: self.at_start, ..outcome }
+        Outcome { config: read, made: Some(made), end, at_start: self.at_start }
     }
 
     /// At the start the plugin's questions are asked from now on. What nobody waits for gives way.
@@ -171,12 +186,12 @@ impl Attempt {
     }
 }
 
-async fn load(making: Making, bytes: Bytes, made: Made, urgency: Urgency) -> Result<End, Refusal> {
+async fn load(making: Making, bytes: Bytes, config: PluginConfig, urgency: Urgency) -> Result<End, Refusal> {
     let began = Instant::now();
     let code = making.context.code(bytes, urgency).await?;
     let compile_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let loaded = making.start(code, made.config.clone(), true).await?;
-    Ok(End::Loaded { loaded, made, compile_ms })
+    let loaded = making.start(code, config, true).await?;
+    Ok(End::Loaded { loaded, compile_ms })
 }
 
 impl Making {
@@ -187,26 +202,29 @@ impl Making {
         config: PluginConfig,
         acting: bool,
     ) -> Result<Loaded, Refusal> {
-        let Self { context, plugin, number, left, mut kept, opened } = self;
+        let Self { context, plugin, numbers, left: of_one_gone, mut kept, opened } = self;
         if config.grants.kv.is_some() {
             kept.kv = Some(context.kv_space(&plugin).await?);
         }
-        let left = match context.board.live(&plugin) {
-            Some(live) => drained(&live).await,
-            None => left,
+        let live = context.board.live(&plugin);
+        let left = match &live {
+            Some(live) => drained(live).await.map(|state| (live.number, state)),
+            None => None,
         };
+        let number = numbers.take();
         let plan = Plan {
             plugin,
             number,
             config,
             broker_version: context.broker_version.clone(),
-            state: left.clone(),
+            state: left.as_ref().map(|(_, state)| state.clone()).or(of_one_gone.filter(|_| live.is_none())),
             outside: Outside { access: context.access.clone(), kept, acting },
             // A shadow has one thread.
             workers: if acting { context.workers } else { 1 },
             opened,
         };
-        let generation = Generation::load(&context.engine, code, plan).await?;
+        let generation = Generation::load(&context.engine, code, plan).await;
+        let generation = generation.inspect_err(|_| numbers.give_back(number))?;
         Ok(Loaded { generation, left })
     }
 

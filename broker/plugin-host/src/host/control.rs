@@ -321,7 +321,7 @@ pub struct RolledBack {
     pub to: u64,
     /// In the plugin folder.
     pub file: PathBuf,
-    /// Whether the file in the folder is that of another generation: the next start runs that one.
+    /// Whether the file in the folder, or its configuration, is that of another generation: the next start runs that one.
     pub file_is_other: bool,
 }
 
@@ -333,7 +333,8 @@ impl fmt::Display for RolledBack {
             let file = file.display();
             write!(
                 f,
-                "; {file} is still the file of generation {from}: replace it, or the next start runs it"
+                "; {file} and its configuration are not those of generation {to}: change them back, or the next start runs what lies \
+                 there"
             )?;
         }
         Ok(())

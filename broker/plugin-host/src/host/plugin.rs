@@ -1,11 +1,15 @@
 //! One name in the plugin folder, through all its files and configurations. Each has a task of its own, so that none waits for another;
 //! what takes long is done beside it, so that it carries out orders meanwhile.
 
+mod orders;
+
+pub(super) use orders::Order;
+
 use super::{
     WaitFor,
-    attempt::{AtStart, Attempt, End, File, Loaded, Made, Making, Outcome, drained},
+    attempt::{AtStart, Attempt, End, Loaded, Made, Making, Numbers, Outcome, drained},
     board::{Board, Posted},
-    control::{ControlError, Promoted, Reloaded, Reply, RolledBack, ShadowDropped, ShadowStarted},
+    control::{ControlError, Reloaded, Reply},
 };
 use crate::{
     access::Access,
@@ -13,13 +17,12 @@ use crate::{
     config::PluginConfig,
     engine::PluginEngine,
     folder::Files,
-    generation::{BreakerOpened, Generation, Inspected, PROBATION},
+    generation::{BreakerOpened, Generation, PROBATION},
     imports::{Kept, KvSpace, KvStore},
     refusal::Refusal,
     report::{PluginReport, PluginState},
-    shadow::{About, Shadow, Share},
 };
-use bytes::Bytes;
+use orders::{Candidate, Trial};
 use std::{path::PathBuf, sync::Arc, time::Instant};
 use tidegate_hooks::HookRegistry;
 use tokio::{
@@ -53,20 +56,11 @@ pub(super) struct Follow {
     pub(super) replies: Vec<Reply<Reloaded>>,
 }
 
-/// What an operator wants.
-pub(super) enum Order {
-    Shadow { file: PathBuf, share: f64, reply: Reply<ShadowStarted> },
-    DropShadow(Reply<ShadowDropped>),
-    Promote(Reply<Promoted>),
-    RollBack(Reply<RolledBack>),
-}
-
 /// See the module.
 pub(super) struct Plugin {
     name: Arc<str>,
     context: Arc<Context>,
-    /// The number of the newest generation that was ever started.
-    newest: u64,
+    numbers: Arc<Numbers>,
     live: Option<Running>,
     /// To go back to.
     previous: Option<Running>,
@@ -82,7 +76,8 @@ pub(super) struct Plugin {
     attempts: JoinSet<Outcome>,
     /// Shadows on their way up: one at once.
     trials: JoinSet<Trial>,
-    in_folder: Option<blake3::Hash>,
+    /// None: nothing that can be read.
+    in_folder: Option<Made>,
     state: PluginState,
     problem: Option<String>,
     required: bool,
@@ -102,38 +97,10 @@ struct Running {
     probation: Option<Instant>,
 }
 
-struct Candidate {
-    shadow: Shadow,
-    number: u64,
-    code: Inspected,
-    file: PathBuf,
-    bytes: Bytes,
-    content: blake3::Hash,
-}
-
 struct UnderWay {
-    number: u64,
     /// Something else lies there by now.
     outdated: bool,
     replies: Vec<Reply<Reloaded>>,
-}
-
-/// A candidate that was started, or started anew to be live.
-enum Trial {
-    Shadow {
-        started: Result<(Loaded, Inspected, File), Refusal>,
-        number: u64,
-        file: PathBuf,
-        share: Share,
-        reply: Reply<ShadowStarted>,
-    },
-    Promote {
-        started: Result<(Loaded, std::io::Result<()>), Refusal>,
-        number: u64,
-        file: PathBuf,
-        made: Made,
-        reply: Reply<Promoted>,
-    },
 }
 
 impl Plugin {
@@ -141,7 +108,7 @@ impl Plugin {
         Self {
             name: name.into(),
             context,
-            newest: 0,
+            numbers: Arc::default(),
             live: None,
             previous: None,
             rejected: None,
@@ -230,7 +197,7 @@ impl Plugin {
         let made = |running: &Running| running.made.clone();
         let known = self.live.iter().map(made).chain(self.rejected.clone()).filter(|_| !again).collect();
         let making = self.making();
-        self.attempt = Some(UnderWay { number: making.number, outdated: false, replies });
+        self.attempt = Some(UnderWay { outdated: false, replies });
         if self.live.is_none() {
             (self.state, self.problem) = (PluginState::Starting, None);
         }
@@ -238,50 +205,34 @@ impl Plugin {
         self.attempts.spawn(Attempt { making, files, configured, known, at_start }.run());
     }
 
-    fn making(&mut self) -> Making {
-        self.newest += 1;
+    fn making(&self) -> Making {
         Making {
             context: self.context.clone(),
             plugin: self.name.clone(),
-            number: self.newest,
+            numbers: self.numbers.clone(),
             left: self.left.clone(),
             kept: self.kept.clone(),
             opened: self.opened.0.clone(),
         }
     }
 
-    /// A number that did not come to answer is free again, unless there is a higher one.
-    fn give_back(&mut self, number: u64) {
-        if self.newest == number {
-            self.newest -= 1;
-        }
-    }
-
     fn attempted(&mut self, ended: Result<Outcome, JoinError>) {
-        let Some(UnderWay { number, outdated, replies }) = self.attempt.take() else { return };
+        let Some(UnderWay { outdated, mut replies }) = self.attempt.take() else { return };
         let failed = |panic| Outcome::refused(Refusal::Invalid(format!("the broker failed: {panic}").into()));
-        let Outcome { content, config, end, at_start: _waits } = ended.unwrap_or_else(failed);
-        if outdated {
-            self.give_back(number);
-        } else {
+        let Outcome { config, made, end, at_start: _waits } = ended.unwrap_or_else(failed);
+        if !outdated {
             if let Some(config) = &config {
                 (self.required, self.order) = (config.required, config.order);
             }
-            if content.is_some() {
-                self.in_folder = content;
-                self.rejected.take_if(|rejected| Some(rejected.content) != content);
-            }
-            let loaded = matches!(end, End::Loaded { .. });
-            let again = self.settle(end, replies);
-            if !loaded {
-                self.give_back(number);
-            }
-            if !again.is_empty()
-                && let Some((files, configured)) = self.followed.clone()
-            {
-                let same = Follow { files, configured, at_start: None, replies: Vec::new() };
-                self.next.get_or_insert(same).replies.extend(again);
-            }
+            self.rejected.take_if(|rejected| made.as_ref().is_some_and(|made| made != rejected));
+            self.in_folder = made;
+            replies = self.settle(end, replies);
+        }
+        if !replies.is_empty()
+            && let Some((files, configured)) = self.followed.clone()
+        {
+            let same = Follow { files, configured, at_start: None, replies: Vec::new() };
+            self.next.get_or_insert(same).replies.append(&mut replies);
         }
         match self.next.take() {
             Some(next) => self.begin(next),
@@ -295,6 +246,10 @@ impl Plugin {
     /// What is left over: replies that want it loaded all the same.
     fn settle(&mut self, end: End, replies: Vec<Reply<Reloaded>>) -> Vec<Reply<Reloaded>> {
         let plugin = || self.name.to_string();
+        let end = match end {
+            End::Loaded { loaded, .. } if self.is_overtaken(&loaded) => End::StillChanging,
+            end => end,
+        };
         let answer = match end {
             End::StillChanging => {
                 let changing = ControlError::Changing { plugin: plugin() };
@@ -303,7 +258,7 @@ impl Plugin {
                 Err(changing)
             }
             End::Known => {
-                if self.live.as_ref().is_some_and(|live| Some(live.made.content) == self.in_folder) {
+                if self.is_in_folder() {
                     self.problem = None;
                 }
                 return replies;
@@ -314,9 +269,11 @@ impl Plugin {
                 self.refuse(reason);
                 Err(refused)
             }
-            End::Loaded { loaded, made, compile_ms } => {
+            End::Loaded { loaded, compile_ms } => {
                 let reloaded = Reloaded { plugin: plugin(), generation: loaded.generation.number };
-                self.install(loaded, made);
+                if let Some(made) = self.in_folder.clone() {
+                    self.install(loaded, made);
+                }
                 self.tell_of_live(Some(compile_ms));
                 Ok(reloaded)
             }
@@ -360,7 +317,7 @@ impl Plugin {
     }
 
     /// Timers call the live generation.
-    fn hear_timers(&self) {
+    pub(super) fn hear_timers(&self) {
         let handler = self.live.as_ref().and_then(|live| live.generation.timer_handler());
         self.kept.timers.handled_by(handler);
     }
@@ -384,7 +341,6 @@ impl Plugin {
     /// From now on it answers. The one before stands by.
     fn install(&mut self, loaded: Loaded, made: Made) {
         let Loaded { generation, left } = loaded;
-        self.in_folder = Some(made.content);
         (self.left, self.rejected, self.problem) = (None, None, None);
         self.state = PluginState::Running;
         generation.begin_probation();
@@ -393,8 +349,19 @@ impl Plugin {
         self.put_in_chain();
         self.hear_timers();
         if let Some(previous) = &self.previous {
-            previous.generation.stand_by(left);
+            let own = left.filter(|(by, _)| *by == previous.generation.number);
+            previous.generation.stand_by(own.map(|(_, state)| state));
         }
+    }
+
+    /// Numbers never go back but by a rollback: a generation that was promoted meanwhile is newer.
+    fn is_overtaken(&self, loaded: &Loaded) -> bool {
+        self.live.as_ref().is_some_and(|live| live.generation.number > loaded.generation.number)
+    }
+
+    /// Whether what answers is what lies in the folder, and would be started next.
+    fn is_in_folder(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| Some(&live.made) == self.in_folder.as_ref())
     }
 
     fn tell_of_live(&self, compile_ms: Option<u64>) {
@@ -428,219 +395,20 @@ impl Plugin {
         }
     }
 
-    async fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::Shadow { file, share, reply } => self.start_shadow(file, share, reply),
-            Order::DropShadow(reply) => {
-                let dropped = self.drop_shadow();
-                _ = reply.send(dropped);
-            }
-            Order::Promote(reply) => self.promote(reply),
-            Order::RollBack(reply) => {
-                let back = self.go_back("rolled back").await;
-                _ = reply.send(back);
-            }
-        }
-    }
-
-    fn start_shadow(&mut self, file: PathBuf, share: f64, reply: Reply<ShadowStarted>) {
-        let (config, share) = match self.may_start_shadow(share) {
-            Ok(may) => may,
-            Err(why) => {
-                _ = reply.send(Err(why));
-                return;
-            }
-        };
-        let making = self.making();
-        self.trials.spawn(async move {
-            let number = making.number;
-            let started = making.candidate(file.clone(), config).await;
-            Trial::Shadow { started, number, file, share, reply }
-        });
-    }
-
-    fn may_start_shadow(&self, share: f64) -> Result<(PluginConfig, Share), ControlError> {
-        let plugin = self.name.to_string();
-        let share = Share::new(share).ok_or_else(|| ControlError::Share(share.to_string()))?;
-        match &self.live {
-            None => Err(ControlError::NotRunning { plugin }),
-            Some(_) if !self.trials.is_empty() => Err(ControlError::AtWork { plugin }),
-            Some(live) => Ok((live.made.config.clone(), share)),
-        }
-    }
-
-    fn promote(&mut self, reply: Reply<Promoted>) {
-        let plugin = self.name.to_string();
-        let (candidate, live) = match (&self.shadow, &self.live) {
-            (Some(candidate), Some(live)) if self.trials.is_empty() => (candidate, live),
-            (Some(_), Some(_)) => {
-                _ = reply.send(Err(ControlError::AtWork { plugin }));
-                return;
-            }
-            _ => {
-                _ = reply.send(Err(ControlError::NoShadow { plugin }));
-                return;
-            }
-        };
-        let made = Made { content: candidate.content, config: live.made.config.clone() };
-        let Candidate { code, bytes, file, .. } = candidate;
-        let (code, bytes, file) = (code.clone(), bytes.clone(), file.clone());
-        let (making, context, name) = (self.making(), self.context.clone(), self.name.clone());
-        self.trials.spawn(async move {
-            let number = making.number;
-            let started = match making.start(code, made.config.clone(), true).await {
-                Ok(loaded) => Ok((loaded, context.write(&name, bytes).await)),
-                Err(refusal) => Err(refusal),
-            };
-            Trial::Promote { started, number, file, made, reply }
-        });
-    }
-
-    fn tried(&mut self, trial: Trial) {
-        let refused = |file: &PathBuf, refusal: Refusal| {
-            let reason = format!("{}: {refusal}", file.display());
-            tracing::warn!("plugin {}: shadow refused, {reason}", self.name);
-            ControlError::Refused { plugin: self.name.to_string(), reason }
-        };
-        match trial {
-            Trial::Shadow { started: Err(refusal), number, file, reply, .. } => {
-                _ = reply.send(Err(refused(&file, refusal)));
-                self.give_back(number);
-            }
-            Trial::Promote { started: Err(refusal), number, file, reply, .. } => {
-                _ = reply.send(Err(refused(&file, refusal)));
-                self.give_back(number);
-            }
-            Trial::Shadow { started: Ok((loaded, code, bytes)), file, share, reply, .. } => {
-                _ = reply.send(self.begin_shadow(loaded, code, bytes, file, share));
-            }
-            Trial::Promote { started: Ok((loaded, written)), made, reply, .. } => {
-                self.shadow = None;
-                let (plugin, generation) = (self.name.to_string(), loaded.generation.number);
-                let in_folder = self.in_folder;
-                self.install(loaded, made);
-                self.tell_of_live(None);
-                let file = self.context.file(&self.name);
-                let not_written = written.err().map(|error| error.to_string());
-                if let Some(why) = &not_written {
-                    self.in_folder = in_folder;
-                    let problem = format!(
-                        "{} is not the file of generation {generation}: it could not be written, {why}",
-                        file.display()
-                    );
-                    tracing::warn!("plugin {plugin}: {problem}");
-                    self.problem = Some(problem);
-                }
-                self.post();
-                _ = reply.send(Ok(Promoted { plugin, generation, file, not_written }));
-            }
-        }
-    }
-
-    fn begin_shadow(
-        &mut self,
-        loaded: Loaded,
-        code: Inspected,
-        file_read: File,
-        file: PathBuf,
-        share: Share,
-    ) -> Result<ShadowStarted, ControlError> {
-        let plugin = self.name.to_string();
-        let Some(live) = &self.live else { return Err(ControlError::NotRunning { plugin }) };
-        let (live, candidate) = (live.generation.clone(), loaded.generation);
-        let about =
-            About { plugin: self.name.clone(), generation: candidate.number, file: file.clone(), share };
-        let shadow = Shadow::start(about, candidate.member()).map_err(|error| {
-            let reason = format!("no thread for the shadow: {error}; try again when the machine has room");
-            ControlError::Refused { plugin: plugin.clone(), reason }
-        })?;
-        let File { bytes, content } = file_read;
-        self.shadow = Some(Candidate { shadow, number: candidate.number, code, file, bytes, content });
-        self.put_in_chain();
-        self.post();
-        let (ours, theirs) = (live.hooks(), candidate.hooks());
-        let started = ShadowStarted {
-            plugin,
-            generation: candidate.number,
-            against: live.number,
-            compared: ours.iter().copied().filter(|hook| theirs.contains(hook)).collect(),
-            not_compared: ours
-                .iter()
-                .chain(theirs.iter().filter(|hook| !ours.contains(hook)))
-                .copied()
-                .filter(|hook| !(ours.contains(hook) && theirs.contains(hook)))
-                .collect(),
-        };
-        tracing::info!("{started}");
-        Ok(started)
-    }
-
-    fn drop_shadow(&mut self) -> Result<ShadowDropped, ControlError> {
-        let plugin = self.name.to_string();
-        let Some(candidate) = self.shadow.take() else { return Err(ControlError::NoShadow { plugin }) };
-        self.put_in_chain();
-        self.post();
-        let seen = candidate.shadow.comparing().report();
-        let (compared, differences) = (seen.compared(), seen.differences());
-        let dropped = ShadowDropped { plugin, generation: candidate.number, compared, differences };
-        tracing::info!("{dropped}");
-        Ok(dropped)
-    }
-
-    fn is_on_probation(&self) -> bool {
-        let new = self.live.as_ref().and_then(|live| live.probation);
-        self.previous.is_some() && new.is_some_and(|until| Instant::now() < until)
-    }
-
+    /// A generation that fails right after a swap gives way.
     async fn breaker_opened(&mut self, opened: &BreakerOpened) {
-        let live = self.live.as_ref().map(|live| live.generation.number);
-        if live == Some(opened.generation) && self.is_on_probation() {
-            self.give_way(&opened.fault).await;
-        }
-    }
-
-    async fn give_way(&mut self, fault: &str) {
-        if let Err(why) = self.go_back(&format!("failed ({fault})")).await {
-            tracing::warn!("{why}");
-            // Said once.
-            if let Some(live) = &mut self.live {
-                live.probation = None;
-            }
-        }
-    }
-
-    /// The generation before answers again, and the live one stands by.
-    async fn go_back(&mut self, why: &str) -> Result<RolledBack, ControlError> {
-        let plugin = self.name.to_string();
-        let (Some(previous), Some(live)) = (&self.previous, &self.live) else {
-            return Err(ControlError::NoPrevious { plugin });
+        let on_probation = |live: &&mut Running| {
+            let number = live.generation.number;
+            number == opened.generation && live.probation.is_some_and(|until| Instant::now() < until)
         };
-        let (from, to) = (live.generation.number, previous.generation.number);
-        if let Err(why) = previous.generation.come_back().await {
-            return Err(ControlError::CannotComeBack { plugin, generation: to, why: why.text() });
+        // Once: one that cannot be replaced stays.
+        let probation = self.live.as_mut().filter(on_probation).and_then(|live| live.probation.take());
+        if probation.is_none() || self.previous.is_none() {
+            return;
         }
-        std::mem::swap(&mut self.live, &mut self.previous);
-        self.put_in_chain();
-        self.hear_timers();
-        let file = self.context.file(&self.name);
-        let in_folder = self.in_folder;
-        let (mut file_is_other, mut order) = (false, self.order);
-        if let Some(live) = &mut self.live {
-            live.probation = None;
-            file_is_other = in_folder.is_some_and(|content| content != live.made.content);
-            order = live.made.config.order;
+        if let Err(why) = self.go_back(&format!("failed ({})", opened.fault)).await {
+            tracing::warn!("{why}");
         }
-        self.order = order;
-        let said = format!("generation {from} {why}, back to generation {to}");
-        tracing::warn!("plugin {plugin}: {said}");
-        self.problem = file_is_other.then_some(said);
-        self.post();
-        if let Some(left_behind) = &self.previous {
-            self.rejected = Some(left_behind.made.clone()).filter(|made| Some(made.content) == in_folder);
-            let left = drained(&left_behind.generation).await;
-            left_behind.generation.stand_by(left);
-        }
-        Ok(RolledBack { plugin, from, to, file, file_is_other })
     }
 
     fn post(&self) {

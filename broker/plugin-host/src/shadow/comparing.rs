@@ -7,7 +7,6 @@ use super::{
 };
 use crate::priority;
 use parking_lot::Mutex;
-use serde::Serialize;
 use std::{
     collections::VecDeque,
     io,
@@ -38,7 +37,7 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 const SAMPLES: usize = 20;
 
 /// A candidate beside the live generation, and what comparing the two has shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShadowReport {
     /// The candidate's number.
     pub generation: u64,
@@ -69,7 +68,7 @@ impl ShadowReport {
 }
 
 /// Counts of one hook.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HookDifferences {
     /// `auth`, `acl`, `publish`, `subscribe`, `subscribers` or `deliver`.
     pub hook: &'static str,
@@ -82,7 +81,7 @@ pub struct HookDifferences {
 }
 
 /// Two answers to one question.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Difference {
     /// Milliseconds since 1970.
     pub at_ms: u64,

@@ -70,8 +70,8 @@ async fn a_rollback_brings_the_generation_before_back_with_its_own_state() {
     assert_eq!(
         back.to_string(),
         format!(
-            "plugin back: generation 1 answers again instead of 2; {file} is still the file of generation 2: \
-             replace it, or the next start runs it"
+            "plugin back: generation 1 answers again instead of 2; {file} and its configuration are not those of generation 1: \
+             change them back, or the next start runs what lies there"
         )
     );
     assert_eq!(place.edited("e").await, "one");
@@ -113,6 +113,17 @@ async fn what_was_rolled_back_does_not_come_again_by_itself() {
     control.rollback("p").await.unwrap();
     control.reload("p").await.unwrap();
     assert_eq!(place.edited("e").await, "three");
+}
+
+#[tokio::test]
+async fn a_configuration_is_rolled_back_too() {
+    let place = Place::with("p.wasm", &guests::publish("one"));
+    let host = place.start().await;
+    place.write("p.toml", "config.greeting = 'hi'");
+    generation(&host, "p", 2).await;
+    let back = host.control().rollback("p").await.unwrap();
+    assert!(back.file_is_other);
+    assert!(place.publish("C").await.unwrap_err().fault.is_some(), "no greeting: an empty topic");
 }
 
 #[tokio::test]

@@ -238,22 +238,6 @@ async fn a_new_generation_that_fails_again_and_again_gives_way_to_the_old_one() 
 }
 
 #[tokio::test]
-async fn a_new_generation_that_fails_too_often_gives_way_however_slowly() {
-    let place = Place::with("p.wasm", &guests::publish("one"));
-    let host = place.start().await;
-    place.write("p.wasm", guests::publish("two"));
-    generation(&host, "p", 2).await;
-    // Too few for the breaker.
-    for topic in ["x", "x", "t", "x", "x", "t", "x", "x", "t", "x"] {
-        _ = place.publish(topic).await;
-    }
-    let reports = until(&host, |reports| reports[0].generation == 1).await;
-    let problem = reports[0].problem.clone().unwrap();
-    assert_eq!(problem, "generation 2 failed (3 of 10 calls), back to generation 1");
-    assert_eq!(place.edited("e").await, "one");
-}
-
-#[tokio::test]
 async fn compiled_code_is_kept_and_a_damaged_file_is_compiled_again() {
     let place = Place::with("p.wasm", &guests::publish("one"));
     place.start().await.stop().await;

@@ -1,0 +1,177 @@
+//! The admin socket, `admin.sock` in the data folder: how commands such as `tidegate plugin list` reach the running broker. One JSON object
+//! a line in, one a line out (see `protocol`). Only the broker's own user and root get an answer.
+
+mod protocol;
+
+pub use protocol::{
+    AdminAnswer, AdminCalls, AdminCommand, AdminDifference, AdminPlugin, AdminRequest, AdminShadow,
+    AdminShadowHook,
+};
+
+use crate::{
+    config::Mode,
+    listen::{SocketFile, bind_path},
+    server::StartError,
+};
+use std::{
+    fs::{File, TryLockError},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tidegate_plugin_host::{ControlError, PluginControl};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+use tracing::{debug, warn};
+
+/// Commands at once; more are refused.
+const CLIENTS: usize = 16;
+/// Bytes of a request.
+const LONGEST_REQUEST: u64 = 64 << 10;
+/// Whoever says nothing for so long is let go.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The socket's place in a data folder.
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
+
+/// The socket, bound; its file goes with it.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    listener: UnixListener,
+    _file: SocketFile,
+    /// Says that the data folder is in use. The system takes it back even if the broker is killed.
+    _lock: Option<File>,
+}
+
+impl AdminSocket {
+    /// None where there can be none, which is said: such a broker serves all the same.
+    ///
+    /// # Errors
+    /// Another broker uses the folder.
+    pub(crate) fn bind(data_dir: &Path) -> Result<Option<Self>, StartError> {
+        let in_use = || StartError::DataDirInUse { path: data_dir.into() };
+        let lock = File::create(data_dir.join("lock")).ok();
+        // Not every file system knows locks.
+        if lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
+            return Err(in_use());
+        }
+        let path = admin_socket(data_dir);
+        match bind_path(&path, Mode(0o600)) {
+            Ok((listener, _file)) => Ok(Some(Self { listener, _file, _lock: lock })),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Err(in_use()),
+            Err(error) => {
+                warn!(socket = %path.display(), %error, "no admin socket: `tidegate plugin` cannot reach this broker; name a data_dir with a shorter path, on a disk that knows sockets");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Answers, until it is dropped.
+    pub(crate) async fn serve(self, plugins: Option<PluginControl>) {
+        let plugins = Arc::new(plugins);
+        let mut talks = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let busy = talks.len() >= CLIENTS;
+                        let plugins = plugins.clone();
+                        talks.spawn(async move {
+                            if let Err(error) = talk(stream, busy, &plugins).await {
+                                debug!(%error, "a client of the admin socket left");
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "the admin socket takes nobody in");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+                Some(_) = talks.join_next() => {}
+            }
+        }
+    }
+}
+
+/// Answers one client's requests, one after the other.
+async fn talk(mut stream: UnixStream, busy: bool, plugins: &Option<PluginControl>) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    let (incoming, mut outgoing) = stream.split();
+    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+        return send(&mut outgoing, AdminAnswer::error("only the broker's own user and root may ask")).await;
+    }
+    if busy {
+        let error = format!("{CLIENTS} others ask already; try again");
+        return send(&mut outgoing, AdminAnswer::error(error)).await;
+    }
+    let mut incoming = BufReader::new(incoming);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut incoming).take(LONGEST_REQUEST);
+        match timeout(SILENCE, bounded.read_until(b'\n', &mut line)).await {
+            Ok(read) => read?,
+            Err(_) => return Ok(()),
+        };
+        if line.last() != Some(&b'\n') {
+            if line.len() as u64 == LONGEST_REQUEST {
+                let error = format!("a request is one line of {LONGEST_REQUEST} bytes at most");
+                send(&mut outgoing, AdminAnswer::error(error)).await?;
+            }
+            return Ok(());
+        }
+        let answer = match AdminRequest::parse(&line) {
+            Ok(request) => answer(request.command, plugins.as_ref()).await,
+            Err(error) => AdminAnswer::error(error),
+        };
+        send(&mut outgoing, answer).await?;
+    }
+}
+
+async fn send(outgoing: &mut (impl AsyncWriteExt + Unpin), answer: AdminAnswer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    outgoing.write_all(&line).await
+}
+
+async fn answer(command: AdminCommand, plugins: Option<&PluginControl>) -> AdminAnswer {
+    if let (AdminCommand::PluginList, None) = (&command, plugins) {
+        return AdminAnswer::plugins(Vec::new());
+    }
+    let Some(plugins) = plugins else {
+        return AdminAnswer::error(
+            "the broker has no plugin folder; make one, or name one with plugin_dir, and start it again",
+        );
+    };
+    match command {
+        AdminCommand::PluginList => AdminAnswer::plugins(plugins.list()),
+        AdminCommand::PluginReload { plugin: Some(plugin) } => said(plugins.reload(&plugin).await),
+        AdminCommand::PluginReload { plugin: None } => match plugins.reload_all().await {
+            Ok(all) => all.into_iter().map(said).collect(),
+            Err(error) => AdminAnswer::error(error),
+        },
+        AdminCommand::PluginShadow { plugin, file, share } => {
+            said(plugins.shadow(&plugin, file, share).await)
+        }
+        AdminCommand::PluginDropShadow { plugin } => said(plugins.drop_shadow(&plugin).await),
+        AdminCommand::PluginPromote { plugin } => said(plugins.promote(&plugin).await),
+        AdminCommand::PluginRollback { plugin } => said(plugins.rollback(&plugin).await),
+    }
+}
+
+fn said<T: std::fmt::Display>(done: Result<T, ControlError>) -> AdminAnswer {
+    match done {
+        Ok(done) => AdminAnswer::said(done),
+        Err(error) => AdminAnswer::error(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! `tidegate plugin …`: commands to the plugins of the running broker, over its admin socket.
+
+use anyhow::{Context, bail, ensure};
+use clap::Subcommand;
+use serde::Deserialize;
+use std::{
+    fs,
+    io::{BufRead, BufReader, ErrorKind, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+};
+use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminRequest, AdminShadow, admin_socket};
+
+/// What to do with the plugins of the running broker. It is found through `data_dir` of the config (-c), without one in `data`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Say how every plugin stands.
+    List {
+        /// As JSON, with everything that is known
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load file and configuration anew, even if they have not changed; waits until they answer.
+    Reload {
+        /// Which plugin [default: all]
+        name: Option<String>,
+    },
+    /// Try a component beside the running one: it is asked the same, its answers are compared and not used.
+    ///
+    /// Without FILE: say what the comparison has shown so far.
+    Shadow {
+        /// Which plugin
+        name: String,
+        /// The component to try
+        #[arg(conflicts_with = "drop")]
+        file: Option<PathBuf>,
+        /// How much of what is asked it is asked too, above 0, at most 1
+        #[arg(long, default_value_t = 1.0, requires = "file")]
+        share: f64,
+        /// End it
+        #[arg(long)]
+        drop: bool,
+    },
+    /// Let the shadow answer from now on, and write its file to the plugin folder.
+    Promote {
+        /// Which plugin
+        name: String,
+    },
+    /// Let the generation before answer again, at once. Done twice, all is as it was.
+    Rollback {
+        /// Which plugin
+        name: String,
+    },
+}
+
+/// Has the command carried out, and says what came of it.
+///
+/// # Errors
+/// With what to do about it.
+pub(crate) fn run(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<()> {
+    let plugin = |name: &String| name.clone();
+    let command = match command {
+        PluginCommand::List { json } => {
+            let plugins = list(config)?;
+            return say(&if *json { serde_json::to_string_pretty(&plugins)? } else { table(&plugins) });
+        }
+        PluginCommand::Shadow { name, file: None, drop: false, .. } => {
+            return say(&shown(name, list(config)?)?);
+        }
+        PluginCommand::Shadow { name, drop: true, .. } => {
+            AdminCommand::PluginDropShadow { plugin: plugin(name) }
+        }
+        PluginCommand::Shadow { name, file: Some(file), share, .. } => {
+            // The broker has a folder of its own.
+            let file = std::path::absolute(file).with_context(|| format!("{} is no path", file.display()))?;
+            AdminCommand::PluginShadow { plugin: plugin(name), file, share: *share }
+        }
+        PluginCommand::Reload { name } => AdminCommand::PluginReload { plugin: name.clone() },
+        PluginCommand::Promote { name } => AdminCommand::PluginPromote { plugin: plugin(name) },
+        PluginCommand::Rollback { name } => AdminCommand::PluginRollback { plugin: plugin(name) },
+    };
+    let answer = ask(config, command)?;
+    say(&answer.said.join("\n"))?;
+    match answer.error {
+        None => Ok(()),
+        Some(error) => bail!(error),
+    }
+}
+
+fn list(config: Option<&Path>) -> anyhow::Result<Vec<AdminPlugin>> {
+    let answer = ask(config, AdminCommand::PluginList)?;
+    if let Some(error) = answer.error {
+        bail!(error);
+    }
+    Ok(answer.plugins.unwrap_or_default())
+}
+
+fn ask(config: Option<&Path>, command: AdminCommand) -> anyhow::Result<AdminAnswer> {
+    let socket = admin_socket(&data_dir(config)?);
+    let mut stream = match UnixStream::connect(&socket) {
+        Ok(stream) => stream,
+        Err(error) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind()) => {
+            bail!("no broker answers at {}; start it, or name its config with -c", socket.display())
+        }
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("{}: ask as the broker's own user or as root", socket.display()));
+        }
+    };
+    let mut request = serde_json::to_vec(&AdminRequest::new(command))?;
+    request.push(b'\n');
+    let mut line = String::new();
+    stream
+        .write_all(&request)
+        .and_then(|()| BufReader::new(stream).read_line(&mut line))
+        .with_context(|| format!("the broker at {} does not answer", socket.display()))?;
+    ensure!(!line.is_empty(), "the broker at {} ended before it answered", socket.display());
+    serde_json::from_str(&line)
+        .context("the broker's answer is not understood; use the tidegate binary that it was started with")
+}
+
+/// From the config, of which a mistake anywhere else is nobody's business here.
+fn data_dir(config: Option<&Path>) -> anyhow::Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Config {
+        data_dir: Option<PathBuf>,
+    }
+    let default = || PathBuf::from("data");
+    let Some(path) = config else { return Ok(default()) };
+    let text = fs::read_to_string(path).with_context(|| {
+        format!("{}: cannot be read; name the file with -c FILE or TIDEGATE_CONFIG", path.display())
+    })?;
+    let config: Config = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    Ok(path.parent().unwrap_or(Path::new("")).join(config.data_dir.unwrap_or_else(default)))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    match text {
+        "" => Ok(()),
+        text => writeln!(std::io::stdout(), "{text}").context("cannot write to stdout"),
+    }
+}
+
+/// A line a plugin, columns aligned.
+fn table(plugins: &[AdminPlugin]) -> String {
+    let heads = ["PLUGIN", "GENERATION", "STATE", "HOOKS", "CALLS", "FAULTS", "SHADOW", "PROBLEM"];
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(plugins.iter().map(row));
+    let widths: Vec<usize> = (0..heads.len())
+        .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &[String; 8]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn row(plugin: &AdminPlugin) -> [String; 8] {
+    let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let sum =
+        |count: fn(&tidegate::AdminCalls) -> u64| plugin.calls.iter().map(count).sum::<u64>().to_string();
+    let generation = if plugin.generation == 0 { "-".to_owned() } else { plugin.generation.to_string() };
+    let loading = if plugin.loading && plugin.state != "starting" { ", loading" } else { "" };
+    let shadow = plugin.shadow.as_ref().map_or_else(String::new, |shadow| {
+        format!("{}: {} of {} differ", shadow.generation, shadow.differences(), shadow.compared())
+    });
+    [
+        plugin.name.clone(),
+        generation,
+        format!("{}{loading}", plugin.state),
+        or_none(plugin.hooks.join(",")),
+        sum(|hook| hook.calls),
+        sum(|hook| hook.faults),
+        or_none(shadow),
+        or_none(plugin.problem.clone().unwrap_or_default()),
+    ]
+}
+
+/// What a plugin's shadow has shown.
+fn shown(name: &str, plugins: Vec<AdminPlugin>) -> anyhow::Result<String> {
+    let names: Vec<String> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
+    let Some(plugin) = plugins.into_iter().find(|plugin| plugin.name == name) else {
+        let there =
+            if names.is_empty() { "is none at all".to_owned() } else { format!("are {}", names.join(", ")) };
+        bail!("there is no plugin {name}; there {there}");
+    };
+    let Some(AdminShadow { generation, against, file, share, hooks, left_out, samples }) = plugin.shadow
+    else {
+        bail!("plugin {name} has no shadow; start one with `tidegate plugin shadow {name} FILE`");
+    };
+    let file = file.display();
+    let mut lines = vec![format!(
+        "plugin {name}: generation {generation} ({file}) beside generation {against}, share {share}"
+    )];
+    for counts in hooks {
+        lines.push(format!(
+            "{}: {} of {} answers differ, {} faults",
+            counts.hook, counts.differences, counts.compared, counts.faults
+        ));
+    }
+    if left_out > 0 {
+        lines.push(format!("{left_out} questions left out, since too many waited"));
+    }
+    for sample in samples {
+        let about = sample.topic.map_or_else(String::new, |topic| format!(" {topic:?}"));
+        lines.push(format!(
+            "{} {:?}{about}: {}, the shadow {}",
+            sample.hook, sample.client_id, sample.live, sample.candidate
+        ));
+    }
+    Ok(lines.join("\n"))
+}
