@@ -177,6 +177,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn everything_links_whether_it_waits_or_not() {
+        for waits in [true, false] {
+            let engine = crate::engine::PluginEngine::new().unwrap().engine;
+            let nothing = Component::new(&engine, wat::parse_str("(component)").unwrap()).unwrap();
+            link(&mut Linker::new(&engine), &nothing, waits).unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn what_cannot_be_given_is_refused() {
         for (text, why) in [

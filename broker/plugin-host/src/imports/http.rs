@@ -105,23 +105,23 @@ impl Environment {
 
 fn request(fetch: Fetch) -> Result<Request<Body>, Error> {
     let invalid = |what: String| Error::Other(what);
-    let uri: Uri = fetch.url.parse().map_err(|why| invalid(format!("the URL is none: {why}")))?;
+    let uri: Uri = fetch.url.parse().map_err(|why| invalid(format!("the URL is not valid: {why}")))?;
     let method = Method::from_bytes(fetch.method.as_bytes())
         .ok()
         .filter(|method| *method != Method::CONNECT)
-        .ok_or_else(|| invalid("the method is none".into()))?;
+        .ok_or_else(|| invalid("the method is not valid".into()))?;
     let body = Full::new(Bytes::from(fetch.body.unwrap_or_default()));
     let mut request = Request::new(body.map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     for (name, value) in fetch.headers {
         let header = HeaderName::from_bytes(name.as_bytes());
-        let header = header.map_err(|_| invalid(format!("the header name {name:?} is none")))?;
+        let header = header.map_err(|_| invalid(format!("the header name {name:?} is not valid")))?;
         if OURS.contains(&header) || OURS_BY_NAME.contains(&header.as_str()) {
             return Err(invalid(format!("the header {header} is not for plugins to set")));
         }
         let value = HeaderValue::from_bytes(value.as_bytes());
-        let value = value.map_err(|_| invalid(format!("the header {header} has a value that is none")))?;
+        let value = value.map_err(|_| invalid(format!("the value of the header {header} is not valid")))?;
         // The body says it, whatever the guest says.
         if header != CONTENT_LENGTH {
             request.headers_mut().append(header, value);
