@@ -414,7 +414,9 @@ fn a_unix_socket_has_its_mode_and_goes_with_its_broker() {
     let broker = folder.start();
     Talk::new(unix(&path), V5).connect("c");
 
-    let second = folder.run(&["-c", "tidegate.toml"]);
+    let text = "data_dir = \"other\"\n[[listener]]\nkind = \"unix\"\npath = \"broker.sock\"\n";
+    fs::write(folder.path().join("second.toml"), text).unwrap();
+    let second = folder.run(&["-c", "second.toml"]);
     let line = second.stderr.last().unwrap();
     assert!(line.contains("broker.sock: somebody listens there already; name a free path"), "{line}");
     assert_eq!(second.code, Some(1));

@@ -2,6 +2,7 @@
 //! and what they are told.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::type_complexity, reason = "tables of closures, each with its question and answer")]
 
 mod embedded;
 

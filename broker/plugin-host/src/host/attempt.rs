@@ -176,13 +176,13 @@ impl Attempt {
         match (self.files.toml, &self.configured) {
             (Some(_), Some(_)) => Err(Refusal::ConfiguredTwice((&**plugin).into())),
             (Some(Entry::NotAFile(why)), None) => Err(in_table(&table, &why)),
-            (Some(Entry::File(_)), None) => read_table(&table),
+            (Some(Entry::File(_)), None) => {
+                let mut config = read_table(&table)?;
+                config.lies_beside(&context.folder);
+                Ok(config)
+            }
             (None, configured) => Ok(configured.clone().unwrap_or_default()),
         }
-        .map(|mut config: PluginConfig| {
-            config.lies_beside(&context.folder);
-            config
-        })
     }
 }
 

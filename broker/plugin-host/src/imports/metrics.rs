@@ -25,13 +25,16 @@ const BUCKETS: usize = 21;
 pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     type Cx<'a> = StoreContextMut<'a, Guest>;
     interface.func_wrap("count", |cx: Cx<'_>, (name, delta, labels): (String, u64, Labels)| {
-        Ok(change(&cx, name, labels, Change::Count(delta)))
+        change(&cx, name, labels, Change::Count(delta));
+        Ok(())
     })?;
     interface.func_wrap("gauge", |cx: Cx<'_>, (name, value, labels): (String, f64, Labels)| {
-        Ok(change(&cx, name, labels, Change::Gauge(value)))
+        change(&cx, name, labels, Change::Gauge(value));
+        Ok(())
     })?;
     interface.func_wrap("observe", |cx: Cx<'_>, (name, value, labels): (String, f64, Labels)| {
-        Ok(change(&cx, name, labels, Change::Observe(value)))
+        change(&cx, name, labels, Change::Observe(value));
+        Ok(())
     })
 }
 

@@ -228,7 +228,7 @@ fn the_page_names_every_event_and_every_test_it_names_is_there() {
         );
     }
     let mut sources = String::new();
-    for folder in ["tests", "tests/hooks", "../../tests", "../../tests/plugins"] {
+    for folder in ["tests", "tests/hooks", "../plugin-host/tests/host"] {
         for entry in std::fs::read_dir(here.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

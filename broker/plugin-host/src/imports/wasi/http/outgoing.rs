@@ -58,6 +58,7 @@ struct Parts {
     stage: Stage,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each request under way")]
 enum Stage {
     /// Being written. A request that was sent before waits for it here.
     Open(Option<Departure>),
