@@ -2,12 +2,12 @@
 
 mod client;
 
-pub(crate) use client::{Body, Http, HttpError};
+pub(crate) use client::{Http, HttpError};
 
 use super::Environment;
 use crate::instance::Guest;
 use ::http::{
-    HeaderName, HeaderValue, Method, Request, Uri,
+    HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{
         CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE,
@@ -88,36 +88,50 @@ pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>, waits: bool) -> wa
 
 impl Environment {
     async fn fetch(&self, fetch: Fetch) -> Result<Fetched, Error> {
-        let http = self.http.as_ref().ok_or(Error::Denied)?;
         let timeout = Duration::from_millis(fetch.timeout_ms.into());
-        let request = request(fetch)?;
-        let fetched = http.within(Some(timeout).filter(|timeout| !timeout.is_zero()), async {
+        let response = self.exchange(request(fetch)?, Some(timeout).filter(|time| !time.is_zero())).await?;
+        let (head, body) = response.into_parts();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        Ok(Fetched { status: head.status.as_u16(), headers: headers.collect(), body })
+    }
+
+    /// Sends a request to where it was granted, and waits for the whole answer.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        timeout: Option<Duration>,
+    ) -> Result<Response<Vec<u8>>, HttpError> {
+        let http = self.http.as_ref().ok_or(HttpError::Denied)?;
+        let request = request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+        let exchange = async {
             let (response, _permit) = http.send(request).await?;
             let (head, body) = response.into_parts();
-            let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-            let headers = headers.collect();
-            Ok(Fetched { status: head.status.as_u16(), headers, body: http.whole(body).await? })
-        });
-        Ok(fetched.await?)
+            Ok(Response::from_parts(head, http.whole(body).await?))
+        };
+        http.within(timeout, exchange).await
     }
 }
 
-fn request(fetch: Fetch) -> Result<Request<Body>, Error> {
+/// Whether a header is for the client to set, not for plugins.
+pub(super) fn is_ours(header: &HeaderName) -> bool {
+    OURS.contains(header) || OURS_BY_NAME.contains(&header.as_str())
+}
+
+fn request(fetch: Fetch) -> Result<Request<Bytes>, Error> {
     let invalid = |what: String| Error::Other(what);
     let uri: Uri = fetch.url.parse().map_err(|why| invalid(format!("the URL is not valid: {why}")))?;
     let method = Method::from_bytes(fetch.method.as_bytes())
         .ok()
         .filter(|method| *method != Method::CONNECT)
         .ok_or_else(|| invalid("the method is not valid".into()))?;
-    let body = Full::new(Bytes::from(fetch.body.unwrap_or_default()));
-    let mut request = Request::new(body.map_err(|never| match never {}).boxed_unsync());
+    let mut request = Request::new(Bytes::from(fetch.body.unwrap_or_default()));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     for (name, value) in fetch.headers {
         let header = HeaderName::from_bytes(name.as_bytes());
         let header = header.map_err(|_| invalid(format!("the header name {name:?} is not valid")))?;
-        if OURS.contains(&header) || OURS_BY_NAME.contains(&header.as_str()) {
+        if is_ours(&header) {
             return Err(invalid(format!("the header {header} is not for plugins to set")));
         }
         let value = HeaderValue::from_bytes(value.as_bytes());
@@ -131,4 +145,4 @@ fn request(fetch: Fetch) -> Result<Request<Body>, Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

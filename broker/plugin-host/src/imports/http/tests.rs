@@ -55,13 +55,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, told: mpsc::Unbo
     }
 }
 
-struct Server {
-    address: SocketAddr,
+pub(in crate::imports) struct Server {
+    pub(in crate::imports) address: SocketAddr,
     requests: mpsc::UnboundedReceiver<String>,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(in crate::imports) async fn start() -> Self {
         Self::with(None).await
     }
 
@@ -91,13 +91,13 @@ impl Server {
     }
 
     /// Requests that reached it so far.
-    fn heard(&mut self) -> usize {
+    pub(in crate::imports) fn heard(&mut self) -> usize {
         std::iter::from_fn(|| self.requests.try_recv().ok()).count()
     }
 }
 
 /// With a grant for `host` at the server, and more of the table.
-fn granted(server: &Server, host: &str, more: &str) -> Environment {
+pub(in crate::imports) fn granted(server: &Server, host: &str, more: &str) -> Environment {
     let origin = server.url(host, "");
     let text = format!("limits.http_response = '1KiB'\n{more}\ngrants.http.origins = ['{origin}']");
     environment(&toml::from_str(&text).unwrap(), true)

@@ -70,3 +70,6 @@ pub(super) fn deny(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

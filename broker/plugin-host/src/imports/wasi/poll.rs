@@ -135,3 +135,32 @@ async fn first_ready(pollables: &[Pollable]) -> Vec<u32> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(milliseconds: u64) -> Pollable {
+        Pollable::At(Instant::now() + Duration::from_millis(milliseconds))
+    }
+
+    #[tokio::test]
+    async fn the_first_that_is_ready_ends_the_wait() {
+        let minutes = || after(600_000);
+        assert_eq!(first_ready(&[Pollable::Never, Pollable::Now, minutes(), after(0)]).await, [1, 3]);
+        let soon = after(5);
+        assert_eq!(first_ready(&[Pollable::Never, minutes(), soon.clone()]).await, [2]);
+        assert!(soon.is_ready());
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_the_wait() {
+        let exchange = Arc::new(Exchange::default());
+        let answer = Pollable::Answer(exchange.clone());
+        assert!(!answer.is_ready());
+        let pollables = [Pollable::Never, answer.clone()];
+        let (ready, ()) = tokio::join!(first_ready(&pollables), async { exchange.fail() });
+        assert_eq!(ready, [1]);
+        assert!(answer.is_ready());
+    }
+}

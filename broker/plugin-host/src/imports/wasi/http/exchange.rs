@@ -1,7 +1,7 @@
 //! A request on its way, and what came of it.
 
 use super::{ErrorCode, Fields, Weight};
-use crate::imports::Environment;
+use crate::imports::{Environment, http::HttpError};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use std::{
@@ -44,6 +44,11 @@ impl Exchange {
         _ = self.answer.set(answer);
     }
 
+    #[cfg(test)]
+    pub(in super::super) fn fail(&self) {
+        self.end(Err(ErrorCode::LoopDetected));
+    }
+
     /// Sends a request, whose body weighs that much.
     pub(super) fn begin(
         self: &Arc<Self>,
@@ -57,7 +62,7 @@ impl Exchange {
         };
         let (environment, ending) = (environment.clone(), Arc::downgrade(self));
         let task = runtime.spawn(async move {
-            let response = fetch(&environment, request, timeout).await;
+            let response = environment.exchange(request, timeout).await.map_err(code);
             if let Some(exchange) = ending.upgrade() {
                 let weight = weight.anew();
                 exchange.end(response.and_then(|response| Answer::new(response, weight)));
@@ -76,21 +81,22 @@ impl Drop for Exchange {
 }
 
 impl Answer {
-    fn new(response: Response<Bytes>, mut weight: Weight) -> Result<Arc<Self>, ErrorCode> {
+    fn new(response: Response<Vec<u8>>, mut weight: Weight) -> Result<Arc<Self>, ErrorCode> {
         let (head, body) = response.into_parts();
         if !weight.add(Fields::size(&head.headers) + body.len()) {
             return Err(ErrorCode::HttpResponseBodySize(u64::try_from(body.len()).ok()));
         }
         let weight = Arc::new(weight);
-        Ok(Arc::new(Self { status: head.status, headers: head.headers, body, weight }))
+        Ok(Arc::new(Self { status: head.status, headers: head.headers, body: body.into(), weight }))
     }
 }
 
-/// Until there is a client, nothing is sent.
-async fn fetch(
-    _: &Environment,
-    _: Request<Bytes>,
-    _: Option<Duration>,
-) -> Result<Response<Bytes>, ErrorCode> {
-    Err(ErrorCode::HttpRequestDenied)
+fn code(error: HttpError) -> ErrorCode {
+    match error {
+        HttpError::Denied => ErrorCode::HttpRequestDenied,
+        HttpError::Timeout => ErrorCode::HttpResponseTimeout,
+        HttpError::TooLarge => ErrorCode::HttpResponseBodySize(None),
+        HttpError::TooMany => ErrorCode::ConnectionLimitReached,
+        HttpError::Failed(why) => ErrorCode::InternalError(Some(why)),
+    }
 }

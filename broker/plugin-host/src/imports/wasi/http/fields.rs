@@ -1,6 +1,7 @@
 //! `fields`: headers.
 
 use super::{Wasi, Weight, types};
+use crate::imports::http::is_ours;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use types::HeaderError;
 use wasmtime::component::Resource;
@@ -14,23 +15,10 @@ const LINE: usize = 64;
 /// Where a guest cannot be told otherwise.
 const TOO_MUCH: &str = "its requests and answers hold too much of the broker's memory";
 
-/// Ours to say: they are about the connection, or name another host than the one that was checked.
-const FORBIDDEN: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::HOST,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
-
 /// Headers of a request or an answer.
 pub struct Fields {
     pub(super) lines: HeaderMap,
-    weight: Weight,
+    pub(super) weight: Weight,
     immutable: bool,
 }
 
@@ -75,7 +63,7 @@ impl Fields {
             return Err(HeaderError::Immutable);
         }
         let name = HeaderName::try_from(name).map_err(|_| HeaderError::InvalidSyntax)?;
-        if FORBIDDEN.contains(&name) {
+        if is_ours(&name) {
             return Err(HeaderError::Forbidden);
         }
         Ok(name)

@@ -15,6 +15,11 @@ impl FutureResponse {
     pub(super) fn new(exchange: Arc<Exchange>) -> Self {
         Self { exchange, taken: false }
     }
+
+    #[cfg(test)]
+    pub(super) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
 }
 
 /// An answer.

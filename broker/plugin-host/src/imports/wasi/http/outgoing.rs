@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::{mem, sync::Arc, time::Duration};
 use wasmtime::component::Resource;
 
-/// Bytes of a path or an authority.
+/// Bytes of a method, a path or an authority.
 const LONGEST_PART: usize = 8 << 10;
 
 /// A request that is being made.
@@ -114,7 +114,9 @@ impl BodyParts {
 
     /// It was dropped before it was whole.
     fn lose(&self) {
-        if let Stage::Open(Some(departure)) = mem::replace(&mut self.0.lock().stage, Stage::Lost) {
+        let mut parts = self.0.lock();
+        (parts.bytes, parts.weight) = (Vec::new(), parts.weight.anew());
+        if let Stage::Open(Some(departure)) = mem::replace(&mut parts.stage, Stage::Lost) {
             departure.exchange.end(Err(lost()));
         }
     }
@@ -153,6 +155,18 @@ pub(super) fn send(
 }
 
 impl OutgoingRequest {
+    /// Counts `bytes` more of its text.
+    fn holds(&mut self, bytes: usize) -> Result<(), ()> {
+        if bytes <= LONGEST_PART && self.headers.weight.add(bytes) { Ok(()) } else { Err(()) }
+    }
+
+    /// A part of its URL, if it is one.
+    fn part<T: for<'a> TryFrom<&'a str>>(&mut self, text: Option<String>) -> Result<Option<T>, ()> {
+        let Some(text) = text else { return Ok(None) };
+        self.holds(text.len())?;
+        T::try_from(&text).map(Some).map_err(|_| ())
+    }
+
     fn departure(
         mut self,
         options: &RequestOptions,
@@ -196,15 +210,6 @@ fn method_name(method: &Method) -> &str {
     }
 }
 
-/// A part of a URL that is one; `Err`: it is not.
-fn part<T: for<'a> TryFrom<&'a str>>(text: Option<String>) -> Result<Option<T>, ()> {
-    let Some(text) = text else { return Ok(None) };
-    if text.len() > LONGEST_PART {
-        return Err(());
-    }
-    T::try_from(&text).map(Some).map_err(|_| ())
-}
-
 /// Whether a setter succeeded.
 type Set = wasmtime::Result<Result<(), ()>>;
 
@@ -242,13 +247,10 @@ impl types::HostOutgoingRequest for Wasi {
 
     fn set_method(&mut self, request: Resource<OutgoingRequest>, method: Method) -> Set {
         let request = self.resources.get_mut(&request)?;
-        if method_name(&method).len() > LONGEST_PART
-            || http::Method::from_bytes(method_name(&method).as_bytes()).is_err()
-        {
+        if http::Method::from_bytes(method_name(&method).as_bytes()).is_err() {
             return Ok(Err(()));
         }
-        request.method = method;
-        Ok(Ok(()))
+        Ok(request.holds(method_name(&method).len()).map(|()| request.method = method))
     }
 
     fn path_with_query(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Option<String>> {
@@ -257,7 +259,7 @@ impl types::HostOutgoingRequest for Wasi {
 
     fn set_path_with_query(&mut self, request: Resource<OutgoingRequest>, path: Option<String>) -> Set {
         let request = self.resources.get_mut(&request)?;
-        Ok(part(path).map(|path| request.path = path))
+        Ok(request.part(path).map(|path| request.path = path))
     }
 
     fn scheme(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Option<Scheme>> {
@@ -279,7 +281,7 @@ impl types::HostOutgoingRequest for Wasi {
 
     fn set_authority(&mut self, request: Resource<OutgoingRequest>, authority: Option<String>) -> Set {
         let request = self.resources.get_mut(&request)?;
-        Ok(part(authority).map(|authority| request.authority = authority))
+        Ok(request.part(authority).map(|authority| request.authority = authority))
     }
 
     fn headers(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Resource<Fields>> {
