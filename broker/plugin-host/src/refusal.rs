@@ -55,7 +55,8 @@ pub(crate) enum Refusal {
     )]
     Wasi(Box<str>),
     #[error(
-        "it imports {0}, which this broker does not offer; plugins may import logging, config, kv and current of tidegate:plugin@{VERSION}"
+        "it imports {0}, which this broker does not offer; plugins may import {imports} of tidegate:plugin@{VERSION}, and WASI 0.2",
+        imports = crate::imports::INTERFACES.join(", ")
     )]
     UnknownImport(Box<str>),
     #[error(

@@ -57,7 +57,8 @@ pub fn encoded(module: &str, resolve: &Resolve, package: PackageId, world: &str)
     encode(module, resolve, &[world])
 }
 
-fn encode(module: &str, resolve: &Resolve, worlds: &[WorldId]) -> Vec<u8> {
+/// Makes a component of a core module, with everything of several worlds.
+pub fn encode(module: &str, resolve: &Resolve, worlds: &[WorldId]) -> Vec<u8> {
     let mut core = wat::parse_str(module).unwrap();
     for world in worlds {
         embed_component_metadata(&mut core, resolve, *world, StringEncoding::UTF8).unwrap();

@@ -1,9 +1,13 @@
 //! Guests that import WASI, of an older 0.2 than the host links.
 
 use crate::{guests, logs, place::Place};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 use tidegate_hooks::PublishOutcome;
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve};
 
 /// What the host has not, as far as the guest asks for it.
 const ABSENT: &str = r#"
@@ -75,13 +79,10 @@ fn guest() -> Vec<u8> {
     });
     let mut resolve = Resolve::default();
     guests::push(&mut resolve);
-    resolve.push_str("wasi.wit", &host).unwrap();
+    let host = resolve.push_str("wasi.wit", &host).unwrap();
     let package = resolve.push_str("guest.wit", ABSENT).unwrap();
-    let host = resolve.package_names.values().copied().find(|id| resolve.packages[*id].name.name == "wasi");
-    let world = resolve.select_world(&[host.unwrap()], Some("offered")).unwrap();
-    let into = resolve.select_world(&[package], Some("guest")).unwrap();
-    resolve.merge_worlds(world, into, &mut Default::default()).unwrap();
-    guests::encoded(&module(), &resolve, package, "guest")
+    let world = |package: PackageId, world: &str| resolve.select_world(&[package], Some(world)).unwrap();
+    guests::encode(&module(), &resolve, &[world(host, "offered"), world(package, "guest")])
 }
 
 fn module() -> String {
@@ -178,6 +179,37 @@ fn module() -> String {
     )
 }
 
+/// `authenticate` sleeps for 20 ms where the username begins with `s`, for ever where it begins with `f`, and passes on.
+fn sleeper() -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let plugin = guests::push(&mut resolve);
+    let host = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit/wasi.wit")).unwrap();
+    let host = resolve.push_str("wasi.wit", &host).unwrap();
+    let world = |package: PackageId, world: &str| resolve.select_world(&[package], Some(world)).unwrap();
+    let (common, lifecycle) = (guests::COMMON, guests::LIFECYCLE);
+    let module = format!(
+        r#"(module
+        (import "wasi:io/poll@0.2.12" "poll" (func $poll (param i32 i32 i32)))
+        (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
+        (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $after (param i64) (result i32)))
+        (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
+        (import "wasi:http/types@0.2.12" "[constructor]outgoing-request" (func (param i32) (result i32)))
+        (import "wasi:http/outgoing-handler@0.2.12" "handle" (func (param i32 i32 i32 i32)))
+        {common} {lifecycle}
+        (func (export "tidegate:plugin/auth@0.1.0#authenticate") (param $m i32) (result i32)
+            (local $c i32)
+            (if (i32.load8_u offset=16 (local.get $m)) (then
+                (local.set $c (i32.load8_u (i32.load offset=20 (local.get $m))))))
+            (if (i32.eq (local.get $c) (i32.const 0x73)) (then (call $block (call $after (i64.const 20000000)))))
+            (if (i32.eq (local.get $c) (i32.const 0x66)) (then
+                (i32.store (i32.const 1300) (call $after (i64.const -1)))
+                (call $poll (i32.const 1300) (i32.const 1) (i32.const 1200))))
+            (i32.store8 (i32.const 1024) (i32.const 0))
+            (call $done)))"#
+    );
+    guests::encode(&module, &resolve, &[world(host, "offered"), world(plugin, "auth-plugin")])
+}
+
 fn place(name: &str) -> Place {
     Place::with(&format!("{name}.wasm"), &guest())
 }
@@ -265,4 +297,24 @@ async fn resources_are_bounded() {
     let fault = place.fault("l").await;
     assert!(fault.contains("at most 10000 WASI resources at once"), "{fault}");
     assert!(matches!(place.publish("d").await, Ok(PublishOutcome::Unchanged)), "one at a time");
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_granted_http_may_sleep() {
+    let fault = async |place: &Place, username: &str| {
+        let refusal = place.authenticate(username).await.unwrap_err();
+        refusal.fault.map(|fault| fault.kind.to_string())
+    };
+    let place = Place::with("p.wasm", &sleeper());
+    let host = place.start().await;
+    assert!(fault(&place, "s").await.unwrap().contains("it may not sleep or wait"));
+    host.stop().await;
+    let granted = "grants.http = ['http://127.0.0.1:9']\nlimits.auth_timeout = '500ms'";
+    let place = Place::with("p.wasm", &sleeper()).table("p", granted);
+    let _host = place.start().await;
+    let began = Instant::now();
+    assert_eq!(fault(&place, "s").await, None, "passed on");
+    assert!(began.elapsed() >= Duration::from_millis(20));
+    assert_eq!(fault(&place, "f").await.as_deref(), Some("deadline passed"));
+    assert_eq!(fault(&place, "-").await, None);
 }

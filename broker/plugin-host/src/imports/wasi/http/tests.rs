@@ -80,8 +80,8 @@ fn write(wasi: &mut Wasi, body: &Resource<OutgoingBody>, bytes: &[u8]) {
     HostOutputStream::drop(wasi, stream).unwrap();
 }
 
-#[test]
-fn headers_are_kept_by_name_and_those_of_the_connection_refused() {
+#[tokio::test]
+async fn headers_are_kept_by_name_and_those_of_the_connection_refused() {
     let wasi = &mut wasi();
     let headers = fields(wasi, &[("Accept", "a"), ("x", "1"), ("accept", "b")]);
     assert_eq!(HostFields::get(wasi, same(&headers), "ACCEPT".into()).unwrap(), [b"a", b"b"]);
@@ -103,8 +103,8 @@ fn headers_are_kept_by_name_and_those_of_the_connection_refused() {
     assert!((0..300).any(|_| append(wasi, "many", b"x").is_err()), "bounded");
 }
 
-#[test]
-fn the_headers_of_a_request_that_is_made_stay() {
+#[tokio::test]
+async fn the_headers_of_a_request_that_is_made_stay() {
     let wasi = &mut wasi();
     let request = request(wasi, &[("a", "b")]);
     let headers = HostOutgoingRequest::headers(wasi, request).unwrap();
@@ -112,8 +112,8 @@ fn the_headers_of_a_request_that_is_made_stay() {
     assert!(matches!(HostFields::delete(wasi, headers, "a".into()).unwrap(), Err(HeaderError::Immutable)));
 }
 
-#[test]
-fn a_request_is_made_of_what_makes_a_url() {
+#[tokio::test]
+async fn a_request_is_made_of_what_makes_a_url() {
     let wasi = &mut wasi();
     let request = request(wasi, &[]);
     let request = || same(&request);
@@ -208,8 +208,8 @@ async fn a_body_that_is_lost_ends_its_request() {
     }
 }
 
-#[test]
-fn a_stream_ends_with_its_body() {
+#[tokio::test]
+async fn a_stream_ends_with_its_body() {
     let wasi = &mut wasi();
     let request = request(wasi, &[]);
     let body = wasi.body(request).unwrap().unwrap();
@@ -221,8 +221,8 @@ fn a_stream_ends_with_its_body() {
     assert!(matches!(error, StreamError::LastOperationFailed(_)));
 }
 
-#[test]
-fn what_an_instance_holds_is_bounded() {
+#[tokio::test]
+async fn what_an_instance_holds_is_bounded() {
     let wasi = &mut wasi();
     let request = request(wasi, &[]);
     let body = wasi.body(request).unwrap().unwrap();
@@ -265,8 +265,8 @@ fn rest(wasi: &mut Wasi, stream: &Resource<InputStream>) -> Vec<u8> {
     all
 }
 
-#[test]
-fn an_answer_is_read_once() {
+#[tokio::test]
+async fn an_answer_is_read_once() {
     let wasi = &mut wasi();
     let response = answered(wasi, b"hello world");
     assert_eq!(wasi.status(same(&response)).unwrap(), 418);
@@ -285,8 +285,8 @@ fn an_answer_is_read_once() {
     assert!(matches!(HostFutureTrailers::get(wasi, trailers).unwrap(), Some(Err(()))));
 }
 
-#[test]
-fn an_answer_can_be_passed_on() {
+#[tokio::test]
+async fn an_answer_can_be_passed_on() {
     let wasi = &mut wasi();
     let response = answered(wasi, b"hello");
     let body = wasi.consume(response).unwrap().unwrap();
