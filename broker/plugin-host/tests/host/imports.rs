@@ -233,8 +233,9 @@ async fn metrics_are_reported_over_generations() {
 }
 
 #[tokio::test]
-async fn secrets_are_read_at_load_and_lie_beside_the_plugins() {
-    let place = Place::with("p.wasm", &caller()).table("p", "secrets.token = 'file:p.token'");
+async fn secrets_are_read_at_load_and_lie_beside_their_table() {
+    let place = Place::with("p.wasm", &caller());
+    place.write("p.toml", "secrets.token = 'file:p.token'");
     place.write("p.token", "hunter2\n");
     let host = place.start().await;
     assert_eq!(host.reports()[0].grants, ["secrets token"]);
