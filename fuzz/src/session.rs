@@ -13,8 +13,7 @@ use tidegate_mqtt::{
     SessionId, SubscriptionFilter, Timestamp, Version, next_frame,
 };
 use tidegate_session::{
-    Authentication, Delivered, Delivery, PublishToken, Request, Session, SessionState, Stage, Subscribed,
-    Terms,
+    Authentication, Delivery, PublishToken, Request, Session, SessionState, Stage, Subscribed, Terms,
 };
 
 /// Steps after which a script ends; longer ones show nothing new.
@@ -206,8 +205,8 @@ impl Script {
                 self.session.unsubscribed(unsubscribe.packet_id, reasons, &mut self.out);
                 self.look(&[PacketType::UnsubAck]);
             }
-            Request::Done(id) => {
-                self.world.closes(id);
+            Request::Done(finished) => {
+                self.world.closes(finished.id);
                 // It may be left from an earlier connection, and not sent again on this one yet.
                 self.window.remove(&acknowledged.expect("only acknowledgements end a message"));
             }
@@ -268,7 +267,7 @@ impl Script {
         let had = self.session.inflight();
         let delivered = self.session.deliver(delivery, self.world.now, &mut self.out);
         let sent = self.taken();
-        if delivered != Delivered::Sent {
+        if delivered.is_err() {
             assert!(sent.is_empty() && self.session.inflight() == had, "{delivered:?} leaves nothing");
             return;
         }
@@ -303,7 +302,7 @@ impl Script {
         while self.session.must_resume() {
             assert!(!self.session.has_room(), "nothing new goes before what is sent again");
             for (gone, _) in self.session.resume(self.world.now, &mut self.out) {
-                self.world.closes(gone);
+                self.world.closes(gone.message.id);
             }
             for (packet, publish) in self.taken() {
                 match publish {
@@ -342,7 +341,7 @@ impl Script {
             .iter()
             .map(|inflight| match &inflight.stage {
                 Stage::Published(delivery) => delivery.message.id,
-                Stage::Released(id) => *id,
+                Stage::Released(finished) => finished.id,
             })
             .collect();
         assert_eq!(open, self.world.open, "a session keeps what is not done, in its order");

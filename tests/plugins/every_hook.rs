@@ -285,6 +285,48 @@ fn events_are_told_in_order_with_what_there_is_to_say() {
 }
 
 #[test]
+fn what_plugins_tell_of_each_others_messages_ends() {
+    // Each tells of every message it hears of, and so of what the other tells.
+    let mut config = "allow_anonymous = true\n".to_owned();
+    for name in ["first", "second"] {
+        config += &format!(
+            "[plugin.{name}]\ngrants.publish = [\"#\"]\n[plugin.{name}.config]\n\
+             events = {{ kinds = [\"published\", \"acknowledged\"], to = \"{name}\" }}\n\
+             acl = [{{ topic = \"#\", verdict = \"allow\" }}]\nauthenticate = [{{ verdict = \"grant\" }}]\n"
+        );
+    }
+    let folder = Folder::new(&config);
+    for name in ["first", "second"] {
+        folder.install_plugin(name, &guest("every-hook"));
+    }
+    let broker = folder.start();
+    let mut watcher = Client::connect(&broker, Version::V5, "w");
+    watcher.subscribe("#", QoS::AtLeastOnce);
+    watcher.publish("a", "x", QoS::AtLeastOnce);
+    let (mut last, mut most) = (String::new(), 0);
+    while most < 7 {
+        let Received::Message(message) = watcher.receive() else { continue };
+        watcher.acknowledge(&message);
+        if message.topic == "a" {
+            continue;
+        }
+        let told: Value = serde_json::from_str(&message.payload).unwrap();
+        let hops = told["hops"].as_u64().unwrap();
+        if hops > most {
+            let (by, about) = (&message.topic[..5], told["topic"].as_str().unwrap_or_default());
+            assert!(!about.starts_with(by), "{by} was told of its own: {told}");
+            (last, most) = (by.to_owned(), hops);
+        }
+    }
+    assert!(!last.is_empty());
+    // The eighth is refused, whatever it is about.
+    for message in watcher.drain() {
+        watcher.acknowledge(&message);
+        assert!(!message.payload.contains("\"hops\":8"), "{message:?}");
+    }
+}
+
+#[test]
 fn timers_come_due() {
     let broker = broker("");
     let mut client = Client::connect(&broker, Version::V5, "c");

@@ -47,8 +47,8 @@ enum Task {
     },
     /// Build all there is and run every test
     Test(check::TestOptions),
-    /// Build all there is and print what hooks cost
-    Bench,
+    /// Build all there is and print what plugins cost
+    Bench(bench::Options),
     /// What CI runs: format, conformance, lints, licences, docs, tests
     Ci,
     /// Say which requirements of the standards have no test
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Task::Plugins(options) => plugins::build(&options),
         Task::Run { broker_args } => run::quickstart(&broker_args),
         Task::Test(options) => check::test(&options),
-        Task::Bench => bench::hooks(),
+        Task::Bench(options) => bench::run_parts(&options),
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),

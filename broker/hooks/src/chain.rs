@@ -22,7 +22,7 @@ pub use subscriptions::{SubscribeOutcome, SubscribeRefusal};
 
 use crate::{
     events::EventKinds,
-    hooks::{HookFailed, HookKinds, Hooks},
+    hooks::{HookFailed, HookKinds, Hooks, Remembered},
     questions::{AclRequest, Action, Attributes, AuthStep, ConnectRequest},
     rules::Rules,
     verdicts::{AclVerdict, AuthVerdict, Challenge, Quotas, Refusal},
@@ -260,6 +260,7 @@ impl Chain {
                 continue;
             }
             if let Some(allow) = permissions.remembered(self.generation, index, request, now) {
+                member.hooks.answered_before(Remembered::Check);
                 return Ok(Authorization::from(allow));
             }
             let (allow, span) = match member.hooks.check(request).wait().await? {

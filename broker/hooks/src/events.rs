@@ -1,6 +1,6 @@
 //! What has happened, for those who want to know. Telling it slows nobody and changes nothing.
 
-use tidegate_mqtt::{ClientId, ReasonCode, SessionId, Timestamp, TopicName};
+use tidegate_mqtt::{ClientId, Origin, ReasonCode, SessionId, Timestamp, TopicName};
 
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Event {
     pub topic: Option<Box<str>>,
     /// Whatever else there is to say, by name.
     pub detail: Vec<(&'static str, Box<str>)>,
+    /// The plugin whose message it is about, if it is one's: that plugin is not told, and what others publish in answer counts its hops.
+    pub origin: Option<Box<Origin>>,
 }
 
 impl Event {
@@ -32,6 +34,7 @@ impl Event {
             reason: ReasonCode::Success,
             topic: None,
             detail: Vec::new(),
+            origin: None,
         }
     }
 
@@ -61,6 +64,13 @@ impl Event {
     #[must_use]
     pub fn about_text(mut self, topic: impl Into<Box<str>>) -> Self {
         self.topic = Some(topic.into());
+        self
+    }
+
+    /// A message that came from there.
+    #[must_use]
+    pub fn from(mut self, origin: Option<&Origin>) -> Self {
+        self.origin = origin.cloned().map(Box::new);
         self
     }
 

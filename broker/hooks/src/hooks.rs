@@ -86,6 +86,9 @@ pub trait Hooks: Send + Sync + 'static {
         Reply::Now(Ok(()))
     }
 
+    /// An answer that it gave before was used once more, without asking again. For those who count: be quick.
+    fn answered_before(&self, _question: Remembered) {}
+
     /// A packet came from a client that is in, and was decoded. Runs on the connection's thread: be quick. For native code only.
     fn packet_received(&self, _client: &PacketClient<'_>, _packet: &Packet<'_>) {}
 
@@ -94,6 +97,15 @@ pub trait Hooks: Send + Sync + 'static {
 
     /// A packet was encoded, and is about to be written to the client's socket: its bytes, whole.
     fn packet_sent(&self, _client: &PacketClient<'_>, _packet: &[u8]) {}
+}
+
+/// Questions whose answers are kept for a while.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Remembered {
+    /// [`Hooks::check`]
+    Check,
+    /// [`Hooks::select`]
+    Select,
 }
 
 /// Whose packet it is.

@@ -18,7 +18,7 @@ pub use chain::{
     SubscribeRefusal, batch as one_answer_each, holds as scope_holds,
 };
 pub use events::{Event, EventKind, EventKinds};
-pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, PacketClient, Reply};
+pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, PacketClient, Remembered, Reply};
 pub use questions::{
     AclRequest, Action, Attributes, AuthStep, Candidate, ConnectRequest, DeliverRequest, NO_ATTRIBUTES,
     PickRequest, PublishRequest, SelectRequest, SubscribeRequest,

@@ -78,6 +78,8 @@ pub struct HookReport {
     pub hook: &'static str,
     /// How often it was asked.
     pub calls: u64,
+    /// How often an answer of before was used instead: of `acl` within its time to live, of `subscribers` within its `cache`.
+    pub remembered: u64,
     /// Calls without an answer, by kind: `trap`, `deadline`, `contract`, `no-instance`; those that did not reach the guest are `busy`,
     /// `too-often` and `breaker-open`. Kinds that never happened are left out.
     pub faults: BTreeMap<&'static str, u64>,

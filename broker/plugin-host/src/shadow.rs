@@ -27,8 +27,8 @@ use std::{
 };
 use tidegate_hooks::{
     AclRequest, AclVerdict, AuthStep, AuthVerdict, ConnectRequest, DeliverRequest, DeliverVerdict, Event,
-    HookFailed, HookKinds, Hooks, Member, PacketClient, PickRequest, PublishRequest, PublishVerdict, Reply,
-    SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
+    HookFailed, HookKinds, Hooks, Member, PacketClient, PickRequest, PublishRequest, PublishVerdict,
+    Remembered, Reply, SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
 };
 use tidegate_mqtt::{Packet, PacketType};
 
@@ -142,6 +142,10 @@ impl Hooks for Shadowed {
     fn kinds(&self) -> HookKinds {
         // A hook of the candidate alone is not asked: who would decide instead of it?
         self.live.kinds()
+    }
+
+    fn answered_before(&self, question: Remembered) {
+        self.live.answered_before(question);
     }
 
     fn authenticate<'a>(

@@ -239,6 +239,7 @@ const SAMPLE: u64 = 16;
 /// Counters of one hook.
 pub(crate) struct Tally {
     calls: AtomicU64,
+    remembered: AtomicU64,
     verdicts: [AtomicU64; VERDICTS.len()],
     faults: [AtomicU64; FAULTS.len()],
     latency: [AtomicU64; BUCKETS],
@@ -248,6 +249,7 @@ impl Default for Tally {
     fn default() -> Self {
         Self {
             calls: AtomicU64::default(),
+            remembered: AtomicU64::default(),
             verdicts: Default::default(),
             faults: Default::default(),
             latency: [const { AtomicU64::new(0) }; BUCKETS],
@@ -279,6 +281,11 @@ impl Tally {
     /// One call, by one of many writers.
     pub(crate) fn count<A: Answer>(&self, answer: &Result<A, FaultKind>, took: Option<Duration>) {
         self.count_with(add, answer, took);
+    }
+
+    /// An answer that was used once more, by one of many writers.
+    pub(crate) fn count_remembered(&self) {
+        add(&self.remembered);
     }
 
     /// One call that did not reach the guest, by one of many writers.
@@ -315,6 +322,7 @@ impl Tally {
     /// Adds what was counted here.
     pub(crate) fn add_to(&self, report: &mut HookReport) {
         report.calls += self.calls.load(Ordering::Relaxed);
+        report.remembered += self.remembered.load(Ordering::Relaxed);
         let named = |names: &[&'static str], counters: &[AtomicU64]| {
             let counts = counters.iter().map(|counter| counter.load(Ordering::Relaxed));
             names.iter().copied().zip(counts).filter(|(_, count)| *count > 0).collect::<Vec<_>>()
@@ -384,9 +392,10 @@ mod tests {
         tally.count::<()>(&Err(FaultKind::Busy), None);
         assert_eq!(tally.failures(), (2, 1));
         let mut report = HookReport::new("publish");
+        tally.count_remembered();
         tally.add_to(&mut report);
         tally.add_to(&mut report);
-        assert_eq!(report.calls, 6);
+        assert_eq!((report.calls, report.remembered), (6, 2));
         assert_eq!(report.verdicts, [("next", 4), ("swallow", 2)].into());
         assert_eq!(report.faults, [("busy", 2), ("trap", 2)].into());
         assert_eq!(report.latency.count(), 2);

@@ -131,8 +131,8 @@ pub(crate) async fn connect(
     }
     let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
     agreed.terms.write(&Packet::ConnAck(Box::new(connack)), out);
-    for (id, why) in session.resume(now, out) {
-        broker.dropped_on_the_way(&subscriber, Some(id), why);
+    for (delivery, why) in session.resume(now, out) {
+        broker.dropped_on_the_way(&subscriber, &delivery, why);
     }
     broker.counters.connections.add(1);
     debug!(version = ?connect.version, session_present, "connected");

@@ -227,6 +227,10 @@ fn is_for(member: &Member, event: &Event) -> bool {
     if !member.hooks.kinds().events.has(event.kind) {
         return false;
     }
+    // Its own messages are not shown to its hooks: an answer to them would be one more of them.
+    if event.origin.as_ref().is_some_and(|origin| origin.plugin == member.place.name) {
+        return false;
+    }
     let (Some(scope), Some(topic)) = (&member.scopes.events, &event.topic) else { return true };
     let topic =
         topic.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(&**topic, |(_, t)| t);

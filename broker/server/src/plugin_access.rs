@@ -91,15 +91,25 @@ pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc:
     while let Some(message) = messages.recv().await {
         let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
         let plugin = origin.plugin.clone();
-        let draft =
-            Draft { topic: topic.clone(), payload, qos, retain, properties, origin: Some(Box::new(origin)) };
+        let draft = Draft {
+            topic: topic.clone(),
+            payload,
+            qos,
+            retain,
+            properties,
+            origin: Some(Box::new(origin.clone())),
+        };
         match publish(&broker, &mut publisher, draft).await {
             Ok(receivers) if receivers.congested => tokio::task::yield_now().await,
             Ok(_) => {}
             Err(error) => {
                 broker.refused(&error);
                 broker.events.tell(EventKind::PublishRefused, |event| {
-                    event.about(&topic).because(error.reason_code()).with("plugin", &*plugin)
+                    event
+                        .about(&topic)
+                        .because(error.reason_code())
+                        .from(Some(&origin))
+                        .with("plugin", &*plugin)
                 });
                 debug!(%plugin, %topic, %error, "message of a plugin refused");
             }

@@ -278,7 +278,8 @@ async fn take_in(
     let message = Arc::new(draft.accepted(from.next_id(broker), Some(from.session), now));
     let taken = accept(broker, &message, &receivers).await?;
     broker.events.tell(EventKind::Published, |event| {
-        let event = event.of(from.session, &from.client_id).about(&message.topic);
+        let event =
+            event.of(from.session, &from.client_id).about(&message.topic).from(message.origin.as_deref());
         let event = event.with("qos", (message.qos as u8).to_string());
         let event = event.with("bytes", message.payload.len().to_string());
         event.with("receivers", taken.count.to_string())
@@ -366,7 +367,7 @@ async fn accept(
     }
     if retention != Retention::Untouched {
         broker.events.tell(EventKind::Retained, |event| {
-            let event = event.about(&message.topic);
+            let event = event.about(&message.topic).from(message.origin.as_deref());
             if retention == Retention::Remove { event.with("removed", "true") } else { event }
         });
     }

@@ -43,7 +43,10 @@ pub(crate) async fn chosen<'a>(
             }
         };
         match &*kept {
-            Some(selection) if now < selection.until => keep(&selection.kept),
+            Some(selection) if now < selection.until => {
+                chain.selected_before(&known.chosen_by);
+                keep(&selection.kept);
+            }
             _ => {
                 let candidates: Vec<_> = matches.direct.iter().map(|one| candidate(one, draft)).collect();
                 let asked = SelectRequest { message: request(from, draft), candidates: &candidates };

@@ -22,7 +22,7 @@ use tidegate_hooks::{EventKind, HookRegistry};
 use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
 use tidegate_plugin_host::PluginMessage;
 use tidegate_routing::{Retained, Routes};
-use tidegate_session::{Delivered, Delivery, Session, SessionState, Stage};
+use tidegate_session::{Delivery, Session, SessionState, Stage, Undelivered};
 use tidegate_store::{Memory, Store, Ticket};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
@@ -98,20 +98,20 @@ impl Shared {
     }
 
     /// A message did not go out to its receiver, and will not.
-    pub(crate) fn dropped_on_the_way(&self, subscriber: &Subscriber, id: Option<MessageId>, why: Delivered) {
+    pub(crate) fn dropped_on_the_way(&self, subscriber: &Subscriber, delivery: &Delivery, why: Undelivered) {
         let counter = match why {
-            Delivered::Sent => return,
-            Delivered::TooLarge => &self.counters.dropped_too_large,
-            Delivered::Expired => &self.counters.dropped_expired,
+            Undelivered::TooLarge => &self.counters.dropped_too_large,
+            Undelivered::Expired => &self.counters.dropped_expired,
         };
         counter.add(1);
         debug!(client_id = %subscriber.client_id, ?why, "message dropped");
-        let why = if why == Delivered::TooLarge { "too-large" } else { "expired" };
+        let why = if why == Undelivered::TooLarge { "too-large" } else { "expired" };
         self.events.tell(EventKind::Dropped, |event| {
-            event.of(subscriber.session, &subscriber.client_id).with("why", why)
+            let event = event.of(subscriber.session, &subscriber.client_id).about(&delivery.message.topic);
+            event.from(delivery.message.origin.as_deref()).with("why", why)
         });
-        if let Some(id) = id {
-            self.done(subscriber, id);
+        if delivery.qos > QoS::AtMostOnce {
+            self.done(subscriber, delivery.message.id);
         }
     }
 
@@ -125,6 +125,7 @@ impl Shared {
         debug!(client_id = %subscriber.client_id, topic = %dropped.message.topic, "queue full, message dropped");
         self.events.tell(EventKind::Dropped, |event| {
             let event = event.of(subscriber.session, &subscriber.client_id).about(&dropped.message.topic);
+            let event = event.from(dropped.message.origin.as_deref());
             event.with("why", "queue-full")
         });
     }
@@ -179,7 +180,7 @@ impl Shared {
         }
         let inflight = state.inflight.iter().map(|inflight| match &inflight.stage {
             Stage::Published(delivery) => delivery.message.id,
-            Stage::Released(id) => *id,
+            Stage::Released(released) => released.id,
         });
         self.forget_session(subscriber, state.subscriptions.keys(), inflight);
     }

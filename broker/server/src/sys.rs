@@ -210,6 +210,7 @@ fn plugin_rows(report: &PluginReport) -> Vec<(String, String)> {
         };
         let of_hook = [
             ("calls", hook.calls.to_string()),
+            ("remembered", hook.remembered.to_string()),
             ("faults", counts(&hook.faults)),
             ("verdicts", counts(&hook.verdicts)),
             ("p50", nanoseconds(hook.latency.p50())),
@@ -242,7 +243,9 @@ fn expire_retained(broker: &Shared) {
         // It is gone from memory; a record that stays expires again at the next start.
         let _: tidegate_store::Ticket = broker.store.retained_expired(&message);
         broker.counters.dropped_expired.add(1);
-        broker.events.tell(EventKind::RetainedExpired, |event| event.about(&message.topic));
+        broker.events.tell(EventKind::RetainedExpired, |event| {
+            event.about(&message.topic).from(message.origin.as_deref())
+        });
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::{
     session::Terms,
-    state::{Inflight, Stage},
+    state::{Finished, Inflight, Stage},
     topic_alias::{Aliased, OutgoingAliases},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tidegate_mqtt::{
-    Ack, Message, MessageId, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionFilter,
-    SubscriptionIds, Timestamp, Version,
+    Ack, Message, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionFilter, SubscriptionIds,
+    Timestamp, Version,
 };
 
 /// A message on its way to one client.
@@ -33,11 +33,9 @@ pub(crate) struct Outlet<'a> {
     pub(crate) aliases: Option<&'a mut OutgoingAliases>,
 }
 
-/// What became of a [`Delivery`].
+/// Why a [`Delivery`] cannot go out, now or later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Delivered {
-    /// Written; QoS 1 and 2 now wait for the client.
-    Sent,
+pub enum Undelivered {
     /// Larger than the client's Maximum Packet Size: dropped for it alone [MQTT-3.1.2-25].
     TooLarge,
     /// Its time had passed [MQTT-3.3.2-5].
@@ -60,7 +58,7 @@ pub(crate) struct SendingWindow {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Acknowledged {
     /// The client is done with this message.
-    Done(MessageId),
+    Done(Finished),
     /// PUBREL follows.
     Released,
     /// No message has that packet identifier in that state.
@@ -93,17 +91,16 @@ impl SendingWindow {
         outlet: &mut Outlet<'_>,
         now: Timestamp,
         out: &mut Outgoing,
-    ) -> Delivered {
-        if delivery.qos == QoS::AtMostOnce {
-            return write(&delivery, None, false, outlet, now, out);
+    ) -> Result<(), (Delivery, Undelivered)> {
+        let packet_id = (delivery.qos > QoS::AtMostOnce).then(|| self.free_packet_id());
+        if let Err(why) = write(&delivery, packet_id, false, outlet, now, out) {
+            return Err((delivery, why));
         }
-        let packet_id = self.free_packet_id();
-        let delivered = write(&delivery, Some(packet_id), false, outlet, now, out);
-        if delivered == Delivered::Sent {
+        if let Some(packet_id) = packet_id {
             self.inflight.push_back(Inflight { packet_id, stage: Stage::Published(delivery) });
             self.sent += 1;
         }
-        delivered
+        Ok(())
     }
 
     /// Sends again what the client has not acknowledged [MQTT-4.4.0-1], as far as the window goes [MQTT-3.3.4-9]; returns the messages that
@@ -113,7 +110,7 @@ impl SendingWindow {
         outlet: &mut Outlet<'_>,
         now: Timestamp,
         out: &mut Outgoing,
-    ) -> Vec<(MessageId, Delivered)> {
+    ) -> Vec<(Delivery, Undelivered)> {
         let mut gone = Vec::new();
         while self.must_resend() {
             let Inflight { packet_id, stage } = &self.inflight[self.sent];
@@ -122,9 +119,8 @@ impl SendingWindow {
                     outlet.terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out);
                 }
                 Stage::Published(delivery) => {
-                    let delivered = write(delivery, Some(*packet_id), true, outlet, now, out);
-                    if delivered != Delivered::Sent {
-                        gone.push((delivery.message.id, delivered));
+                    if let Err(why) = write(delivery, Some(*packet_id), true, outlet, now, out) {
+                        gone.push((delivery.clone(), why));
                         self.inflight.remove(self.sent);
                         continue;
                     }
@@ -168,12 +164,12 @@ impl SendingWindow {
         let Some(index) = self.position(packet_id) else { return Acknowledged::Unknown };
         match &self.inflight[index].stage {
             Stage::Published(delivery) if delivery.qos == QoS::ExactlyOnce => {
-                let id = delivery.message.id;
+                let finished = Finished::from(&*delivery.message);
                 if reason.is_error() {
                     self.remove(index);
-                    return Acknowledged::Done(id);
+                    return Acknowledged::Done(finished);
                 }
-                self.inflight[index].stage = Stage::Released(id);
+                self.inflight[index].stage = Stage::Released(finished);
                 Acknowledged::Released
             }
             Stage::Published(_) => Acknowledged::Unknown,
@@ -189,8 +185,8 @@ impl SendingWindow {
     fn done(&mut self, packet_id: PacketId, is_it: impl Fn(&Stage) -> bool) -> Acknowledged {
         let index = self.position(packet_id).filter(|index| is_it(&self.inflight[*index].stage));
         match index.and_then(|index| self.remove(index)).map(|inflight| inflight.stage) {
-            Some(Stage::Published(delivery)) => Acknowledged::Done(delivery.message.id),
-            Some(Stage::Released(id)) => Acknowledged::Done(id),
+            Some(Stage::Published(delivery)) => Acknowledged::Done(Finished::from(&*delivery.message)),
+            Some(Stage::Released(finished)) => Acknowledged::Done(finished),
             None => Acknowledged::Unknown,
         }
     }
@@ -235,13 +231,13 @@ fn write(
     outlet: &mut Outlet<'_>,
     now: Timestamp,
     out: &mut Outgoing,
-) -> Delivered {
+) -> Result<(), Undelivered> {
     let message = &*delivery.message;
     let terms = outlet.terms;
     let expires_at = message.expires_at();
     // What was sent once does not expire any more [MQTT-4.3.3-7].
     if !dup && expires_at.is_some_and(|at| at <= now) {
-        return Delivered::Expired;
+        return Err(Undelivered::Expired);
     }
     let maximum = terms.client_maximum_packet_size as usize;
     let flags = (dup, delivery.qos, delivery.retain);
@@ -255,9 +251,9 @@ fn write(
             Ok(()) => {
                 out.push_shared(message.payload.clone());
                 out.count_packet();
-                Delivered::Sent
+                Ok(())
             }
-            Err(_) => Delivered::TooLarge,
+            Err(_) => Err(Undelivered::TooLarge),
         };
     }
     let properties = own_properties.then(|| {
@@ -297,11 +293,11 @@ fn write(
         }
     }
     if !fits || publish.encode_head(terms.version, out.tail()).is_err() {
-        return Delivered::TooLarge;
+        return Err(Undelivered::TooLarge);
     }
     out.push_shared(message.payload.clone());
     out.count_packet();
-    Delivered::Sent
+    Ok(())
 }
 
 /// At least 1: what has not expired yet must not look as if it had.

@@ -3,16 +3,16 @@
 use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
-    sending::{Acknowledged, Delivered, Delivery, Outlet, SendingWindow, ack},
-    state::{SessionState, Subscribed},
+    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Undelivered, ack},
+    state::{Finished, SessionState, Subscribed},
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use tidegate_mqtt::{
-    Ack, AckProperties, ClientId, Disconnect, DisconnectProperties, MessageId, Outgoing, Packet, PacketId,
-    Publish, QoS, ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, TopicName,
-    UnsubAck, Unsubscribe, Version,
+    Ack, AckProperties, ClientId, Disconnect, DisconnectProperties, Outgoing, Packet, PacketId, Publish, QoS,
+    ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, TopicName, UnsubAck,
+    Unsubscribe, Version,
 };
 
 /// What CONNECT and CONNACK agreed on.
@@ -70,7 +70,7 @@ pub enum Request<'a> {
     /// Then call [`Session::unsubscribed`].
     Unsubscribe(Unsubscribe),
     /// The client is done with this message.
-    Done(MessageId),
+    Done(Finished),
     /// The client leaves.
     Disconnect(Disconnect),
     /// Ask hooks, then call [`Session::challenge`], [`Session::authenticated`] or [`Session::disconnect`].
@@ -215,7 +215,7 @@ impl Session {
 
     /// After CONNACK, and for as long as [`Session::must_resume`]: sends again what the client had not acknowledged [MQTT-4.4.0-1], as far
     /// as its window goes. Returns messages that the client cannot take any more, and why.
-    pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<(MessageId, Delivered)> {
+    pub fn resume(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<(Delivery, Undelivered)> {
         let mut outlet = Outlet {
             terms: &self.terms,
             mount_point: self.mount_point.as_deref(),
@@ -388,7 +388,15 @@ impl Session {
     }
 
     /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first.
-    pub fn deliver(&mut self, delivery: Delivery, now: Timestamp, out: &mut Outgoing) -> Delivered {
+    ///
+    /// # Errors
+    /// The delivery, if it cannot go out to this client.
+    pub fn deliver(
+        &mut self,
+        delivery: Delivery,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> Result<(), (Delivery, Undelivered)> {
         let mut outlet = Outlet {
             terms: &self.terms,
             mount_point: self.mount_point.as_deref(),
@@ -499,7 +507,7 @@ impl Session {
 
 fn done<'a>(acknowledged: Acknowledged) -> Request<'a> {
     match acknowledged {
-        Acknowledged::Done(id) => Request::Done(id),
+        Acknowledged::Done(finished) => Request::Done(finished),
         Acknowledged::Released | Acknowledged::Unknown => Request::None,
     }
 }

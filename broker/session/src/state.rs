@@ -5,7 +5,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
 };
-use tidegate_mqtt::{ClientId, MessageId, PacketId, SessionId, SubscriptionFilter, SubscriptionOptions};
+use tidegate_mqtt::{
+    ClientId, Message, MessageId, Origin, PacketId, SessionId, SubscriptionFilter, SubscriptionOptions,
+};
 
 /// A session between two connections.
 #[derive(Clone, Debug)]
@@ -62,11 +64,26 @@ pub struct Inflight {
     pub stage: Stage,
 }
 
+/// A message whose text is not needed any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Its name.
+    pub id: MessageId,
+    /// The plugin that published it, if one did.
+    pub origin: Option<Box<Origin>>,
+}
+
+impl From<&Message> for Finished {
+    fn from(message: &Message) -> Self {
+        Self { id: message.id, origin: message.origin.clone() }
+    }
+}
+
 /// How far a message to the client has come.
 #[derive(Clone, Debug)]
 pub enum Stage {
     /// PUBLISH is out.
     Published(Delivery),
     /// QoS 2: PUBREC came, PUBREL is out.
-    Released(MessageId),
+    Released(Finished),
 }

@@ -2,6 +2,7 @@
 
 use super::{Chain, InScope, holds, messages::is_own};
 use crate::{
+    hooks::Remembered,
     questions::{Candidate, PickRequest, SelectRequest},
     verdicts::Choice,
 };
@@ -23,6 +24,11 @@ impl Chain {
             return InScope::default();
         }
         self.in_scope(|member| member.hooks.kinds().subscribers && holds(&member.scopes.subscribers, topic))
+    }
+
+    /// Who was selected for a message before holds for another one: those who selected learn of it.
+    pub fn selected_before(&self, scope: &InScope) {
+        self.members_of(scope).for_each(|member| member.hooks.answered_before(Remembered::Select));
     }
 
     /// Each member chooses among those whom the ones before left. One that fails has chosen everybody.

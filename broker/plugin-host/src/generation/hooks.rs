@@ -8,8 +8,8 @@ use crate::{
 };
 use tidegate_hooks::{
     AclRequest, AclVerdict, AuthStep, AuthVerdict, ConnectRequest, DeliverRequest, DeliverVerdict, Event,
-    HookFailed, HookKinds, Hooks, NO_ATTRIBUTES, PickRequest, PublishRequest, PublishVerdict, Reply,
-    SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
+    HookFailed, HookKinds, Hooks, NO_ATTRIBUTES, PickRequest, PublishRequest, PublishVerdict, Remembered,
+    Reply, SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
 };
 
 /// What the hook is about, for `current`.
@@ -35,6 +35,16 @@ macro_rules! reply {
 impl Hooks for Generation {
     fn kinds(&self) -> HookKinds {
         self.kinds
+    }
+
+    fn answered_before(&self, question: Remembered) {
+        let hook = match question {
+            Remembered::Check => Hook::Acl,
+            Remembered::Select => Hook::Subscribers,
+        };
+        if let Some(tally) = self.slots.own_tallies().of(hook) {
+            tally.count_remembered();
+        }
     }
 
     fn authenticate<'a>(
@@ -192,9 +202,13 @@ impl Hooks for Generation {
 
     fn on_events<'a>(&'a self, batch: &'a [Event], lost: u64) -> Reply<'a, Result<(), HookFailed>> {
         Reply::Later(Box::pin(async move {
+            // What it publishes may answer any of them: the one with most hops counts.
+            let origin =
+                batch.iter().filter_map(|event| event.origin.as_deref()).max_by_key(|origin| origin.hops);
+            let current = Current { origin, ..Current::NOTHING };
             let batch = events::batch(batch);
             let params = (&batch[..], lost);
-            self.ask(Hook::Events, Current::NOTHING, |guest| guest.on_events, params, |()| Ok(())).await
+            self.ask(Hook::Events, current, |guest| guest.on_events, params, |()| Ok(())).await
         }))
     }
 }

@@ -62,6 +62,11 @@ impl Slots {
         self.slots.iter()
     }
 
+    /// What this thread counts outside of calls, apart from other threads as far as there are slots.
+    pub(crate) fn own_tallies(&self) -> &Tallies {
+        &self.slots[thread_number() % self.slots.len()].tallies
+    }
+
     /// Whether slots are filled when they are first used. If not, they must be filled beforehand.
     pub(crate) fn fill_on_use(&self) -> bool {
         self.init_is_quick

@@ -17,7 +17,7 @@ use tidegate_hooks::{EventKind, PacketClient};
 use tidegate_mqtt::{
     Packet, PacketType, PublishProperties, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
 };
-use tidegate_session::{AuthStep, Incoming, PublishToken, Request};
+use tidegate_session::{AuthStep, Finished, Incoming, PublishToken, Request};
 use tracing::{debug, warn};
 
 /// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
@@ -191,11 +191,11 @@ impl Connection {
             }
             Request::Subscribe(subscribe) => Ok(Some(Work::Subscribe(subscribe))),
             Request::Unsubscribe(unsubscribe) => Ok(Some(Work::Unsubscribe(unsubscribe))),
-            Request::Done(message) => {
-                self.broker.done(&self.subscriber, message);
+            Request::Done(Finished { id, origin }) => {
+                self.broker.done(&self.subscriber, id);
                 self.broker.events.tell(EventKind::Acknowledged, |event| {
                     let event = event.of(self.session.id(), self.session.client_id());
-                    event.with("message", message.sequence.to_string())
+                    event.from(origin.as_deref()).with("message", id.sequence.to_string())
                 });
                 Ok(None)
             }

@@ -5,7 +5,7 @@ use crate::{clock, config::OnRevoked, mailbox::Command, subscribe::reauthorize};
 use std::sync::Arc;
 use tidegate_hooks::{DeliverRequest, EventKind, Patch, PublishRequest};
 use tidegate_mqtt::{Heads, Message, QoS, ReasonCode, Timestamp, Version};
-use tidegate_session::{Delivered, Delivery};
+use tidegate_session::Delivery;
 use tracing::{debug, warn};
 
 /// Deliveries taken from the mailbox at once.
@@ -20,8 +20,8 @@ impl Connection {
             let full = self.out.len() >= OUTGOING_BOUND;
             self.tell_full_window();
             if !full && self.session.must_resume() {
-                for (id, why) in self.session.resume(clock::now(), &mut self.out) {
-                    self.broker.dropped_on_the_way(&self.subscriber, Some(id), why);
+                for (delivery, why) in self.session.resume(clock::now(), &mut self.out) {
+                    self.broker.dropped_on_the_way(&self.subscriber, &delivery, why);
                 }
             }
             let room = if !full && self.session.has_room() { self.room() } else { 0 };
@@ -101,6 +101,7 @@ impl Connection {
         debug!(topic = %delivery.message.topic, plugin, "message dropped by a plugin");
         self.broker.events.tell(EventKind::Dropped, |event| {
             let event = event.of(self.session.id(), self.session.client_id()).about(&delivery.message.topic);
+            let event = event.from(delivery.message.origin.as_deref());
             event.with("why", "plugin").with("plugin", plugin)
         });
         if delivery.qos > QoS::AtMostOnce {
@@ -148,20 +149,24 @@ impl Connection {
 
     pub(super) fn send(&mut self, delivery: Delivery, now: Timestamp) {
         let payload = delivery.message.payload.len() as u64;
-        let id = (delivery.qos > QoS::AtMostOnce).then_some(delivery.message.id);
-        self.tell_delivery(&delivery);
+        // What went out is the session's: who wants to know of it needs another.
+        let told = self.broker.events.wants(EventKind::Delivered).then(|| delivery.clone());
         match self.session.deliver(delivery, now, &mut self.out) {
-            Delivered::Sent => {
+            Ok(()) => {
                 self.moved.publishes_sent += 1;
                 self.moved.publish_bytes_sent += payload;
+                if let Some(delivery) = told {
+                    self.tell_delivery(&delivery);
+                }
             }
-            why => self.broker.dropped_on_the_way(&self.subscriber, id, why),
+            Err((delivery, why)) => self.broker.dropped_on_the_way(&self.subscriber, &delivery, why),
         }
     }
 
     pub(super) fn tell_delivery(&self, delivery: &Delivery) {
         self.broker.events.tell(EventKind::Delivered, |event| {
             let event = event.of(self.session.id(), self.session.client_id()).about(&delivery.message.topic);
+            let event = event.from(delivery.message.origin.as_deref());
             event.with("qos", (delivery.qos as u8).to_string())
         });
     }
@@ -184,7 +189,8 @@ impl Connection {
             }
             feed.advance();
             self.broker.events.tell(EventKind::RetainedDelivered, |event| {
-                event.of(self.session.id(), self.session.client_id()).about(&delivery.message.topic)
+                let event = event.of(self.session.id(), self.session.client_id());
+                event.about(&delivery.message.topic).from(delivery.message.origin.as_deref())
             });
             if asked {
                 // One at a time, so that the window is known for the next.

@@ -2,7 +2,7 @@ use super::*;
 use crate::state::{Inflight, Stage};
 use bytes::Bytes;
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
-use tidegate_mqtt::{HomeId, Message, PublishProperties, QoS, TopicName, next_frame};
+use tidegate_mqtt::{HomeId, Message, MessageId, PublishProperties, QoS, TopicName, next_frame};
 
 /// A client and a session in one place: what one sends the other gets.
 struct Script {
@@ -59,7 +59,7 @@ impl Script {
                 let reason = self.refuse_with.unwrap_or(ReasonCode::Success);
                 self.session.published(incoming.token, reason, None, &mut self.out);
             }
-            Request::Done(message) => self.done.push(message.sequence),
+            Request::Done(message) => self.done.push(message.id.sequence),
             _ => {}
         }
         Ok(self.wire())
@@ -90,7 +90,7 @@ impl Script {
     }
 
     fn delivers(&mut self, delivery: Delivery) -> Vec<String> {
-        assert_eq!(self.session.deliver(delivery, self.now, &mut self.out), Delivered::Sent);
+        self.session.deliver(delivery, self.now, &mut self.out).unwrap();
         self.wire()
     }
 
@@ -384,7 +384,7 @@ fn v5_3_3_4_9_a_resumed_session_keeps_to_a_smaller_window_and_sends_the_rest_as_
 #[test]
 fn v5_4_3_3_7_what_was_sent_once_does_not_expire_any_more() {
     let mut client = Script::connected(Version::V5);
-    client.session.deliver(expiring(1, 4), client.now, &mut client.out);
+    client.session.deliver(expiring(1, 4), client.now, &mut client.out).unwrap();
     let terms = *client.session.terms();
     let mut client = Script::with(terms, client.session.end());
     client.now = client.now.after(Duration::from_secs(10));
@@ -406,7 +406,8 @@ fn v5_3_1_2_24_a_message_too_large_for_the_client_is_dropped_for_it() {
     let small = Terms { client_maximum_packet_size: 10, ..terms(Version::V5) };
     let mut client = Script::with(small, SessionState::new(SessionId(1), ClientId::new("c1"), 0));
     let large = message(1, "a/long/topic", Q1);
-    assert_eq!(client.session.deliver(large, client.now, &mut client.out), Delivered::TooLarge);
+    let (_, why) = client.session.deliver(large, client.now, &mut client.out).unwrap_err();
+    assert_eq!(why, Undelivered::TooLarge);
     assert_eq!(client.delivers(message(2, "a", Q1)), ["publish a q1 #2"]);
 }
 
@@ -414,8 +415,9 @@ fn v5_3_1_2_24_a_message_too_large_for_the_client_is_dropped_for_it() {
 fn v5_3_3_2_5_and_6_a_message_expires_and_carries_the_time_left() {
     let mut client = Script::connected(Version::V5);
     client.now = Timestamp(1_000_000).after(Duration::from_secs(4));
-    assert_eq!(client.session.deliver(expiring(1, 4), client.now, &mut client.out), Delivered::Expired);
-    assert_eq!(client.session.deliver(expiring(2, 10), client.now, &mut client.out), Delivered::Sent);
+    let (_, why) = client.session.deliver(expiring(1, 4), client.now, &mut client.out).unwrap_err();
+    assert_eq!(why, Undelivered::Expired);
+    client.session.deliver(expiring(2, 10), client.now, &mut client.out).unwrap();
     let bytes = client.out.tail().clone();
     let frame = next_frame(&bytes, u32::MAX).unwrap().unwrap();
     let Packet::Publish(publish) = frame.decode(Version::V5).unwrap() else { panic!("no publish") };
@@ -484,8 +486,9 @@ fn v5_3_1_2_26_a_topic_goes_out_once_and_then_its_alias() {
     // One that did not reach the client stands for nothing.
     let mut small = aliasing(1);
     small.session.terms.client_maximum_packet_size = 16;
-    let too_large = small.session.deliver(message(1, "long/topic/a", Q0), small.now, &mut small.out);
-    assert_eq!(too_large, Delivered::TooLarge);
+    let (_, why) =
+        small.session.deliver(message(1, "long/topic/a", Q0), small.now, &mut small.out).unwrap_err();
+    assert_eq!(why, Undelivered::TooLarge);
     small.session.terms.client_maximum_packet_size = u32::MAX;
     assert_eq!(small.delivers(message(2, "long/topic/a", Q0)), ["publish long/topic/a q0 #0"]);
 }

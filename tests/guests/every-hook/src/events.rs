@@ -1,12 +1,9 @@
-//! What has happened, published as JSON on `events/KIND`. Events about what this plugin publishes are left out: they would never end.
+//! What has happened, published as JSON on `events/KIND`.
 
 use crate::report;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_plugin::{Event, Scope};
-
-/// First levels of what this plugin publishes, beside that of events.
-const OWN: [&str; 3] = ["saw", "done", "timers"];
+use tidegate_plugin::{Event, Scope, current};
 
 /// `[plugin.every-hook.config.events]`
 #[derive(Deserialize)]
@@ -32,7 +29,7 @@ impl Config {
     }
 
     pub(crate) fn publish(&self, batch: &[Event], lost: u64) {
-        for event in batch.iter().filter(|event| !self.is_own(event)) {
+        for event in batch {
             let detail: Value = event
                 .detail
                 .iter()
@@ -41,14 +38,9 @@ impl Config {
             let told = json!({
                 "kind": event.kind, "session": event.session, "client_id": event.client_id,
                 "at_ms": report::milliseconds(event.at), "reason": event.reason as u8, "topic": event.topic,
-                "detail": detail, "lost": lost,
+                "detail": detail, "lost": lost, "hops": current::hops(),
             });
             report::say(&format!("{}/{}", self.to, event.kind), &told);
         }
-    }
-
-    fn is_own(&self, event: &Event) -> bool {
-        let first = event.topic.as_deref().and_then(|topic| topic.split('/').next());
-        first.is_some_and(|first| first == self.to || OWN.contains(&first))
     }
 }

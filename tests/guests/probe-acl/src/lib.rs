@@ -1,21 +1,30 @@
-//! Allows everything, each time anew: what a check costs when nothing is remembered.
+//! Allows everything, each time anew unless `ttl_ms` says otherwise: what a check costs.
 
-use tidegate_plugin::{Acl, AclRequest, Decision, NoConfig, Plugin, Span, Start};
+use std::time::Duration;
+use tidegate_plugin::{Acl, AclRequest, Decision, Plugin, Span, Start};
+
+/// What the guest says.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// For how long its answers hold, in milliseconds.
+    ttl_ms: u64,
+}
 
 /// The guest.
-pub struct Probe;
+pub struct Probe(Config);
 
 impl Plugin for Probe {
-    type Config = NoConfig;
+    type Config = Config;
 
-    fn new(_: Start, _: NoConfig) -> Result<Self, String> {
-        Ok(Self)
+    fn new(_: Start, config: Config) -> Result<Self, String> {
+        Ok(Self(config))
     }
 }
 
 impl Acl for Probe {
     fn check(&mut self, request: AclRequest) -> Decision {
-        Decision::Allow(Span::once(&request))
+        Decision::Allow(Span::new(&request.topic, Duration::from_millis(self.0.ttl_ms)))
     }
 }
 

@@ -8,6 +8,8 @@ use tidegate_plugin::{Edit, Field, Message, OnPublish, Plugin, QoS, ReasonCode, 
 pub struct Config {
     /// Whether it does what the payload says.
     obey: bool,
+    /// Whether it copies each payload in and out.
+    copy: bool,
     /// Whether it refuses to start.
     refuse_to_start: bool,
 }
@@ -27,12 +29,15 @@ impl Plugin for Probe {
 
     fn scopes(&self) -> Vec<Scope> {
         let scope = Scope::publish(["probe/#"]);
-        vec![if self.0.obey { scope.wanting(Field::Payload) } else { scope }]
+        vec![if self.0.obey || self.0.copy { scope.wanting(Field::Payload) } else { scope }]
     }
 }
 
 impl OnPublish for Probe {
     fn on_publish(&mut self, message: Message) -> Verdict {
+        if self.0.copy {
+            return Edit::new().payload(message.payload()).into();
+        }
         if !self.0.obey {
             return Verdict::Next;
         }
