@@ -14,3 +14,5 @@ mod folder;
 mod imports;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
+#[path = "plugins/waiting.rs"]
+mod waiting;
