@@ -10,6 +10,8 @@ mod every_hook;
 mod faults;
 #[path = "plugins/folder.rs"]
 mod folder;
+#[path = "plugins/going_back.rs"]
+mod going_back;
 #[path = "plugins/hops.rs"]
 mod hops;
 #[path = "plugins/imports.rs"]
