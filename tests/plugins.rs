@@ -4,6 +4,8 @@
 
 #[path = "plugins/abuse.rs"]
 mod abuse;
+#[path = "plugins/crowd.rs"]
+mod crowd;
 #[path = "plugins/every_hook.rs"]
 mod every_hook;
 #[path = "plugins/faults.rs"]
