@@ -17,7 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-hooks", &["tidegate-mqtt"]),
     // For development.
     ("tidegate-transport", &["tidegate-tests"]),
-    ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt"]),
+    // The last for development.
+    ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt", "tidegate-tests"]),
     (
         "tidegate",
         &[

@@ -4,13 +4,21 @@
 
 #[path = "plugins/abuse.rs"]
 mod abuse;
+#[path = "plugins/crowd.rs"]
+mod crowd;
 #[path = "plugins/every_hook.rs"]
 mod every_hook;
 #[path = "plugins/faults.rs"]
 mod faults;
 #[path = "plugins/folder.rs"]
 mod folder;
+#[path = "plugins/going_back.rs"]
+mod going_back;
+#[path = "plugins/hops.rs"]
+mod hops;
 #[path = "plugins/imports.rs"]
 mod imports;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
+#[path = "plugins/waiting.rs"]
+mod waiting;

@@ -1,158 +1,26 @@
-//! Fifty clients, each publishing to the next at QoS 1, while the plugin that stamps every message is swapped under them. Every message is
-//! counted: none lost, none doubled, none out of order, and generations never go back.
+//! Fifty clients exchange messages while the plugin that stamps every message is swapped under them, forward and back: they see it in the
+//! stamps only, and each generation takes over as a whole.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use rumqttc::{Client, Event, MqttOptions, Packet, QoS, RecvTimeoutError};
-use serde_json::Value;
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
-    thread,
-    time::{Duration, Instant},
-};
+#[path = "reload/swarm.rs"]
+mod swarm;
+
+use std::fs;
+use swarm::{CLIENTS, Swarm};
 use tidegate_tests::{Broker, Folder, PATIENCE, guest, plugin};
 
-const CLIENTS: usize = 50;
-/// Messages of a client that are not acknowledged yet.
-const WINDOW: u64 = 10;
-/// Messages that each client must have got under each generation.
-const ENOUGH: u64 = 50;
-
-/// What one client has seen of the one before it.
-#[derive(Default)]
-struct Ring {
-    /// Messages received under the newest generation seen.
-    newest: AtomicU64,
-    /// That generation.
-    generation: AtomicU64,
-    /// Messages received in all.
-    received: AtomicU64,
-    /// Messages sent and acknowledged.
-    acknowledged: AtomicU64,
-    /// Whether all that will ever be sent is acknowledged.
-    finished: AtomicBool,
-}
-
-struct Swarm {
-    clients: Vec<Ring>,
-    /// Nobody publishes before everybody listens.
-    subscribed: AtomicUsize,
-    stop: AtomicBool,
-}
-
-impl Swarm {
-    /// Waits until every client has got enough messages stamped by this generation.
-    fn wait_for_generation(&self, generation: u64) {
-        let enough =
-            |ring: &Ring| ring.generation.load(SeqCst) == generation && ring.newest.load(SeqCst) >= ENOUGH;
-        self.wait_until(&format!("messages of generation {generation}"), || self.clients.iter().all(enough));
-    }
-
-    /// Waits until every client has got that many more messages, whoever stamped them.
-    fn wait_for_traffic(&self) {
-        let before: Vec<u64> = self.clients.iter().map(|ring| ring.received.load(SeqCst)).collect();
-        let more = || {
-            self.clients
-                .iter()
-                .zip(&before)
-                .all(|(ring, before)| ring.received.load(SeqCst) >= before + ENOUGH)
-        };
-        self.wait_until("more messages", more);
-    }
-
-    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE * 6;
-        while !condition() {
-            assert!(Instant::now() < deadline, "no {what} in time");
-            thread::yield_now();
-        }
-    }
-}
-
-fn message(number: u64) -> Vec<u8> {
-    format!("{{\"number\":{number}}}").into_bytes()
-}
-
-/// Publishes to its own topic as acknowledgements come, and checks what the client before it publishes.
-fn run(swarm: &Swarm, broker: &Broker, me: usize) {
-    let mut options = MqttOptions::new(format!("client-{me}"), "127.0.0.1", broker.address().port());
-    options.set_keep_alive(Duration::from_secs(60)).set_clean_session(true).set_inflight(100);
-    let (client, mut connection) = Client::new(options, 1000);
-    let from = (me + CLIENTS - 1) % CLIENTS;
-    let own = format!("ring/{me}");
-    client.subscribe(format!("ring/{from}"), QoS::AtLeastOnce).unwrap();
-    let mine = &swarm.clients[me];
-    let (mut sent, mut expected, mut generation) = (0, 0, 0);
-    loop {
-        let event = match connection.recv_timeout(Duration::from_millis(50)) {
-            Ok(event) => {
-                Some(event.unwrap_or_else(|error| panic!("client {me} lost its connection: {error}")))
-            }
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => panic!("client {me} has no event loop any more"),
-        };
-        match event {
-            Some(Event::Incoming(Packet::SubAck(_))) => {
-                swarm.subscribed.fetch_add(1, SeqCst);
-            }
-            Some(Event::Incoming(Packet::PubAck(_))) => {
-                let acknowledged = mine.acknowledged.fetch_add(1, SeqCst) + 1;
-                if !swarm.stop.load(SeqCst) {
-                    client.try_publish(&own, QoS::AtLeastOnce, false, message(sent)).unwrap();
-                    sent += 1;
-                } else if acknowledged == sent {
-                    mine.finished.store(true, SeqCst);
-                }
-            }
-            Some(Event::Incoming(Packet::Publish(publish))) => {
-                let payload: Value = serde_json::from_slice(&publish.payload).unwrap();
-                assert_eq!(payload["number"], expected, "client {me}: lost, doubled or out of order");
-                expected += 1;
-                let stamped = payload["stamp"]["generation"].as_u64().expect("every message is stamped");
-                assert!(stamped >= generation, "client {me}: generation {stamped} after {generation}");
-                if stamped > generation {
-                    generation = stamped;
-                    mine.newest.store(0, SeqCst);
-                    mine.generation.store(stamped, SeqCst);
-                }
-                mine.newest.fetch_add(1, SeqCst);
-                mine.received.store(expected, SeqCst);
-            }
-            Some(Event::Incoming(Packet::ConnAck(_)) | Event::Outgoing(_)) | None => {}
-            Some(Event::Incoming(other)) => assert_eq!(other, Packet::PingResp, "client {me}"),
-        }
-        if sent == 0 && swarm.subscribed.load(SeqCst) == CLIENTS {
-            for _ in 0..WINDOW {
-                client.try_publish(&own, QoS::AtLeastOnce, false, message(sent)).unwrap();
-                sent += 1;
-            }
-        }
-        let before = &swarm.clients[from];
-        if mine.finished.load(SeqCst)
-            && before.finished.load(SeqCst)
-            && expected == before.acknowledged.load(SeqCst)
-        {
-            return;
-        }
-    }
+fn stamped() -> Broker {
+    let folder = Folder::new("[plugin.stamp.config]\ntopics = [\"ring/#\"]\n");
+    folder.install_plugin("stamp", &plugin("stamp"));
+    folder.start()
 }
 
 #[test]
 fn fifty_clients_see_no_swap_but_in_the_stamp() {
-    let folder = Folder::new("[plugin.stamp.config]\ntopics = [\"ring/#\"]\n");
-    folder.install_plugin("stamp", &plugin("stamp"));
-    let broker = folder.start();
-    let swarm = Swarm {
-        clients: (0..CLIENTS).map(|_| Ring::default()).collect(),
-        subscribed: AtomicUsize::new(0),
-        stop: AtomicBool::new(false),
-    };
-    thread::scope(|scope| {
-        for me in 0..CLIENTS {
-            let (swarm, broker) = (&swarm, &broker);
-            scope.spawn(move || run(swarm, broker, me));
-        }
+    let broker = stamped();
+    let folder = broker.folder();
+    let seen = Swarm::run(&broker, |swarm| {
         swarm.wait_for_generation(1);
 
         // Written over in place.
@@ -180,11 +48,50 @@ fn fifty_clients_see_no_swap_but_in_the_stamp() {
             broker.wait_for_log(&format!("plugin stamp: generation {generation}"), PATIENCE);
             swarm.wait_for_generation(generation);
         }
-        swarm.stop.store(true, SeqCst);
     });
-    let total: u64 = swarm.clients.iter().map(|ring| ring.received.load(SeqCst)).sum();
-    println!(
-        "{total} messages, {CLIENTS} clients, 4 swaps, 2 bad files: none lost, doubled or reordered, nobody disconnected"
-    );
+    assert_eq!(seen.generations, vec![vec![1, 2, 3, 4, 5]; CLIENTS]);
+    println!("{} messages, {CLIENTS} clients: none lost, doubled or reordered", seen.messages);
+    broker.stop();
+}
+
+/// What `tidegate plugin …` said, having done what it was told.
+fn done(broker: &Broker, arguments: &[&str]) -> String {
+    let told = broker.folder().run(&[&["-c", "tidegate.toml", "plugin"], arguments].concat());
+    assert_eq!(told.code, Some(0), "{arguments:?}: {told:?}");
+    told.stdout.join("\n")
+}
+
+#[test]
+fn fifty_clients_see_no_way_back_and_forth_but_in_the_stamp() {
+    let broker = stamped();
+    let seen = Swarm::run(&broker, |swarm| {
+        swarm.wait_for_generation(1);
+        assert_eq!(done(&broker, &["reload", "stamp"]), "plugin stamp: generation 2 answers");
+        swarm.wait_for_generation(2);
+        // Back to the generation before; forward to a new one, for numbers are not given twice.
+        for (newest, next) in [(2, 3), (3, 4), (4, 5)] {
+            let back = format!("plugin stamp: generation 1 answers again instead of {newest}");
+            assert_eq!(done(&broker, &["rollback", "stamp"]), back);
+            swarm.wait_for_generation(1);
+            let forward = format!("plugin stamp: generation {next} answers");
+            assert_eq!(done(&broker, &["reload", "stamp"]), forward);
+            swarm.wait_for_generation(next);
+        }
+        // A candidate that runs beside, and takes over; then there and back again.
+        let two = guest("stamp-two");
+        done(&broker, &["shadow", "stamp", two.to_str().unwrap()]);
+        swarm.wait_for_traffic();
+        let promoted = done(&broker, &["promote", "stamp"]);
+        assert!(promoted.starts_with("plugin stamp: generation 7 answers; "), "{promoted}");
+        swarm.wait_for_generation(7);
+        for (from, to) in [(7, 5), (5, 7)] {
+            let back = done(&broker, &["rollback", "stamp"]);
+            let said = format!("plugin stamp: generation {to} answers again instead of {from}");
+            assert!(back.starts_with(&said), "{back}");
+            swarm.wait_for_generation(to);
+        }
+    });
+    assert_eq!(seen.generations, vec![vec![1, 2, 1, 3, 1, 4, 1, 5, 7, 5, 7]; CLIENTS]);
+    println!("{} messages, {CLIENTS} clients: none lost, doubled or reordered", seen.messages);
     broker.stop();
 }

@@ -47,6 +47,16 @@ impl Site {
         Self { transport, version, broker: folder.start() }
     }
 
+    /// A broker on this folder, over plain TCP.
+    pub(crate) fn on(folder: &Folder, version: Version) -> Self {
+        Self { transport: Transport::Tcp, version, broker: folder.start() }
+    }
+
+    /// The broker itself.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
     /// A client of version 5 has what a client of version 3.1.1 has not.
     pub(crate) fn is_v5(&self) -> bool {
         self.version == Version::V5

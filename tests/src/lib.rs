@@ -10,12 +10,14 @@
 //! - `endings`: how connections end, and what the client is told
 //! - `raw`: packets byte by byte, for what no encoder writes
 //! - `mosquitto`: clients that others wrote
+//! - `backend`: an HTTP server that plugins ask
 //!
 //! Everything that is waited for has [`PATIENCE`]; nothing sleeps. What goes wrong panics: a test has no better answer.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod authority;
+mod backend;
 mod binaries;
 mod broker;
 mod client;
@@ -28,6 +30,7 @@ mod raw;
 mod received;
 
 pub use authority::{Authority, Pair};
+pub use backend::{Backend, Question};
 pub use binaries::{broker_binary, guest, plugin};
 pub use broker::Broker;
 pub use client::{Client, ack, connect, publish};

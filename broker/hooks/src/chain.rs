@@ -2,7 +2,7 @@
 //!
 //! | hook | nobody decides | a member fails |
 //! |---|---|---|
-//! | authenticate | refuse, unless a certificate names the client, or nobody was ever there to ask and anonymous clients are allowed | refuse |
+//! | authenticate | refuse, unless a certificate names the client, or nobody was ever there to ask and anonymous clients are allowed | refuse; with 0x89 if it is asked too much at once |
 //! | acl | refuse, unless no rule and no plugin for it was ever there | refuse |
 //! | publish | as published | refuse with 0x83; with `on_fault = "next"` as if it had not been asked |
 //! | subscribe | as asked for | refuse with 0x83 |
@@ -22,7 +22,7 @@ pub use subscriptions::{SubscribeOutcome, SubscribeRefusal};
 
 use crate::{
     events::EventKinds,
-    hooks::{HookFailed, HookKinds, Hooks, Remembered},
+    hooks::{FaultKind, HookFailed, HookKinds, Hooks, Remembered},
     questions::{AclRequest, Action, Attributes, AuthStep, ConnectRequest},
     rules::Rules,
     verdicts::{AclVerdict, AuthVerdict, Challenge, Quotas, Refusal},
@@ -300,7 +300,7 @@ impl Member {
     ) -> Result<Option<AuthOutcome>, AuthRefusal> {
         let by = self.place.name.clone();
         let contract = |text: String| {
-            let kind = crate::FaultKind::Contract(text.into());
+            let kind = FaultKind::Contract(text.into());
             AuthRefusal::fault(HookFailed { plugin: by.clone(), kind })
         };
         match verdict.map_err(AuthRefusal::fault)? {
@@ -396,11 +396,12 @@ impl AuthRefusal {
     }
 
     fn fault(fault: HookFailed) -> Self {
-        Self {
-            by: Some(fault.plugin.clone()),
-            refusal: Refusal { code: ReasonCode::NotAuthorized, text: None },
-            fault: Some(fault),
-        }
+        let code = match fault.kind {
+            // It says nothing about the client, who may come again.
+            FaultKind::Busy | FaultKind::TooOften => ReasonCode::ServerBusy,
+            _ => ReasonCode::NotAuthorized,
+        };
+        Self { by: Some(fault.plugin.clone()), refusal: Refusal { code, text: None }, fault: Some(fault) }
     }
 }
 

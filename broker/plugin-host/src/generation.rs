@@ -12,6 +12,7 @@ mod storage;
 
 pub(crate) use inspect::{Inspected, inspect};
 pub(crate) use probation::PROBATION;
+pub(crate) use storage::Terms;
 
 use crate::{
     breaker::Breaker,

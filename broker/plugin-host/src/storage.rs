@@ -1,20 +1,28 @@
 //! A plugin that keeps records: its `storage` export, as the broker uses it.
 
-use crate::{generation::Generation, host::LivePlugins, tally::Hook, wire};
+use crate::{
+    generation::{Generation, Terms},
+    host::LivePlugins,
+    tally::Hook,
+    wire,
+};
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 use tidegate_hooks::HookFailed;
 
 /// An ordered key-value store that a plugin keeps. Follows the plugin from generation to generation. Calls may be made at once; whatever
-/// instance answers has been opened before. A plugin that keeps records in its own memory needs `limits.concurrent = 1`.
+/// instance answers has been opened before. A plugin that keeps records in its own memory needs `limits.concurrent = 1`. An instance that
+/// does not know of a commit that was said to be durable is a fault: what it lost it must not hide.
 #[derive(Clone, Debug)]
 pub struct PluginStorage {
     live: LivePlugins,
     plugin: Arc<str>,
     /// Of the records, as said to [`PluginStorage::open`].
     format: Arc<AtomicU32>,
+    /// The newest commit that was said to be durable.
+    durable: Arc<AtomicU64>,
 }
 
 /// One change of a commit.
@@ -90,7 +98,7 @@ impl<'a> StorageOp<'a> {
 impl PluginStorage {
     /// None if the plugin does not run, or exports no storage.
     pub(crate) fn of(live: LivePlugins, plugin: &str) -> Option<Self> {
-        let storage = Self { live, plugin: plugin.into(), format: Arc::default() };
+        let storage = Self { live, plugin: plugin.into(), format: Arc::default(), durable: Arc::default() };
         storage.generation().is_ok().then_some(storage)
     }
 
@@ -105,7 +113,7 @@ impl PluginStorage {
     /// See [`StorageError`].
     pub async fn open(&self, format: u32) -> Result<u64, StorageError> {
         self.format.store(format, Ordering::Relaxed);
-        self.said(self.generation()?.storage_open(format).await)
+        self.said(self.generation()?.storage_open(self.terms()).await)
     }
 
     /// Writes all of `ops`, in order, or none of them; their sequence. If `durable`, they are on disk then.
@@ -114,7 +122,11 @@ impl PluginStorage {
     /// See [`StorageError`].
     pub async fn commit(&self, ops: &[StorageOp<'_>], durable: bool) -> Result<u64, StorageError> {
         let ops: Vec<_> = ops.iter().map(|op| op.to_wire()).collect();
-        self.said(self.generation()?.storage_commit(self.format(), &ops, durable).await)
+        let sequence = self.said(self.generation()?.storage_commit(self.terms(), &ops, durable).await)?;
+        if durable {
+            self.durable.fetch_max(sequence, Ordering::Relaxed);
+        }
+        Ok(sequence)
     }
 
     /// The value of one record. None: it is not there.
@@ -122,7 +134,7 @@ impl PluginStorage {
     /// # Errors
     /// See [`StorageError`].
     pub async fn get(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.said(self.generation()?.storage_get(self.format(), table, key).await)
+        self.said(self.generation()?.storage_get(self.terms(), table, key).await)
     }
 
     /// Records whose keys begin with `prefix` and come after `after`, in the order of their keys, about `max_bytes` of them. None: the end.
@@ -136,13 +148,14 @@ impl PluginStorage {
         after: Option<&[u8]>,
         max_bytes: u32,
     ) -> Result<Vec<StorageRow>, StorageError> {
-        let rows = self.generation()?.storage_scan(self.format(), table, prefix, after, max_bytes).await;
+        let rows = self.generation()?.storage_scan(self.terms(), table, prefix, after, max_bytes).await;
         let row = |wire::Row { key, value }| StorageRow { key, value };
         Ok(self.said(rows)?.into_iter().map(row).collect())
     }
 
-    fn format(&self) -> u32 {
-        self.format.load(Ordering::Relaxed)
+    /// Read before the call that they are for: what is said meanwhile does not bind it.
+    fn terms(&self) -> Terms {
+        Terms { format: self.format.load(Ordering::Relaxed), durable: self.durable.load(Ordering::Relaxed) }
     }
 
     fn generation(&self) -> Result<Arc<Generation>, StorageError> {

@@ -33,5 +33,7 @@ mod shadow;
 mod speed;
 #[path = "host/start.rs"]
 mod start;
+#[path = "host/storage.rs"]
+mod storage;
 #[path = "host/wasi.rs"]
 mod wasi;

@@ -480,7 +480,7 @@ def scenarios(site):
         yield "client certificates", client_certificates
 
 
-def main():
+def main(scenarios=scenarios):
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
     parser.add_argument("--version", choices=("3.1.1", "5"), required=True)

@@ -23,6 +23,22 @@ pub(crate) fn rows(
     Ok(rows)
 }
 
+/// The last durable commit of an instance that was just opened. One that was said to be durable is lost if it is an older one.
+pub(crate) fn opened(last: u64, durable: u64) -> Result<(), FaultKind> {
+    if last < durable {
+        return Err(broken("open", format_args!("{last}, but {durable} was said to be durable")));
+    }
+    Ok(())
+}
+
+/// The sequence of a commit, which follows one that was said to be durable.
+pub(crate) fn committed(sequence: u64, durable: u64) -> Result<u64, FaultKind> {
+    if sequence <= durable {
+        return Err(broken("commit", format_args!("{sequence} does not come after {durable}")));
+    }
+    Ok(sequence)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +58,13 @@ mod tests {
         assert!(scanned(&["a2", "a1"], None).unwrap_err().contains("rows[1].key"));
         assert!(scanned(&["a", "a"], None).unwrap_err().contains("rows[1].key"));
         assert!(scanned(&["a"], Some("a")).unwrap_err().contains("rows[0].key"));
+    }
+
+    #[test]
+    fn what_was_durable_stays() {
+        assert!(opened(7, 7).is_ok() && opened(8, 7).is_ok() && opened(0, 0).is_ok());
+        assert!(opened(6, 7).unwrap_err().to_string().contains("open: 6, but 7 was said to be durable"));
+        assert_eq!((committed(8, 7), committed(1, 0)), (Ok(8), Ok(1)));
+        assert!(committed(7, 7).unwrap_err().to_string().contains("commit: 7 does not come after 7"));
     }
 }

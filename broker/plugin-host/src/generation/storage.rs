@@ -8,12 +8,24 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
 /// What the guest says: an answer, or that it cannot.
 type Answer<T> = Result<T, wire::StorageError>;
 
+/// What every instance must know and keep to, whichever was told or said it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Of the records.
+    pub(crate) format: u32,
+    /// A commit that was said to be durable.
+    pub(crate) durable: u64,
+}
+
 impl Generation {
     /// Opens one instance; the others follow when they are called.
-    pub(crate) async fn storage_open(&self, format: u32) -> Result<Answer<u64>, HookFailed> {
+    pub(crate) async fn storage_open(&self, terms: Terms) -> Result<Answer<u64>, HookFailed> {
         let asked = async {
             let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
-            let (answer,) = lease.call(None, |guest| guest.open, (format,)).await?;
+            let (answer,) = lease.call(None, |guest| guest.open, (terms.format,)).await?;
+            if let Ok(last) = answer {
+                exports::storage::opened(last, terms.durable)?;
+            }
             lease.instance().is_open = answer.is_ok();
             lease.end();
             Ok(answer)
@@ -23,25 +35,26 @@ impl Generation {
 
     pub(crate) async fn storage_commit(
         &self,
-        format: u32,
+        terms: Terms,
         ops: &[wire::Op<'_>],
         durable: bool,
     ) -> Result<Answer<u64>, HookFailed> {
-        self.storage(format, |guest| guest.commit, (ops, durable), Ok).await
+        let judge = |sequence| exports::storage::committed(sequence, terms.durable);
+        self.storage(terms, |guest| guest.commit, (ops, durable), judge).await
     }
 
     pub(crate) async fn storage_get(
         &self,
-        format: u32,
+        terms: Terms,
         table: u8,
         key: &[u8],
     ) -> Result<Answer<Option<Vec<u8>>>, HookFailed> {
-        self.storage(format, |guest| guest.get, (table, key), Ok).await
+        self.storage(terms, |guest| guest.get, (table, key), Ok).await
     }
 
     pub(crate) async fn storage_scan(
         &self,
-        format: u32,
+        terms: Terms,
         table: u8,
         prefix: &[u8],
         after: Option<&[u8]>,
@@ -49,12 +62,12 @@ impl Generation {
     ) -> Result<Answer<Vec<wire::Row>>, HookFailed> {
         let params = (table, prefix, after, max_bytes);
         let judge = |rows| exports::storage::rows(rows, prefix, after);
-        self.storage(format, |guest| guest.scan, params, judge).await
+        self.storage(terms, |guest| guest.scan, params, judge).await
     }
 
     async fn storage<P, T>(
         &self,
-        format: u32,
+        terms: Terms,
         function: impl FnOnce(&Functions) -> Option<TypedFunc<P, (Answer<T>,)>>,
         params: P,
         judge: impl FnOnce(T) -> Result<T, FaultKind>,
@@ -67,10 +80,13 @@ impl Generation {
         let asked = async {
             let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
             if !lease.instance().is_open {
-                let (opened,) = lease.call(None, |guest| guest.open, (format,)).await?;
-                if let Err(error) = opened {
-                    lease.end();
-                    return Ok(Err(error));
+                let (opened,) = lease.call(None, |guest| guest.open, (terms.format,)).await?;
+                match opened {
+                    Ok(last) => exports::storage::opened(last, terms.durable)?,
+                    Err(error) => {
+                        lease.end();
+                        return Ok(Err(error));
+                    }
                 }
                 lease.instance().is_open = true;
             }

@@ -271,7 +271,7 @@ async fn a_plugin_keeps_records() {
     assert!(matches!(storage.open(9).await, Err(StorageError::Fatal { text, .. }) if text == "format"));
     assert_eq!(storage.open(1).await.unwrap(), 0);
     let put = |key, value| StorageOp::Put { table: 1, key, value, expires_ms: Some(5) };
-    assert_eq!(storage.commit(&[put(b"a", b"one"), put(b"key", b"value")], true).await.unwrap(), 1);
+    assert_eq!(storage.commit(&[put(b"a", b"one"), put(b"key", b"value")], false).await.unwrap(), 1);
     assert_eq!(storage.get(1, b"key").await.unwrap().as_deref(), Some(&b"value"[..]));
     let rows = storage.scan(1, b"k", None, 1024).await.unwrap();
     assert_eq!((rows.len(), &rows[0].key[..], &rows[0].value[..]), (1, &b"key"[..], &b"value"[..]));

@@ -3,7 +3,9 @@
 use crate::words::{Code, Qos};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
-use tidegate_plugin::{Access, AuthStep, Challenge, Connect, Grant, Outcome, QoS, Quotas, Refusal, Rule};
+use tidegate_plugin::{
+    Access, AuthStep, Challenge, Connect, Grant, Outcome, QoS, Quotas, Refusal, Rule, http::Request,
+};
 
 /// Whom it is about, and what is answered.
 #[derive(Default, Deserialize)]
@@ -19,6 +21,8 @@ pub(crate) struct Case {
     if_data: Option<String>,
     /// Steps of clients that are in already, or of others.
     if_again: Option<bool>,
+    /// Clients that this URL says yes (200) to. It is asked last.
+    if_backend: Option<String>,
 
     verdict: Word,
     /// Of a refusal.
@@ -88,6 +92,11 @@ struct QuotasConfig {
     inflight: Option<u16>,
 }
 
+/// Asks `URL/CLIENT`.
+fn says_yes(url: &str, client_id: &str) -> bool {
+    Request::get(format!("{url}/{client_id}")).send().is_ok_and(|response| response.status == 200)
+}
+
 /// What the first case that fits answers.
 pub(crate) fn outcome(cases: &[Case], client: &Connect, step: Option<&AuthStep>) -> Outcome {
     cases.iter().find(|case| case.fits(client, step)).map_or(Outcome::Next, Case::outcome)
@@ -102,6 +111,7 @@ impl Case {
             && self.if_state.as_ref().is_none_or(|wanted| wanted.as_bytes() == state)
             && self.if_data.as_ref().is_none_or(|wanted| wanted.as_bytes() == data)
             && self.if_again.is_none_or(|wanted| step.is_some_and(|step| step.again) == wanted)
+            && self.if_backend.as_ref().is_none_or(|url| says_yes(url, &client.client_id))
     }
 
     fn outcome(&self) -> Outcome {

@@ -3,7 +3,12 @@
 use crate::words::{Code, Filter, Qos};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use tidegate_plugin::{DeliverVerdict, Edit, Message, Property, Recipient, Verdict};
+use tidegate_plugin::{
+    DeliverVerdict, Edit, Message, Property, Recipient, Verdict,
+    broker::{self, Outgoing},
+    current,
+    logging::{self, Level},
+};
 
 /// Which messages it is about, and what is answered.
 #[derive(Deserialize)]
@@ -14,6 +19,8 @@ pub(crate) struct PublishCase {
     /// Clients whose identifier begins with this.
     #[serde(default)]
     client: String,
+    /// Published too, to this topic: the payload, and a `+` behind it. Why that could not be done is logged.
+    forward: Option<String>,
 
     verdict: PublishWord,
     /// Of a refusal.
@@ -75,12 +82,27 @@ pub(crate) fn publish_verdict(cases: &[PublishCase], message: &Message) -> Verdi
     let fits =
         |case: &&PublishCase| case.topic.0.matches(&message.topic) && client_id.starts_with(&case.client);
     let Some(case) = cases.iter().find(fits) else { return Verdict::Next };
+    if let Some(topic) = &case.forward {
+        forward(message, topic);
+    }
     match case.verdict {
         PublishWord::Next => Verdict::Next,
         PublishWord::Accept => Verdict::Accept,
         PublishWord::Edit => case.edit.of(message).into(),
         PublishWord::Refuse => Verdict::Refuse(case.code.0),
         PublishWord::Swallow => Verdict::Swallow,
+    }
+}
+
+fn forward(message: &Message, topic: &str) {
+    let payload = [&*message.payload(), b"+"].concat();
+    let forwarded = Outgoing { qos: message.qos, ..Outgoing::new(topic, payload) };
+    if let Err(why) = broker::publish(forwarded) {
+        logging::log(
+            Level::Warn,
+            &format!("not forwarded to {topic} after {} hops: {why}", current::hops()),
+            &[],
+        );
     }
 }
 

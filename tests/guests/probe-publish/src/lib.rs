@@ -12,33 +12,48 @@ pub struct Config {
     copy: bool,
     /// Whether it refuses to start.
     refuse_to_start: bool,
+    /// It traps on every how many-th message.
+    trap_every: Option<u64>,
+    /// But not in generations before this one.
+    from_generation: u64,
 }
 
 /// The guest.
-pub struct Probe(Config);
+pub struct Probe {
+    config: Config,
+    generation: u64,
+    asked: u64,
+}
 
 impl Plugin for Probe {
     type Config = Config;
 
-    fn new(_: Start, config: Config) -> Result<Self, String> {
+    fn new(start: Start, config: Config) -> Result<Self, String> {
         if config.refuse_to_start {
             return Err("told to refuse".to_owned());
         }
-        Ok(Self(config))
+        Ok(Self { config, generation: start.generation, asked: 0 })
     }
 
     fn scopes(&self) -> Vec<Scope> {
         let scope = Scope::publish(["probe/#"]);
-        vec![if self.0.obey || self.0.copy { scope.wanting(Field::Payload) } else { scope }]
+        let reads = self.config.obey || self.config.copy;
+        vec![if reads { scope.wanting(Field::Payload) } else { scope }]
     }
 }
 
 impl OnPublish for Probe {
     fn on_publish(&mut self, message: Message) -> Verdict {
-        if self.0.copy {
+        self.asked += 1;
+        let traps = self.config.trap_every.is_some_and(|every| self.asked.is_multiple_of(every));
+        #[allow(clippy::panic, reason = "that is what it is for")]
+        if traps && self.generation >= self.config.from_generation {
+            panic!("told to trap");
+        }
+        if self.config.copy {
             return Edit::new().payload(message.payload()).into();
         }
-        if !self.0.obey {
+        if !self.config.obey {
             return Verdict::Next;
         }
         match &*message.payload() {

@@ -1,4 +1,5 @@
-//! A store in the memory of its one instance (`limits.concurrent = 1`), gone with it. Fails when it is told to.
+//! A store in the memory of its one instance (`limits.concurrent = 1`), gone with it, but left to the next generation. Fails when it is told
+//! to.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,14 @@ pub struct Config {
     fatal: bool,
     /// After so many failed commits it works again.
     recover_after: Option<u64>,
+    /// What meets this key traps: a commit half done, too.
+    trap_key: Option<String>,
+    /// What meets this key never ends.
+    stall_key: Option<String>,
+    /// A commit with this key is not done, now.
+    busy_key: Option<String>,
+    /// Whether it is not left to the next generation.
+    forget: bool,
 }
 
 /// The guest.
@@ -35,9 +44,28 @@ pub struct Memory {
 impl Plugin for Memory {
     type Config = Config;
 
-    fn new(_: Start, config: Config) -> Result<Self, String> {
-        Ok(Self { config, rows: BTreeMap::new(), sequence: 0, failures: 0 })
+    fn new(start: Start, config: Config) -> Result<Self, String> {
+        let Left { sequence, rows } = match start.state {
+            Some(state) => serde_json::from_slice(&state).map_err(|why| why.to_string())?,
+            None => Left::default(),
+        };
+        let rows = rows.into_iter().map(|(table, key, value)| ((table, key), value)).collect();
+        Ok(Self { config, rows, sequence, failures: 0 })
     }
+
+    fn drain(&mut self) -> Option<Vec<u8>> {
+        let row = |((table, key), value): (&(u8, Vec<u8>), &Vec<u8>)| (*table, key.clone(), value.clone());
+        let left = Left { sequence: self.sequence, rows: self.rows.iter().map(row).collect() };
+        serde_json::to_vec(&left).ok().filter(|_| !self.config.forget)
+    }
+}
+
+/// What one generation leaves to the next.
+#[derive(Default, serde::Deserialize, serde::Serialize)]
+struct Left {
+    sequence: u64,
+    /// Table, key, value.
+    rows: Vec<(u8, Vec<u8>, Vec<u8>)>,
 }
 
 impl Memory {
@@ -50,6 +78,25 @@ impl Memory {
         self.failures += 1;
         let why = "told to fail".to_owned();
         Err(if self.config.fatal { Error::Fatal(why) } else { Error::Retry(why) })
+    }
+
+    /// Traps or never ends, if that is what this key is for.
+    #[allow(clippy::panic, reason = "that is what it is for")]
+    fn meet(&self, key: &[u8]) {
+        let is = |special: &Option<String>| special.as_ref().is_some_and(|special| special.as_bytes() == key);
+        if is(&self.config.trap_key) {
+            panic!("told to trap");
+        }
+        while is(&self.config.stall_key) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn key_of(op: &Op) -> &[u8] {
+    match op {
+        Op::Put(entry) => &entry.key,
+        Op::Delete { key, .. } => key,
     }
 }
 
@@ -64,7 +111,12 @@ impl Storage for Memory {
 
     fn commit(&mut self, ops: Vec<Op>, _durable: bool) -> Result<u64, Error> {
         self.works()?;
+        let busy = self.config.busy_key.as_ref().map(String::as_bytes);
+        if ops.iter().any(|op| Some(key_of(op)) == busy) {
+            return Err(Error::Retry("busy".to_owned()));
+        }
         for op in ops {
+            self.meet(key_of(&op));
             match op {
                 Op::Put(entry) => self.rows.insert((entry.table, entry.key), entry.value),
                 Op::Delete { table, key } => self.rows.remove(&(table, key)),
@@ -75,6 +127,7 @@ impl Storage for Memory {
     }
 
     fn get(&mut self, table: u8, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.meet(&key);
         Ok(self.rows.get(&(table, key)).cloned())
     }
 
@@ -93,6 +146,7 @@ impl Storage for Memory {
         let ours = there.take_while(|((other, key), _)| *other == table && key.starts_with(&prefix));
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for ((_, key), value) in ours {
+            self.meet(key);
             let row = Row { key: key.clone(), value: value.clone() };
             bytes += row.len();
             if bytes > max_bytes as usize && !rows.is_empty() {
@@ -134,6 +188,15 @@ mod tests {
         let gone = Op::Delete { table: 1, key: b"a/2".to_vec() };
         assert_eq!(store.commit(vec![gone], false), Ok(2));
         assert_eq!((store.get(1, b"a/2".to_vec()), keys(&mut store, None, 1000).len()), (Ok(None), 2));
+    }
+
+    #[test]
+    fn it_is_left_to_the_next_generation() {
+        let mut store: Memory = Host::new().start().unwrap();
+        store.commit(vec![put(1, "a/1")], true).unwrap();
+        let left = store.drain().unwrap();
+        let mut next: Memory = Host::new().state(left).start().unwrap();
+        assert_eq!((next.open(1), keys(&mut next, None, 100)), (Ok(1), vec!["a/1".to_owned()]));
     }
 
     #[test]
