@@ -12,5 +12,7 @@ mod faults;
 mod folder;
 #[path = "plugins/imports.rs"]
 mod imports;
+#[path = "plugins/languages.rs"]
+mod languages;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
