@@ -95,8 +95,8 @@ fn in_c(guest: &Guest) -> anyhow::Result<Vec<u8>> {
     let (module, cache) = (guest.work.join("module.wasm"), guest.work.join("cache"));
     let mut cc = Command::new(python);
     cc.args(["-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wall"]);
-    // All of `-s` would take what the world is, too.
-    cc.args(["-Wl,--strip-debug", "-I"]).arg(&folder).arg(guest.source());
+    // All of `-s` would take what the world is, too; a stack of Zig's own choice is 16 MiB.
+    cc.args(["-Wl,--strip-debug", "-Wl,-z,stack-size=131072", "-I"]).arg(&folder).arg(guest.source());
     cc.args(["publish_plugin.c", "publish_plugin_component_type.o"].map(|file| folder.join(file)));
     run(cc.arg("-o").arg(&module).env("ZIG_GLOBAL_CACHE_DIR", &cache).env("ZIG_LOCAL_CACHE_DIR", &cache))?;
 
@@ -122,6 +122,7 @@ fn in_python(guest: &Guest) -> anyhow::Result<Vec<u8>> {
     Ok(fs::read(component)?)
 }
 
+/// By the engine, QuickJS or StarlingMonkey, with an interpreter's state after the source was read.
 fn in_javascript(guest: &Guest, engine: &str) -> anyhow::Result<Vec<u8>> {
     let tools = guest.work.join("tools");
     lists::node(&guest.from, &tools, "componentize-qjs")?;
