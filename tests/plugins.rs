@@ -18,6 +18,8 @@ mod going_back;
 mod hops;
 #[path = "plugins/imports.rs"]
 mod imports;
+#[path = "plugins/languages.rs"]
+mod languages;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
 #[path = "plugins/waiting.rs"]

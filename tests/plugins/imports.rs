@@ -140,7 +140,7 @@ fn secrets_are_read_from_files_and_never_told() {
 }
 
 /// Answers every request with its first line, until the test ends.
-fn server() -> String {
+pub(crate) fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -2,11 +2,13 @@
 //!
 //! Reading order:
 //! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
+//! - `languages`: guests in other languages
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
+//! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
@@ -17,9 +19,12 @@ mod command;
 mod conformance;
 mod fuzz;
 mod hash;
+mod languages;
+mod lists;
 mod packages;
 mod plugins;
 mod run;
+mod stamp;
 mod wasm_route;
 
 use clap::{Parser, Subcommand};

@@ -2,6 +2,7 @@
 
 use crate::{
     command::{run, say},
+    languages,
     wasm_route::{Route, TARGET},
 };
 use anyhow::{Context, bail};
@@ -41,6 +42,7 @@ pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
         let stamp_two = Build { package: "stamp".to_owned(), component: "stamp-two".to_owned() };
         components(&route, &[stamp_two], &guests, Some("two"))?;
         components(&route, &chosen(&root.join("tests/guests"), &[])?, &guests, None)?;
+        languages::build(&guests)?;
     }
     let out = options.out.clone().unwrap_or_else(|| root.join("target/plugins"));
     components(&route, &plugins, &out, options.label.as_deref())
@@ -90,19 +92,26 @@ fn chosen(folder: &Path, only: &[String]) -> anyhow::Result<Vec<Build>> {
     Ok(names.into_iter().map(|name| Build { package: name.clone(), component: name }).collect())
 }
 
-/// Writes the component of a core module, whole or not at all. One that is the same already is left alone.
+/// Writes the component of a core module, as [`keep`] does.
 fn componentize(module: &Path, to: &Path) -> anyhow::Result<()> {
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    keep(&ComponentEncoder::default().validate(true).module(&module)?.encode()?, to)
+}
+
+/// Writes a component, whole or not at all, and says what it is. One that is the same already is left alone.
+///
+/// # Errors
+/// If it cannot be written, or is no component.
+pub(crate) fn keep(component: &[u8], to: &Path) -> anyhow::Result<()> {
     let same = fs::read(to).is_ok_and(|old| old == component);
     if !same {
         let partial = to.with_extension("wasm.partial");
-        fs::write(&partial, &component).with_context(|| format!("cannot write {}", partial.display()))?;
+        fs::write(&partial, component).with_context(|| format!("cannot write {}", partial.display()))?;
         fs::rename(&partial, to)?;
     }
     let kib = component.len().div_ceil(1024);
     let unchanged = if same { " (unchanged)" } else { "" };
-    say(format_args!("{} {kib} KiB{unchanged}: {}", to.display(), interfaces(&component)?));
+    say(format_args!("{} {kib} KiB{unchanged}: {}", to.display(), interfaces(component)?));
     Ok(())
 }
 

@@ -1,0 +1,48 @@
+//! What is made once, and again when what it is made of has changed.
+
+use crate::command::say;
+use anyhow::Context;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Says what something was made of. The files themselves are the stamp.
+pub(crate) struct Stamp {
+    file: PathBuf,
+    wanted: String,
+}
+
+impl Stamp {
+    /// Of something that is made of these files, and of `recipe`.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(crate) fn new(file: PathBuf, recipe: &str, files: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut wanted = recipe.to_owned();
+        for path in files {
+            wanted += &fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        }
+        Ok(Self { file, wanted })
+    }
+
+    /// Makes it, unless it was made of the same before and is still alive.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn ensure(
+        &self,
+        what: &Path,
+        alive: impl FnOnce() -> bool,
+        make: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if fs::read_to_string(&self.file).is_ok_and(|made| made == self.wanted) && alive() {
+            return Ok(());
+        }
+        say(format_args!("making {}", what.display()));
+        // What is half done is not taken for done.
+        let _ = fs::remove_file(&self.file);
+        make()?;
+        fs::write(&self.file, &self.wanted).context("writing the stamp")
+    }
+}
