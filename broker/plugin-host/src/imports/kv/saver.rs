@@ -1,7 +1,7 @@
 //! The thread that tells the disk what has changed. Callers only ring; none waits for a write or a sync.
 
 use super::{
-    space::{Entry, KvSpace},
+    space::KvSpace,
     store::{Disk, DiskError},
 };
 use parking_lot::{Condvar, Mutex};
@@ -147,29 +147,26 @@ impl Saver {
     }
 }
 
-/// Writes what has changed, without a sync. False: nothing had.
+/// Writes what has changed so far, without a sync. False: nothing had.
 fn write(disk: &Disk, Saved { plugin, space }: &Saved) -> Result<bool, DiskError> {
-    let mut written = false;
-    if space.begin_anew() {
-        written = true;
+    let anew = space.begin_anew();
+    if let Some(last) = &anew {
         let on_disk = disk.keys(plugin)?;
-        let mut after: Option<String> = None;
-        loop {
-            let part = space.part_after(after.as_deref());
-            let Some((last, _)) = part.last() else { break };
-            after = Some(last.clone());
+        let mut part = space.part_after(None, last);
+        while let Some((after, _)) = part.last() {
+            let next = space.part_after(Some(after), last);
             disk.write(plugin, part.into_iter().map(|(key, entry)| (key, Some(entry))))?;
+            part = next;
         }
         for keys in on_disk.chunks(KEYS) {
-            disk.write(plugin, space.missing(keys).into_iter().map(|key| (key, None::<Entry>)))?;
+            disk.write(plugin, space.missing(keys).into_iter().map(|key| (key, None)))?;
         }
     }
-    loop {
-        let changes = space.take_unsaved();
-        if changes.is_empty() {
-            return Ok(written);
-        }
-        written = true;
-        disk.write(plugin, changes.into_iter())?;
+    let keys = space.take_unsaved();
+    let written = anew.is_some() || !keys.is_empty();
+    let mut keys = keys.into_iter().peekable();
+    while keys.peek().is_some() {
+        disk.write(plugin, space.part_of(&mut keys).into_iter())?;
     }
+    Ok(written)
 }

@@ -212,16 +212,25 @@ impl KvSpace {
         Self { entries: Mutex::new(entries), alarm: None }
     }
 
-    /// A part of what the disk does not know; from then on it counts as saved. Empty: it knows all.
-    pub(super) fn take_unsaved(&self) -> Vec<Change> {
-        let mut entries = self.entries.lock();
+    /// Keys that the disk does not know; from then on it counts as if it did.
+    pub(super) fn take_unsaved(&self) -> BTreeSet<String> {
+        match &mut self.entries.lock().unsaved {
+            Unsaved::Keys(keys, bytes) => {
+                *bytes = 0;
+                std::mem::take(keys)
+            }
+            Unsaved::Nowhere | Unsaved::Everything => BTreeSet::new(),
+        }
+    }
+
+    /// Some of `keys` with their entries as they are now. Empty: there are no more.
+    pub(super) fn part_of(&self, keys: &mut impl Iterator<Item = String>) -> Vec<Change> {
+        let entries = self.entries.lock();
         let mut part = Vec::new();
         let mut size = 0;
         while size < PART
-            && let Unsaved::Keys(keys, bytes) = &mut entries.unsaved
-            && let Some(key) = keys.pop_first()
+            && let Some(key) = keys.next()
         {
-            *bytes -= key.len() + ENTRY;
             let entry = entries.by_key.get(&key).cloned();
             size += cost(&key, entry.as_ref().map_or(&[], |entry| &entry.value));
             part.push((key, entry));
@@ -229,23 +238,23 @@ impl KvSpace {
         part
     }
 
-    /// True if everything is to be saved: begin with [`KvSpace::part_after`]. Changes from now on are told by
+    /// If everything is to be saved: the last of all keys, for [`KvSpace::part_after`]. Changes from now on are told by
     /// [`KvSpace::take_unsaved`] again.
-    pub(super) fn begin_anew(&self) -> bool {
+    pub(super) fn begin_anew(&self) -> Option<String> {
         let mut entries = self.entries.lock();
-        let anew = matches!(entries.unsaved, Unsaved::Everything);
-        if anew {
-            entries.unsaved = Unsaved::nothing();
+        if !matches!(entries.unsaved, Unsaved::Everything) {
+            return None;
         }
-        anew
+        entries.unsaved = Unsaved::nothing();
+        Some(entries.by_key.last_key_value().map(|(key, _)| key.clone()).unwrap_or_default())
     }
 
-    /// Entries in the order of their keys, `after` excluded. Empty: there are no more.
-    pub(super) fn part_after(&self, after: Option<&str>) -> Vec<(String, Entry)> {
+    /// Entries in the order of their keys, from behind `after` to `last`. Empty: there are no more.
+    pub(super) fn part_after(&self, after: Option<&str>, last: &str) -> Vec<(String, Entry)> {
         let entries = self.entries.lock();
-        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Included(last));
         let mut size = 0;
-        let part = entries.by_key.range::<str, _>((first, Bound::Unbounded)).take_while(|(key, entry)| {
+        let part = entries.by_key.range::<str, _>(range).take_while(|(key, entry)| {
             let fits = size < PART;
             size += cost(key, &entry.value);
             fits
@@ -364,8 +373,10 @@ mod tests {
         KvSpace::saved(entries, NOW, Arc::default())
     }
 
-    fn keys(changes: Vec<Change>) -> Vec<(String, bool)> {
-        changes.into_iter().map(|(key, entry)| (key, entry.is_some())).collect()
+    fn unsaved(space: &KvSpace) -> Vec<(String, bool)> {
+        let keys = space.take_unsaved();
+        let part = space.part_of(&mut keys.into_iter());
+        part.into_iter().map(|(key, entry)| (key, entry.is_some())).collect()
     }
 
     #[test]
@@ -455,7 +466,7 @@ mod tests {
     #[test]
     fn the_disk_is_told_of_each_changed_key_once() {
         let space = saved(&[("a", b"1", None), ("over", b"", Some(NOW)), ("soon", b"", Some(later(10)))]);
-        assert_eq!(keys(space.take_unsaved()), [("over".to_owned(), false)], "deleted there, too");
+        assert_eq!(unsaved(&space), [("over".to_owned(), false)], "deleted there, too");
         assert!(!space.is_unsaved());
         for n in 0..100 {
             set(&space, "a", &[n], None);
@@ -463,10 +474,11 @@ mod tests {
         space.delete("missing");
         assert_eq!(space.get("soon", later(10)), None);
         assert!(space.is_unsaved());
-        let changes = space.take_unsaved();
-        assert_eq!(changes[0], ("a".into(), Some(Entry { value: vec![99], expires: None })));
-        assert_eq!(keys(changes)[1..], [("soon".to_owned(), false)]);
-        assert!(space.take_unsaved().is_empty());
+        let mut keys = space.take_unsaved().into_iter();
+        let changes = space.part_of(&mut keys);
+        let a = Entry { value: vec![99], expires: None };
+        assert_eq!(changes, [("a".into(), Some(a)), ("soon".into(), None)]);
+        assert!(space.part_of(&mut keys).is_empty() && !space.is_unsaved());
     }
 
     #[test]
@@ -475,10 +487,16 @@ mod tests {
         for key in ["a", "b", "c"] {
             set(&space, key, &vec![0; PART], None);
         }
-        assert_eq!(keys(space.take_unsaved()), [("a".to_owned(), true)]);
-        assert_eq!(keys(space.take_unsaved()), [("b".to_owned(), true)]);
-        space.delete("c");
-        assert_eq!(keys(space.take_unsaved()), [("c".to_owned(), false)]);
+        let mut keys = space.take_unsaved().into_iter();
+        let mut part = || space.part_of(&mut keys).into_iter().map(|(key, _)| key).collect::<String>();
+        assert_eq!((part(), part()), ("a".to_owned(), "b".to_owned()));
+        set(&space, "d", b"", None);
+        assert_eq!(
+            (part(), part()),
+            ("c".to_owned(), String::new()),
+            "what came meanwhile waits for its turn"
+        );
+        assert_eq!(unsaved(&space), [("d".to_owned(), true)]);
     }
 
     #[test]
@@ -494,14 +512,17 @@ mod tests {
             }
         }
         assert!(space.is_unsaved() && space.take_unsaved().is_empty());
-        assert!(space.begin_anew());
-        assert!(!space.begin_anew());
-        set(&space, "new", b"2", None);
-        let all = space.part_after(None);
-        assert_eq!(all.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["new", "stays"]);
-        assert!(space.part_after(Some("stays")).is_empty());
+        set(&space, "first", b"1", None);
+        let last = space.begin_anew().unwrap();
+        assert_eq!((last.as_str(), space.begin_anew()), ("stays", None));
+        for key in ["new", "unseen"] {
+            set(&space, key, b"2", None);
+        }
+        let all = space.part_after(None, &last);
+        assert_eq!(all.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["first", "new", "stays"]);
+        assert!(space.part_after(Some("stays"), &last).is_empty());
         assert_eq!(space.missing(&["gone".into(), "new".into()]), ["gone"]);
-        assert_eq!(keys(space.take_unsaved()), [("new".to_owned(), true)], "changed since");
+        assert_eq!(unsaved(&space), [("new".to_owned(), true), ("unseen".to_owned(), true)]);
     }
 
     #[test]
