@@ -75,13 +75,20 @@ fn list_shows_every_plugin() {
     let broker = folder.start();
     let table = done(&broker, &["list"]);
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["PLUGIN", "GENERATION", "STATE", "HOOKS", "CALLS", "FAULTS", "SHADOW", "PROBLEM"]);
-    assert_eq!(lines[1], ["absent", "-", "waiting", "-", "0", "0", "-", "-"]);
+    assert_eq!(
+        lines[0],
+        ["PLUGIN", "GENERATION", "STATE", "HOOKS", "CALLS", "FAULTS", "P99", "BREAKER", "SHADOW", "PROBLEM"]
+    );
+    assert_eq!(lines[1], ["absent", "-", "waiting", "-", "0", "0", "-", "-", "-", "-"]);
     assert_eq!(lines[2][..7], ["broken", "-", "refused", "-", "0", "0", "-"]);
     assert!(table.contains("not a WebAssembly file"), "{table}");
-    assert_eq!(lines[3], ["stamp", "1", "running", "publish", "0", "0", "-", "-"]);
+    assert_eq!(lines[3], ["stamp", "1", "running", "publish", "0", "0", "-", "closed", "-", "-"]);
     let json: Value = serde_json::from_str(&done(&broker, &["list", "--json"])).unwrap();
-    assert_eq!(json[2]["calls"], json!([{"hook": "publish", "calls": 0, "faults": 0}]));
+    let calls = &json[2]["calls"][0];
+    assert_eq!(
+        (&calls["hook"], &calls["calls"], &calls["faults"]),
+        (&json!("publish"), &json!(0), &json!(0))
+    );
     assert_eq!((&json[0]["order"], &json[1]["state"]), (&json!(3), &json!("refused")));
     broker.stop();
 }

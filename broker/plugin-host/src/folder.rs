@@ -3,7 +3,7 @@
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 use parking_lot::Mutex;
 use std::{
@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 
 /// So long must a file stay the same.
 pub(crate) const SETTLE: Duration = Duration::from_millis(100);
+/// The same for one that was renamed to where it is: it is whole, but another may belong to it.
+const SETTLE_RENAMED: Duration = Duration::from_millis(20);
 
 /// Tells one version of a file from another without reading it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,6 +129,8 @@ pub(crate) struct Found {
     pub(crate) settled: BTreeMap<String, Files>,
     /// Names whose files are changing: to be left alone.
     pub(crate) changing: BTreeSet<String>,
+    /// When the first of them may have settled.
+    pub(crate) look_again: Option<Instant>,
 }
 
 /// The folder, as seen so far.
@@ -134,14 +138,34 @@ pub(crate) struct Found {
 pub(crate) struct Folder {
     path: PathBuf,
     files: BTreeMap<OsString, Seen>,
-    touched: Arc<Mutex<BTreeMap<OsString, u64>>>,
+    touched: Arc<Mutex<BTreeMap<OsString, Touched>>>,
 }
 
-#[derive(Debug)]
+/// Events about one file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touched {
+    times: u64,
+    /// The last one brought it there by a rename.
+    renamed: bool,
+}
+
+impl Touched {
+    fn renamed(self) -> Self {
+        Self { times: self.times + 1, renamed: true }
+    }
+
+    fn written(self) -> Self {
+        Self { times: self.times + 1, renamed: false }
+    }
+}
+
+#[derive(Debug, Default)]
 struct Seen {
     entry: Option<Entry>,
-    /// None: settled.
-    since: Option<Instant>,
+    /// Events it had when it was seen to change.
+    times: u64,
+    /// None: it has settled.
+    settles: Option<Instant>,
 }
 
 /// Tells of changes as they happen, for as long as it lives.
@@ -171,7 +195,13 @@ impl Folder {
                 let mut touched = touched.lock();
                 let names = event.paths.iter().filter_map(|path| path.file_name());
                 for name in names.filter(|name| is_of_a_plugin(Path::new(name))) {
-                    *touched.entry(name.to_owned()).or_default() += 1;
+                    let touched = touched.entry(name.to_owned()).or_default();
+                    *touched = match event.kind {
+                        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => touched.renamed(),
+                        // Says once more what was said of each of the two names.
+                        EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => *touched,
+                        _ => touched.written(),
+                    };
                 }
             }
             // Whatever its name: links to plugins may lead through it. After an error (events lost) a look is due all the more.
@@ -207,7 +237,7 @@ impl Folder {
                 continue;
             }
             if let Some(entry) = Entry::of(&self.path.join(&name)) {
-                let times = self.touched.lock().get(&name).copied().unwrap_or_default();
+                let times = self.touched(&name).times;
                 present.insert(name, entry.touched(times));
             }
         }
@@ -216,15 +246,19 @@ impl Folder {
         for name in known {
             let stem = stem(&name);
             let entry = present.get(&name).copied();
-            let seen = self.files.entry(name.clone()).or_insert(Seen { entry: None, since: None });
+            let Touched { times, renamed } = self.touched(&name);
+            let seen = self.files.entry(name.clone()).or_default();
             if seen.entry != entry {
-                *seen = Seen { entry, since: Some(now) };
+                // A change behind a link has no event here.
+                let settle = if renamed && seen.times != times { SETTLE_RENAMED } else { SETTLE };
+                *seen = Seen { entry, times, settles: Some(now + settle) };
             }
             if trust.includes(&stem) {
-                seen.since = None;
+                seen.settles = None;
             }
-            if seen.since.is_some_and(|since| now.saturating_duration_since(since) < SETTLE) {
+            if let Some(settles) = seen.settles.filter(|settles| *settles > now) {
                 found.changing.insert(stem);
+                found.look_again = found.look_again.into_iter().chain([settles]).min();
                 continue;
             }
             let files = found.settled.entry(stem).or_default();
@@ -240,6 +274,10 @@ impl Folder {
             found.settled.remove(name);
         }
         Ok(found)
+    }
+
+    fn touched(&self, name: &OsString) -> Touched {
+        self.touched.lock().get(name).copied().unwrap_or_default()
     }
 }
 
@@ -280,7 +318,9 @@ mod tests {
         fs::write(&file, "one").unwrap();
         fs::write(place.path().join("readme.txt"), "").unwrap();
         let mut look = |now| folder.look(now, Trust::Nobody).unwrap();
-        assert!(look(start).changing.contains("a"));
+        let found = look(start);
+        assert!(found.changing.contains("a"));
+        assert_eq!(found.look_again, Some(start + SETTLE));
         fs::write(&file, "three").unwrap();
         let found = look(start + SETTLE);
         assert!(found.changing.contains("a"), "it changed again");
@@ -293,6 +333,23 @@ mod tests {
         assert!(look(start + SETTLE * 2).changing.contains("a"));
         assert_eq!(look(start + SETTLE * 3).settled["a"], Files::default());
         assert!(look(start + SETTLE * 4).settled.is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_renamed_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::new(place.path().into());
+        let _watching = folder.watch(Arc::default()).unwrap();
+        fs::write(place.path().join("a.new"), "").unwrap();
+        fs::rename(place.path().join("a.new"), place.path().join("a.wasm")).unwrap();
+        while !folder.touched(&"a.wasm".into()).renamed {
+            std::thread::yield_now();
+        }
+        let now = Instant::now();
+        assert_eq!(folder.look(now, Trust::Nobody).unwrap().look_again, Some(now + SETTLE_RENAMED));
+        let found = folder.look(now + SETTLE_RENAMED, Trust::Nobody).unwrap();
+        assert!(found.settled["a"].wasm.is_some());
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Share {
     }
 }
 
-/// A candidate that is asked what the live generation is asked. Its thread ends with it.
+/// A candidate that is asked what the live generation is asked. Its thread ends with it, whatever still waits.
 pub(crate) struct Shadow {
     hooks: HookKinds,
     comparing: Arc<Comparing>,
@@ -81,6 +81,7 @@ impl Shadow {
         self.comparing.begin(generation);
         Arc::new(Shadowed {
             live,
+            generation,
             candidate: self.hooks,
             asked: AtomicU64::new(0),
             comparing: self.comparing.clone(),
@@ -94,9 +95,16 @@ impl Shadow {
     }
 }
 
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        self.comparing.end();
+    }
+}
+
 /// The live generation, as the chain sees it while there is a shadow.
 struct Shadowed {
     live: Arc<dyn Hooks>,
+    generation: u64,
     /// What the candidate can be asked.
     candidate: HookKinds,
     asked: AtomicU64,
@@ -133,7 +141,7 @@ impl Shadowed {
     fn copy(&self, size: usize, question: impl FnOnce() -> Question) {
         if let Some(room) = self.comparing.room(size) {
             // The thread ends only when there is no sender any more, or if it failed: then nobody compares.
-            _ = self.queue.send(Waiting { question: question(), _room: room });
+            _ = self.queue.send(Waiting { against: self.generation, question: question(), _room: room });
         }
     }
 }

@@ -11,8 +11,10 @@ pub use protocol::{
 use crate::{
     config::Mode,
     listen::{SocketFile, bind_path},
+    metrics,
     server::StartError,
 };
+use prometheus_client::registry::Registry;
 use std::{
     fs::{File, TryLockError},
     io::{self, ErrorKind},
@@ -39,6 +41,14 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The socket's place in a data folder.
 pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
+}
+
+/// Who answers.
+#[derive(Debug, Default)]
+pub(crate) struct Answering {
+    /// None without a plugin folder.
+    pub(crate) plugins: Option<PluginControl>,
+    pub(crate) metrics: Registry,
 }
 
 /// The socket, bound; its file goes with it.
@@ -74,17 +84,17 @@ impl AdminSocket {
     }
 
     /// Answers, until it is dropped.
-    pub(crate) async fn serve(self, plugins: Option<PluginControl>) {
-        let plugins = Arc::new(plugins);
+    pub(crate) async fn serve(self, answering: Answering) {
+        let answering = Arc::new(answering);
         let mut talks = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         let busy = talks.len() >= CLIENTS;
-                        let plugins = plugins.clone();
+                        let answering = answering.clone();
                         talks.spawn(async move {
-                            if let Err(error) = talk(stream, busy, &plugins).await {
+                            if let Err(error) = talk(stream, busy, &answering).await {
                                 debug!(%error, "a client of the admin socket left");
                             }
                         });
@@ -101,7 +111,7 @@ impl AdminSocket {
 }
 
 /// Answers one client's requests, one after the other.
-async fn talk(mut stream: UnixStream, busy: bool, plugins: &Option<PluginControl>) -> io::Result<()> {
+async fn talk(mut stream: UnixStream, busy: bool, answering: &Answering) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     let (incoming, mut outgoing) = stream.split();
     if peer != 0 && peer != rustix::process::geteuid().as_raw() {
@@ -128,7 +138,7 @@ async fn talk(mut stream: UnixStream, busy: bool, plugins: &Option<PluginControl
             return Ok(());
         }
         let answer = match AdminRequest::parse(&line) {
-            Ok(request) => answer(request.command, plugins.as_ref()).await,
+            Ok(request) => answer(request.command, answering).await,
             Err(error) => AdminAnswer::error(error),
         };
         send(&mut outgoing, answer).await?;
@@ -141,16 +151,25 @@ async fn send(outgoing: &mut (impl AsyncWriteExt + Unpin), answer: AdminAnswer) 
     outgoing.write_all(&line).await
 }
 
-async fn answer(command: AdminCommand, plugins: Option<&PluginControl>) -> AdminAnswer {
-    if let (AdminCommand::PluginList, None) = (&command, plugins) {
-        return AdminAnswer::plugins(Vec::new());
+async fn answer(command: AdminCommand, answering: &Answering) -> AdminAnswer {
+    match (&command, &answering.plugins) {
+        (AdminCommand::Metrics, _) => {
+            return match metrics::text(&answering.metrics) {
+                Ok(text) => AdminAnswer::metrics(text),
+                Err(error) => AdminAnswer::error(error),
+            };
+        }
+        (AdminCommand::PluginList, None) => return AdminAnswer::plugins(Vec::new()),
+        _ => {}
     }
-    let Some(plugins) = plugins else {
+    let Some(plugins) = &answering.plugins else {
         return AdminAnswer::error(
             "the broker has no plugin folder; make one, or name one with plugin_dir, and start it again",
         );
     };
     match command {
+        // Answered above.
+        AdminCommand::Metrics => AdminAnswer::default(),
         AdminCommand::PluginList => AdminAnswer::plugins(plugins.list()),
         AdminCommand::PluginReload { plugin: Some(plugin) } => said(plugins.reload(&plugin).await),
         AdminCommand::PluginReload { plugin: None } => match plugins.reload_all().await {

@@ -17,15 +17,15 @@ impl Counter {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident => $topic:literal,)*) => {
+    ($(#[doc = $help:literal] $name:ident => $topic:literal,)*) => {
         /// The broker's counters, published below `$SYS/broker/`.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters { $($(#[$doc])* pub(crate) $name: Counter,)* }
+        pub(crate) struct Counters { $(#[doc = $help] pub(crate) $name: Counter,)* }
 
         impl Counters {
-            /// Each counter with its topic below `$SYS/broker/`.
-            pub(crate) fn rows(&self) -> Vec<(&'static str, u64)> {
-                vec![$(($topic, self.$name.value()),)*]
+            /// Each counter with its topic below `$SYS/broker/`, and what it counts.
+            pub(crate) fn rows(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$(($topic, $help, self.$name.value()),)*]
             }
         }
     };

@@ -26,6 +26,7 @@ mod door;
 mod events;
 mod listen;
 mod mailbox;
+mod metrics;
 mod parked_sessions;
 mod plugin_access;
 mod publish;

@@ -38,6 +38,8 @@ enum Command {
     /// See to the plugins of the running broker: list, reload, shadow, promote, rollback.
     #[command(subcommand)]
     Plugin(plugin_commands::PluginCommand),
+    /// Print every number of the running broker and its plugins as OpenMetrics text, for Prometheus and its kin.
+    Metrics,
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
@@ -60,6 +62,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Plugin(command)) => {
             return plugin_commands::run(command, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
         }
+        Some(Command::Metrics) => {
+            return plugin_commands::metrics(arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
+        }
         Some(Command::Check) | None => {}
     }
     let config = match &arguments.config {
@@ -76,7 +81,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
         // Those that need no broker of their own are done already.
-        Some(Command::SelfSigned(_) | Command::Plugin(_)) => Ok(ExitCode::SUCCESS),
+        Some(Command::SelfSigned(_) | Command::Plugin(_) | Command::Metrics) => Ok(ExitCode::SUCCESS),
         None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }

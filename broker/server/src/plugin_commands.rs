@@ -53,6 +53,18 @@ pub(crate) enum PluginCommand {
     },
 }
 
+/// Every number of the running broker.
+///
+/// # Errors
+/// With what to do about it.
+pub(crate) fn metrics(config: Option<&Path>) -> anyhow::Result<()> {
+    let answer = ask(config, AdminCommand::Metrics)?;
+    if let Some(error) = answer.error {
+        bail!(error);
+    }
+    say(answer.metrics.unwrap_or_default().trim_end())
+}
+
 /// Has the command carried out, and says what came of it.
 ///
 /// # Errors
@@ -143,20 +155,21 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// A line a plugin, columns aligned.
 fn table(plugins: &[AdminPlugin]) -> String {
-    let heads = ["PLUGIN", "GENERATION", "STATE", "HOOKS", "CALLS", "FAULTS", "SHADOW", "PROBLEM"];
+    let heads =
+        ["PLUGIN", "GENERATION", "STATE", "HOOKS", "CALLS", "FAULTS", "P99", "BREAKER", "SHADOW", "PROBLEM"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(plugins.iter().map(row));
     let widths: Vec<usize> = (0..heads.len())
         .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
         .collect();
-    let line = |row: &[String; 8]| {
+    let line = |row: &[String; 10]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn row(plugin: &AdminPlugin) -> [String; 8] {
+fn row(plugin: &AdminPlugin) -> [String; 10] {
     let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let sum =
         |count: fn(&tidegate::AdminCalls) -> u64| plugin.calls.iter().map(count).sum::<u64>().to_string();
@@ -165,6 +178,8 @@ fn row(plugin: &AdminPlugin) -> [String; 8] {
     let shadow = plugin.shadow.as_ref().map_or_else(String::new, |shadow| {
         format!("{}: {} of {} differ", shadow.generation, shadow.differences(), shadow.compared())
     });
+    // Of the slowest hook.
+    let p99 = plugin.calls.iter().filter_map(|hook| hook.p99_us).max_by(f64::total_cmp);
     [
         plugin.name.clone(),
         generation,
@@ -172,6 +187,8 @@ fn row(plugin: &AdminPlugin) -> [String; 8] {
         or_none(plugin.hooks.join(",")),
         sum(|hook| hook.calls),
         sum(|hook| hook.faults),
+        or_none(p99.map(|p99| format!("{p99:.1} µs")).unwrap_or_default()),
+        or_none(plugin.breaker.clone().unwrap_or_default()),
         or_none(shadow),
         or_none(plugin.problem.clone().unwrap_or_default()),
     ]

@@ -1,13 +1,13 @@
 //! Start and stop: from a config to a running broker, and back.
 
 use crate::{
-    admin::AdminSocket,
+    admin::{AdminSocket, Answering},
     clock,
     config::{Config, ConfigError, Listener},
     door::Door,
     events,
     listen::{Bound, bind, listen},
-    parked_sessions, plugin_access, revocation,
+    metrics, parked_sessions, plugin_access, revocation,
     shared::Shared,
     sys,
 };
@@ -150,10 +150,11 @@ impl Broker {
             None => watch::channel(reports).1,
         };
         let control = plugins.as_ref().map(|plugins| plugins.control().clone());
-        tasks.spawn(sys::tell(shared.clone(), changes.clone(), control));
+        tasks.spawn(sys::tell(shared.clone(), changes.clone(), control.clone()));
         tasks.spawn(events::watch_plugins(shared.clone(), changes.clone()));
         if let Some(admin) = admin {
-            tasks.spawn(admin.serve(plugins.as_ref().map(|plugins| plugins.control().clone())));
+            let metrics = metrics::registry(shared.clone(), control.clone());
+            tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics }));
         }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));

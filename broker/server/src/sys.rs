@@ -85,45 +85,53 @@ async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &s
 
 /// Mosquitto's names where they exist.
 fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp, maximum: usize) -> Vec<(String, String)> {
-    let connected = broker.clients.connected();
-    let total = broker.clients.len();
-    let (waiting, waiting_bytes) = broker.clients.waiting();
-    let retained = broker.retained.len();
-    let mut rows: Vec<(String, String)> = [
-        ("uptime", format!("{} seconds", clock::now().since(started).as_secs())),
-        ("clients/connected", connected.to_string()),
-        ("clients/disconnected", total.saturating_sub(connected).to_string()),
-        ("clients/maximum", maximum.to_string()),
-        ("clients/total", total.to_string()),
-        ("messages/stored", (retained + waiting).to_string()),
-        ("store/messages/count", (retained + waiting).to_string()),
-        ("store/messages/bytes", (broker.retained.bytes() + waiting_bytes).to_string()),
-        ("subscriptions/count", broker.routes.len().to_string()),
-        ("retained messages/count", retained.to_string()),
-    ]
-    .map(|(topic, value)| (topic.to_owned(), value))
-    .into();
+    let gauges = gauges(broker);
+    let stored = gauges.iter().find(|(topic, ..)| *topic == "store/messages/count").map_or(0, |(.., n)| *n);
+    let mut rows = vec![
+        ("uptime".to_owned(), format!("{} seconds", clock::now().since(started).as_secs())),
+        ("clients/maximum".to_owned(), maximum.to_string()),
+        // Two names for one number, as Mosquitto has them.
+        ("messages/stored".to_owned(), stored.to_string()),
+    ];
+    rows.extend(gauges.into_iter().map(|(topic, _, value)| (topic.to_owned(), value.to_string())));
     rows.extend(
-        broker.counters.rows().into_iter().map(|(topic, count)| (topic.to_owned(), count.to_string())),
+        broker.counters.rows().into_iter().map(|(topic, _, count)| (topic.to_owned(), count.to_string())),
     );
     rows
 }
 
-/// What has passed since the start.
-fn traffic_rows(moved: [u64; KINDS]) -> Vec<(String, String)> {
-    TRAFFIC.iter().zip(moved).map(|(topic, sum)| ((*topic).to_owned(), sum.to_string())).collect()
+/// What there is now: topics below `$SYS/broker/`, and what they mean.
+pub(crate) fn gauges(broker: &Shared) -> [(&'static str, &'static str, usize); 7] {
+    let connected = broker.clients.connected();
+    let total = broker.clients.len();
+    let (waiting, waiting_bytes) = broker.clients.waiting();
+    let retained = broker.retained.len();
+    [
+        ("clients/connected", "Clients that are connected", connected),
+        ("clients/disconnected", "Sessions whose clients are away", total.saturating_sub(connected)),
+        ("clients/total", "Sessions", total),
+        ("store/messages/count", "Retained messages, and those that wait in queues", retained + waiting),
+        ("store/messages/bytes", "Bytes of their payloads", broker.retained.bytes() + waiting_bytes),
+        ("subscriptions/count", "Subscriptions", broker.routes.len()),
+        ("retained messages/count", "Retained messages", retained),
+    ]
 }
 
-/// In the order of [`Moved::to_array`].
-const TRAFFIC: [&str; KINDS] = [
-    "bytes/received",
-    "bytes/sent",
-    "messages/received",
-    "messages/sent",
-    "publish/messages/received",
-    "publish/messages/sent",
-    "publish/bytes/received",
-    "publish/bytes/sent",
+/// What has passed since the start.
+fn traffic_rows(moved: [u64; KINDS]) -> Vec<(String, String)> {
+    TRAFFIC.iter().zip(moved).map(|((topic, _), sum)| ((*topic).to_owned(), sum.to_string())).collect()
+}
+
+/// Topics and meanings, in the order of [`Moved::to_array`](crate::traffic::Moved::to_array).
+pub(crate) const TRAFFIC: [(&str, &str); KINDS] = [
+    ("bytes/received", "Bytes from clients"),
+    ("bytes/sent", "Bytes to clients"),
+    ("messages/received", "Packets of any type from clients"),
+    ("messages/sent", "Packets of any type to clients"),
+    ("publish/messages/received", "PUBLISH packets from clients"),
+    ("publish/messages/sent", "PUBLISH packets to clients"),
+    ("publish/bytes/received", "Bytes of their payloads, from clients"),
+    ("publish/bytes/sent", "Bytes of their payloads, to clients"),
 ];
 
 /// What passes in a minute, as moving averages over one, five and fifteen of them.
@@ -163,7 +171,7 @@ impl Loads {
     }
 
     fn rows(&self) -> Vec<(String, String)> {
-        let topics = TRAFFIC.into_iter().chain(["connections"]);
+        let topics = TRAFFIC.into_iter().map(|(topic, _)| topic).chain(["connections"]);
         let rows = topics.zip(self.averages).flat_map(|(topic, averages)| {
             averages
                 .into_iter()

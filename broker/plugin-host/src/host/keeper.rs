@@ -11,7 +11,7 @@ use crate::{
     compile::Compiler,
     config::PluginConfig,
     engine::PluginEngine,
-    folder::{Files, Folder, SETTLE, Trust, Watching},
+    folder::{Files, Folder, Trust, Watching},
     imports::KvStore,
     report::{PluginReport, PluginState},
 };
@@ -121,12 +121,12 @@ impl Keeper {
     /// Until told to stop; then drains every plugin.
     pub(super) async fn keep(mut self, mut stopping: watch::Receiver<bool>) {
         let changed = self.shared.changed.clone();
-        let mut changing = false;
+        let mut look_again: Option<Instant> = None;
         loop {
-            let patience = match (changing, &self.watching) {
-                (true, _) => SETTLE / 2,
-                (false, Some(_)) => LOOK_ANYWAY,
-                (false, None) => LOOK_UNWATCHED,
+            let patience = match (look_again, &self.watching) {
+                (Some(at), _) => at.saturating_duration_since(Instant::now()),
+                (None, Some(_)) => LOOK_ANYWAY,
+                (None, None) => LOOK_UNWATCHED,
             };
             tokio::select! {
                 // Also if the host was dropped.
@@ -142,12 +142,13 @@ impl Keeper {
                 self.watch();
             }
             match self.look(Why::Change) {
-                Ok(still) => changing = still,
-                Err(error) if !self.unreadable => {
-                    self.unreadable = true;
-                    tracing::warn!(%error, "plugins stay as they are");
+                Ok(again) => look_again = again,
+                Err(error) => {
+                    look_again = None;
+                    if !std::mem::replace(&mut self.unreadable, true) {
+                        tracing::warn!(%error, "plugins stay as they are");
+                    }
                 }
-                Err(_) => {}
             }
         }
         // What nobody tells any more what to follow drains and ends.
@@ -167,8 +168,8 @@ impl Keeper {
         _ = reply.send(answers);
     }
 
-    /// One look at the folder. True: something is changing, so look again soon.
-    fn look(&mut self, mut why: Why<'_>) -> Result<bool, HostError> {
+    /// One look at the folder. What is changing is to be looked at again then.
+    fn look(&mut self, mut why: Why<'_>) -> Result<Option<Instant>, HostError> {
         let trust = match why {
             Why::Start(_) | Why::Again { only: None, .. } => Trust::Everybody,
             Why::Again { only: Some(only), .. } => Trust::Only(only),
@@ -199,7 +200,7 @@ impl Keeper {
             // A plugin's task ends with the keeper only.
             _ = self.plugin(name).send(Follow { files, configured, at_start, replies });
         }
-        Ok(!found.changing.is_empty())
+        Ok(found.look_again)
     }
 
     fn plugin(&mut self, name: &str) -> &mpsc::UnboundedSender<Follow> {

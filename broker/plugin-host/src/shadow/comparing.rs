@@ -13,7 +13,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::Receiver,
     },
     time::{Duration, Instant, SystemTime},
@@ -99,6 +99,8 @@ pub struct Difference {
 
 /// A question in the queue.
 pub(super) struct Waiting {
+    /// Whose answer is in it.
+    pub(super) against: u64,
     pub(super) question: Question,
     pub(super) _room: Room,
 }
@@ -106,15 +108,18 @@ pub(super) struct Waiting {
 /// What callers and the candidate's thread share.
 pub(crate) struct Comparing {
     about: About,
-    against: AtomicU64,
+    /// The live generation whose answer is being compared. Written by the candidate's thread.
+    asking: AtomicU64,
     waiting: AtomicUsize,
     bytes: AtomicUsize,
     left_out: AtomicU64,
+    ended: AtomicBool,
     seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
+    against: u64,
     hooks: Vec<HookDifferences>,
     samples: VecDeque<Difference>,
     logged: u64,
@@ -138,10 +143,11 @@ impl Comparing {
     pub(super) fn new(about: About) -> Self {
         Self {
             about,
-            against: AtomicU64::new(0),
+            asking: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             left_out: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
             seen: Mutex::default(),
         }
     }
@@ -165,16 +171,19 @@ impl Comparing {
 
     /// Compares with that generation from now on.
     pub(super) fn begin(&self, against: u64) {
-        self.against.store(against, Ordering::Relaxed);
         self.left_out.store(0, Ordering::Relaxed);
-        *self.seen.lock() = Seen::default();
+        *self.seen.lock() = Seen { against, ..Seen::default() };
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn report(&self) -> ShadowReport {
         let seen = self.seen.lock();
         ShadowReport {
             generation: self.about.generation,
-            against: self.against.load(Ordering::Relaxed),
+            against: seen.against,
             file: self.about.file.clone(),
             share: self.about.share.0,
             hooks: seen.hooks.clone(),
@@ -183,14 +192,20 @@ impl Comparing {
         }
     }
 
-    /// Asks the candidate on a thread of its own, until nobody sends any more.
+    /// Asks the candidate on a thread of its own, until nobody sends any more, or it is told to end.
     pub(super) fn start(self: Arc<Self>, candidate: Member, waiting: Receiver<Waiting>) -> io::Result<()> {
         // A runtime of its own, too: a candidate that waits is nobody else's business.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let compare = move || {
             priority::lower();
-            for Waiting { question, _room } in waiting {
-                runtime.block_on(self.ask(&candidate, question));
+            for Waiting { against, question, _room } in waiting {
+                if self.ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                self.asking.store(against, Ordering::Relaxed);
+                if self.seen.lock().against == against {
+                    runtime.block_on(self.ask(&candidate, question));
+                }
             }
         };
         std::thread::Builder::new().name("plugin-shadow".into()).spawn(compare).map(drop)
@@ -343,6 +358,10 @@ impl Comparing {
             _ => true,
         };
         let mut seen = self.seen.lock();
+        if seen.against != self.asking.load(Ordering::Relaxed) {
+            // Another generation is live by now.
+            return;
+        }
         let counts = seen.counts(hook);
         counts.compared += 1;
         counts.faults += u64::from(candidate.is_err());

@@ -6,7 +6,10 @@ use tidegate_hooks::FaultKind;
 use tidegate_mqtt::{QoS, SessionId};
 
 /// Waits for each call to be let through.
-struct Slow(parking_lot::Mutex<mpsc::Receiver<()>>);
+struct Slow {
+    calls: Arc<AtomicU64>,
+    wait: parking_lot::Mutex<mpsc::Receiver<()>>,
+}
 
 impl Hooks for Slow {
     fn kinds(&self) -> HookKinds {
@@ -14,8 +17,9 @@ impl Hooks for Slow {
     }
 
     fn on_publish<'a>(&'a self, _: &'a PublishRequest<'a>) -> Reply<'a, Result<PublishVerdict, HookFailed>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         // Ends with the test at the latest.
-        _ = self.0.lock().recv();
+        _ = self.wait.lock().recv();
         Reply::Now(Ok(PublishVerdict::Next))
     }
 
@@ -64,17 +68,14 @@ fn message(topic: &str) -> PublishRequest<'_> {
     }
 }
 
-/// A shadow, and what lets its candidate's calls through.
-fn shadow(share: f64) -> (Shadow, mpsc::Sender<()>) {
+/// A shadow, what lets its candidate's calls through, and how many came to it.
+fn shadow() -> (Shadow, mpsc::Sender<()>, Arc<AtomicU64>) {
     let (let_through, wait) = mpsc::channel();
-    let about = About {
-        plugin: "p".into(),
-        generation: 2,
-        file: "two.wasm".into(),
-        share: Share::new(share).unwrap(),
-    };
-    let candidate = Member::new("p", Arc::new(Slow(parking_lot::Mutex::new(wait))));
-    (Shadow::start(about, candidate).unwrap(), let_through)
+    let share = Share::new(1.0).unwrap();
+    let about = About { plugin: "p".into(), generation: 2, file: "two.wasm".into(), share };
+    let calls = Arc::new(AtomicU64::new(0));
+    let candidate = Slow { calls: calls.clone(), wait: wait.into() };
+    (Shadow::start(about, Member::new("p", Arc::new(candidate))).unwrap(), let_through, calls)
 }
 
 fn until_compared(shadow: &Shadow, answers: u64) -> ShadowReport {
@@ -89,7 +90,7 @@ fn until_compared(shadow: &Shadow, answers: u64) -> ShadowReport {
 
 #[test]
 fn a_candidate_that_stands_still_slows_nobody_and_what_it_misses_is_counted() {
-    let (shadow, let_through) = shadow(1.0);
+    let (shadow, let_through, _) = shadow();
     let hooks = shadow.beside(Arc::new(Live), 1);
     let begin = Barrier::new(4);
     std::thread::scope(|scope| {
@@ -119,7 +120,7 @@ fn a_candidate_that_stands_still_slows_nobody_and_what_it_misses_is_counted() {
 
 #[test]
 fn large_messages_are_bounded_by_their_bytes() {
-    let (shadow, _let_through) = shadow(1.0);
+    let (shadow, _let_through, _) = shadow();
     let hooks = shadow.beside(Arc::new(Live), 1);
     let payload = vec![0; 1 << 20];
     for _ in 0..20 {
@@ -131,13 +132,42 @@ fn large_messages_are_bounded_by_their_bytes() {
 
 #[test]
 fn messages_of_a_batch_are_compared_one_by_one() {
-    let (shadow, _let_through) = shadow(1.0);
+    let (shadow, _let_through, _) = shadow();
     let hooks = shadow.beside(Arc::new(Live), 1);
     _ = hooks.on_publish_batch(&[message("a"), message("accepted"), message("b")]);
     let report = until_compared(&shadow, 3);
     assert_eq!(report.hooks[0].differences, 1);
     let Difference { topic, live, candidate, .. } = &report.samples[0];
     assert_eq!((topic.as_deref(), &**live, &**candidate), (Some("accepted"), "next", "accept"));
+}
+
+#[test]
+fn what_waits_is_of_no_interest_once_the_live_generation_or_the_shadow_is_another() {
+    let (shadow, let_through, calls) = shadow();
+    let first = shadow.beside(Arc::new(Live), 1);
+    for _ in 0..10 {
+        _ = first.on_publish(&message("x"));
+    }
+    let second = shadow.beside(Arc::new(Live), 3);
+    _ = second.on_publish(&message("fails"));
+    let_through.send(()).unwrap();
+    let_through.send(()).unwrap();
+    while shadow.comparing().report().differences() == 0 {
+        std::thread::yield_now();
+    }
+    // One of the first ten may have been in the candidate's hands already.
+    assert!((1..=2).contains(&calls.load(Ordering::Relaxed)));
+    let before = calls.load(Ordering::Relaxed);
+
+    for _ in 0..10 {
+        _ = second.on_publish(&message("x"));
+    }
+    drop((shadow, first, second));
+    // Until the candidate is gone.
+    while let_through.send(()).is_ok() {
+        std::thread::yield_now();
+    }
+    assert!(calls.load(Ordering::Relaxed) <= before + 1);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct AdminRequest {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum AdminCommand {
+    /// Every number there is, as OpenMetrics text.
+    Metrics,
     /// How every plugin stands.
     PluginList,
     /// Load what lies in the plugin folder anew.
@@ -88,6 +90,9 @@ pub struct AdminAnswer {
     /// What was not done, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// To [`AdminCommand::Metrics`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// To [`AdminCommand::PluginList`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugins: Option<Vec<AdminPlugin>>,
@@ -100,6 +105,10 @@ impl AdminAnswer {
 
     pub(super) fn error(error: impl Display) -> Self {
         Self { tidegate: VERSION, error: Some(error.to_string()), ..Self::default() }
+    }
+
+    pub(super) fn metrics(text: String) -> Self {
+        Self { tidegate: VERSION, metrics: Some(text), ..Self::default() }
     }
 
     pub(super) fn plugins(plugins: Vec<PluginReport>) -> Self {
@@ -147,6 +156,8 @@ pub struct AdminPlugin {
     pub grants: Vec<String>,
     /// By hook.
     pub calls: Vec<AdminCalls>,
+    /// Of the breaker that keeps calls away after many faults; None if nothing answers: `closed`, `open` or `probing`.
+    pub breaker: Option<String>,
     /// Why the newest file or configuration was not taken.
     pub problem: Option<String>,
     /// The candidate beside it.
@@ -162,6 +173,8 @@ pub struct AdminCalls {
     pub calls: u64,
     /// Those that ended in a fault.
     pub faults: u64,
+    /// Microseconds that all calls but one in a hundred did not exceed, as far as they were measured.
+    pub p99_us: Option<f64>,
 }
 
 /// A candidate, and what comparing it has shown.
@@ -237,9 +250,11 @@ impl From<PluginReport> for AdminPlugin {
             hook: hook.hook.to_owned(),
             calls: hook.calls,
             faults: hook.faulty(),
+            p99_us: hook.latency.p99().map(|p99| p99.as_secs_f64() * 1e6),
         });
         Self {
             calls: calls.collect(),
+            breaker: (report.state == PluginState::Running).then(|| report.load.breaker.name().to_owned()),
             name: report.name,
             file: report.file,
             generation: report.generation,

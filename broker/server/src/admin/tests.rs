@@ -23,7 +23,7 @@ async fn it_answers_line_by_line_and_goes_with_the_broker() {
     let socket = AdminSocket::bind(data.path()).unwrap().unwrap();
     let mode = std::fs::metadata(admin_socket(data.path())).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let serving = tokio::spawn(socket.serve(None));
+    let serving = tokio::spawn(socket.serve(Answering::default()));
     let mut one = connect(data.path()).await;
     let mut two = connect(data.path()).await;
     for client in [&mut one, &mut two] {
@@ -41,7 +41,7 @@ async fn it_answers_line_by_line_and_goes_with_the_broker() {
 #[tokio::test]
 async fn a_line_without_end_and_too_many_clients_are_refused() {
     let data = tempfile::tempdir().unwrap();
-    let serving = tokio::spawn(AdminSocket::bind(data.path()).unwrap().unwrap().serve(None));
+    let serving = tokio::spawn(AdminSocket::bind(data.path()).unwrap().unwrap().serve(Answering::default()));
     let mut endless = connect(data.path()).await;
     let long = "x".repeat(usize::try_from(LONGEST_REQUEST).unwrap());
     let error = ask(&mut endless, &long[1..]).await.error.unwrap();
