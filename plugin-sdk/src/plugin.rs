@@ -150,6 +150,8 @@ pub enum Field {
     Username,
     /// MQTT 5 properties.
     Properties,
+    /// Of [`Candidate`](crate::Candidate), so for subscribers only: by which subscription a message would come.
+    Filter,
 }
 
 impl Field {
@@ -159,6 +161,7 @@ impl Field {
             Self::ClientId => "client-id",
             Self::Username => "username",
             Self::Properties => "properties",
+            Self::Filter => "filter",
         }
     }
 }

@@ -58,8 +58,8 @@ pub struct Candidate {
     pub session: u64,
     /// Whose subscription matches.
     pub client_id: String,
-    /// Which of its subscriptions.
-    pub filter: String,
+    /// Which of its subscriptions. None unless the scope wants [`Field::Filter`](crate::Field::Filter).
+    pub filter: Option<String>,
     /// At which it would get the message.
     pub qos: QoS,
 }

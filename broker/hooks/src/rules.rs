@@ -53,7 +53,7 @@ impl Rule {
         }
         let filter = TopicFilter::new(&filter)
             .map_err(|why| RuleError::Filter { filter: self.filter.clone(), why })?;
-        Ok(Some(Compiled { allow: self.allow, action: self.action, filter, max_qos: self.max_qos }))
+        Ok(Some(Compiled { allow: self.allow, filter, max_qos: self.max_qos }))
     }
 
     /// A level with its placeholders filled; None if a value is missing or would reach beyond its level.
@@ -96,13 +96,14 @@ impl Rule {
 /// The rules of one client, placeholders filled. The first rule that applies decides.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    rules: Box<[Compiled]>,
+    publish: Box<[Compiled]>,
+    subscribe: Box<[Compiled]>,
+    receive: Box<[Compiled]>,
 }
 
 #[derive(Clone, Debug)]
 struct Compiled {
     allow: bool,
-    action: Action,
     filter: TopicFilter,
     max_qos: QoS,
 }
@@ -124,9 +125,15 @@ impl Rules {
             "u" => username,
             name => attributes.get(name),
         };
-        let compiled: Result<Vec<_>, _> =
-            rules.iter().filter_map(|rule| rule.compiled(value).transpose()).collect();
-        Ok(Self { rules: compiled?.into() })
+        let of = |action: Action| {
+            let rules = rules.iter().filter(|rule| rule.action == action);
+            rules.filter_map(|rule| rule.compiled(value).transpose()).collect::<Result<Box<[_]>, _>>()
+        };
+        Ok(Self {
+            publish: of(Action::Publish)?,
+            subscribe: of(Action::Subscribe)?,
+            receive: of(Action::Receive)?,
+        })
     }
 
     /// Whether the rules are sound, whoever the client is.
@@ -140,15 +147,19 @@ impl Rules {
 
     /// Whether there is no rule at all.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.publish.is_empty() && self.subscribe.is_empty() && self.receive.is_empty()
     }
 
     /// The decision of the first rule that applies, None if none does. For a subscription an allow must cover the whole filter,
     /// while a deny stands in its way as soon as the two share a topic.
     pub fn decide(&self, request: &AclRequest<'_>) -> Option<bool> {
-        self.rules
+        let rules = match request.action {
+            Action::Publish => &self.publish,
+            Action::Subscribe => &self.subscribe,
+            Action::Receive => &self.receive,
+        };
+        rules
             .iter()
-            .filter(|rule| rule.action == request.action)
             .find(|rule| {
                 if rule.allow && request.qos > rule.max_qos {
                     return false;

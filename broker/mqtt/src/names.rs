@@ -159,12 +159,20 @@ impl TopicFilter {
         if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
             return false;
         }
-        let (mut filter, mut topic) = (self.0.split('/'), topic.split('/'));
+        // Wildcards stand alone in their level: bytes will do.
+        let (mut filter, mut topic) = (self.0.as_bytes(), topic.as_bytes());
         loop {
-            match (filter.next(), topic.next()) {
-                (Some("#"), _) | (None, None) => return true,
-                (Some("+"), Some(_)) => {}
-                (Some(f), Some(t)) if f == t => {}
+            match (filter, topic) {
+                ([b'#', ..], _) | ([], []) => return true,
+                ([b'+', filter_rest @ ..], _) => {
+                    let end = topic.iter().position(|byte| *byte == b'/').unwrap_or(topic.len());
+                    (filter, topic) = (filter_rest, &topic[end..]);
+                }
+                ([f, filter_rest @ ..], [t, topic_rest @ ..]) if f == t => {
+                    (filter, topic) = (filter_rest, topic_rest);
+                }
+                // `a/#` is for `a` too (section 4.7.1.2).
+                (b"/#", []) => return true,
                 _ => return false,
             }
         }
@@ -274,6 +282,7 @@ impl fmt::Display for SubscriptionFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn filter(text: &str) -> TopicFilter {
         TopicFilter::new(text).unwrap()
@@ -387,6 +396,40 @@ mod tests {
             assert_eq!(filter(wide).covers(narrow), covers, "{wide} covers {narrow}");
             assert_eq!(filter(wide).overlaps(narrow), overlaps, "{wide} overlaps {narrow}");
             assert_eq!(filter(narrow).overlaps(wide), overlaps, "{narrow} overlaps {wide}");
+        }
+    }
+
+    /// Level by level, as section 4.7.1 tells it.
+    fn matches_by_levels(filter: &str, topic: &str) -> bool {
+        if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+            return false;
+        }
+        let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+        loop {
+            match (filter.next(), topic.next()) {
+                (Some("#"), _) | (None, None) => return true,
+                (Some("+"), Some(_)) => {}
+                (Some(f), Some(t)) if f == t => {}
+                _ => return false,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn v5_4_7_1_1_byte_by_byte_is_level_by_level(
+            levels in proptest::collection::vec("[a+]|\\$?a?b?", 1..5),
+            open in any::<bool>(),
+            topic in proptest::collection::vec("\\$?a?b?", 1..5),
+        ) {
+            let mut text = levels.join("/");
+            if open {
+                text.push_str("/#");
+            }
+            let topic = topic.join("/");
+            if let Ok(filter) = TopicFilter::new(&text) {
+                prop_assert_eq!(filter.matches(&topic), matches_by_levels(&text, &topic), "{} {}", text, topic);
+            }
         }
     }
 }

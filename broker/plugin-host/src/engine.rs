@@ -10,6 +10,7 @@ use std::{
     thread::{JoinHandle, Thread},
     time::{Duration, Instant},
 };
+use tokio::runtime::{Handle, Runtime};
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     component::{Component, InstancePre, Linker},
@@ -21,11 +22,15 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// Stack of a guest. Hot hooks run on the stack of the caller's thread, of which this is a part.
 const WASM_STACK: usize = 512 << 10;
 
-/// Engine and ticker; ends with its last user.
+/// Engine, ticker and the thread for errands; ends with its last user.
 pub(crate) struct PluginEngine {
     pub(crate) engine: Engine,
     ticker: Ticker,
+    errands: Errands,
 }
+
+/// A thread apart from those that serve clients: for what plugins need besides calls, such as files, new instances, timers and HTTP.
+struct Errands(Option<Runtime>);
 
 /// The engine cannot be made on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +38,9 @@ pub enum EngineError {
     /// wasmtime refused.
     #[error("the WebAssembly engine does not start: {0}")]
     Wasmtime(Box<str>),
-    /// No thread for the guests' clock.
-    #[error("the clock thread of the plugins does not start: {0}")]
-    Ticker(#[from] io::Error),
+    /// No thread for the guests' clock, or for errands.
+    #[error("a thread for the plugins does not start: {0}")]
+    Thread(#[from] io::Error),
 }
 
 impl From<wasmtime::Error> for EngineError {
@@ -57,7 +62,12 @@ impl PluginEngine {
             }
         };
         let ticker = Ticker::start(engine.weak())?;
-        Ok(Self { engine, ticker })
+        Ok(Self { engine, ticker, errands: Errands::start()? })
+    }
+
+    /// Where errands are run.
+    pub(crate) fn errands(&self) -> Handle {
+        self.errands.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
     }
 
     /// Links `component` with what guests may call. One that `waits` may be suspended in some of it and can only be called by
@@ -70,6 +80,23 @@ impl PluginEngine {
 
     pub(crate) fn clock(&self) -> Arc<Clock> {
         self.ticker.clock.clone()
+    }
+}
+
+impl Errands {
+    fn start() -> io::Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).thread_name("tidegate-errands").enable_all();
+        Ok(Self(Some(runtime.build()?)))
+    }
+}
+
+impl Drop for Errands {
+    fn drop(&mut self) {
+        // Its last user may be a task, which must not wait.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

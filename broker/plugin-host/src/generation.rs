@@ -76,7 +76,7 @@ pub(crate) struct Generation {
     reads_current: bool,
     /// Whether its hooks may wait: then all of them are calm.
     waits: bool,
-    mould: Mould,
+    mould: Arc<Mould>,
     slots: Slots,
     /// An instance ready to take the place of one that ends.
     spare: Mutex<Option<Instance>>,
@@ -115,7 +115,7 @@ impl Generation {
             outside,
             hooks.contains(&Hook::TimerHandler),
         )?;
-        let mould = Mould {
+        let mould = Arc::new(Mould {
             pre,
             clock: engine.clock(),
             exports,
@@ -124,7 +124,7 @@ impl Generation {
             state: Mutex::new(state),
             scopes: OnceLock::new(),
             usage: Arc::default(),
-        };
+        });
         let began = Instant::now();
         let canary = mould.make().await?;
         let init_took = began.elapsed();
@@ -132,7 +132,8 @@ impl Generation {
         let limits = &config.limits;
         let count = limits.instances.map_or(workers, usize::from);
         let slots = Slots::new(count, &hooks, limits.deadline, init_took, DRAIN);
-        let calm = CalmPool::new(limits.concurrent(waits), limits.waiting);
+        let runtime = Handle::current();
+        let calm = CalmPool::new(limits.concurrent(waits), limits.waiting, runtime.clone());
         let rate = limits.calls_per_second.map(CallRate::new);
         let generation = Arc::new_cyclic(|this| Self {
             slots,
@@ -152,7 +153,7 @@ impl Generation {
             spare_wanted: AtomicBool::new(false),
             breaker: Breaker::default(),
             probation: Probation::default(),
-            runtime: Handle::current(),
+            runtime,
             opened,
             this: this.clone(),
             _engine: engine.clone(),

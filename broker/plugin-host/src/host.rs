@@ -34,6 +34,7 @@ use std::{
 };
 use tidegate_hooks::HookRegistry;
 use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Where plugins are, and whom they serve.
 #[derive(Clone, Debug)]
@@ -125,6 +126,18 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// What came of an errand. Dropped before, it is given up.
+async fn done<T>(errand: JoinHandle<T>) -> T {
+    match AbortOnDropHandle::new(errand).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The thread for errands ends with the engine: nobody is left to answer.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 impl PluginHost {
     /// Compiles and starts everything in the folder, puts it into the chain, and watches the folder from then on. Plugins that are
     /// bad but not required are logged, and said in the reports. Those that are not waited for go on starting in the background.
@@ -134,17 +147,22 @@ impl PluginHost {
     pub async fn start(options: HostOptions) -> Result<(Self, Vec<PluginReport>), HostError> {
         let kv = KvStore::new(&options.data_dir);
         let (mut keeper, shared, control) = Keeper::new(options, kv)?;
-        // Watched before the first look, so that nothing falls in between.
-        keeper.watch();
-        keeper.start().await?;
-        let missing = keeper.required_but_down();
-        if !missing.is_empty() {
-            keeper.take_all_out().await;
-            return Err(HostError::Required(missing));
-        }
+        let errands = keeper.errands();
+        let starting = errands.spawn(async move {
+            // Watched before the first look, so that nothing falls in between.
+            keeper.watch();
+            keeper.start().await?;
+            let missing = keeper.required_but_down();
+            if !missing.is_empty() {
+                keeper.take_all_out().await;
+                return Err(HostError::Required(missing));
+            }
+            Ok(keeper)
+        });
+        let keeper = done(starting).await?;
         let (stop, stopping) = watch::channel(false);
         let first = control.list();
-        let task = tokio::spawn(keeper.keep(stopping));
+        let task = errands.spawn(keeper.keep(stopping));
         Ok((Self { shared, control, stop, task }, first))
     }
 
@@ -157,7 +175,8 @@ impl PluginHost {
         let options = HostOptions { registry, wait_for: WaitFor::All, ..options };
         // A broker may be at work in the same folder.
         let (mut keeper, _, control) = Keeper::new(options, KvStore::in_memory())?;
-        keeper.start().await?;
+        let errands = keeper.errands();
+        done(errands.spawn(async move { keeper.start().await.map(|()| keeper) })).await?;
         Ok(control.list())
     }
 

@@ -171,7 +171,11 @@ pub(crate) async fn listen(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((raw, peer)) => take_in(&broker, &connections, raw, &door, peer),
+            Ok((raw, peer)) => {
+                take_in(&broker, &connections, raw, &door, peer);
+                // A crowd comes in one by one, between those who are in.
+                tokio::task::yield_now().await;
+            }
             // Out of file descriptors, most likely: others may leave.
             Err(error) => {
                 warn!(listener = %door.name, %error, "cannot take a connection in");

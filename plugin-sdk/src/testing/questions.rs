@@ -87,7 +87,7 @@ pub fn subscription(client_id: &str, filter: &str, qos: QoS) -> SubscribeRequest
 
 /// One who would get a message at QoS 0.
 pub fn candidate(client_id: &str, filter: &str) -> Candidate {
-    Candidate { session: 1, client_id: client_id.into(), filter: filter.into(), qos: QoS::AtMostOnce }
+    Candidate { session: 1, client_id: client_id.into(), filter: Some(filter.into()), qos: QoS::AtMostOnce }
 }
 
 /// One who gets a message.

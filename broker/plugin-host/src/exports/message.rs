@@ -12,6 +12,8 @@ pub(crate) struct Wants {
     pub(crate) client_id: bool,
     pub(crate) username: bool,
     pub(crate) properties: bool,
+    /// Not of the message, but of those who would get it.
+    pub(crate) filter: bool,
 }
 
 impl Wants {
@@ -22,6 +24,7 @@ impl Wants {
             "client-id" => &mut self.client_id,
             "username" => &mut self.username,
             "properties" => &mut self.properties,
+            "filter" => &mut self.filter,
             _ => return false,
         };
         *field = true;
@@ -34,6 +37,7 @@ impl Wants {
             ("client-id", self.client_id),
             ("username", self.username),
             ("properties", self.properties),
+            ("filter", self.filter),
         ];
         fields.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect()
     }
@@ -51,7 +55,7 @@ pub(crate) fn message<'a>(
         qos: request.qos as u8,
         retain: request.retain,
         payload_len: u32::try_from(request.payload.len()).unwrap_or(u32::MAX),
-        extra: (wants != Wants::default()).then(|| wire::MessageExtra {
+        extra: (Wants { filter: false, ..wants } != Wants::default()).then(|| wire::MessageExtra {
             payload: if wants.payload { request.payload } else { &[] },
             client_id: if wants.client_id { request.client_id } else { "" },
             username: request.username.filter(|_| wants.username),
@@ -105,7 +109,8 @@ mod tests {
         let some = Wants { client_id: true, ..Wants::default() };
         let some = message(&request, some, &[]).extra.unwrap();
         assert_eq!((some.client_id, some.username, some.payload), ("c1", None, &b""[..]));
-        let wants = Wants { payload: true, client_id: true, username: true, properties: false };
+        let wants =
+            Wants { payload: true, client_id: true, username: true, properties: false, filter: false };
         let all = message(&request, wants, &[]).extra.unwrap();
         assert_eq!((all.client_id, all.username, all.payload), ("c1", Some("alice"), &b"hello"[..]));
     }

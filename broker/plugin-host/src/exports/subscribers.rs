@@ -1,6 +1,6 @@
 //! `tidegate:plugin/subscribers`
 
-use super::broken;
+use super::{broken, message::Wants};
 use crate::wire;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tidegate_hooks::{Candidate, Choice, FaultKind, Selection};
 pub(crate) type Candidates<'a> = SmallVec<[wire::Candidate<'a>; 16]>;
 
 /// Candidates, or members of a shared subscription, without a copy of their names.
-pub(crate) fn candidates<'a>(candidates: &'a [Candidate<'a>]) -> Candidates<'a> {
+pub(crate) fn candidates<'a>(candidates: &'a [Candidate<'a>], wants: Wants) -> Candidates<'a> {
     let candidate = |candidate: &'a Candidate<'a>| wire::Candidate {
         session: candidate.session.0,
         client_id: candidate.client_id,
-        filter: candidate.filter,
+        filter: wants.filter.then_some(candidate.filter),
         qos: candidate.qos as u8,
     };
     candidates.iter().map(candidate).collect()

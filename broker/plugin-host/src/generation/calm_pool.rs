@@ -7,14 +7,19 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tidegate_hooks::FaultKind;
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
 
 /// An instance that had nothing to do for so long is thrown away, but for [`KEPT`].
@@ -27,6 +32,8 @@ pub(super) struct CalmPool {
     waiting: AtomicUsize,
     most_waiting: usize,
     idle: Mutex<Idle>,
+    /// Instances are made there, one after the other: a crowd of calls shall not take the threads that serve clients.
+    runtime: Handle,
 }
 
 #[derive(Default)]
@@ -46,25 +53,33 @@ pub(super) struct Lease<'a> {
 }
 
 impl CalmPool {
-    pub(super) fn new(concurrent: usize, most_waiting: usize) -> Self {
+    pub(super) fn new(concurrent: usize, most_waiting: usize, runtime: Handle) -> Self {
         Self {
             permits: Semaphore::new(concurrent.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
             most_waiting,
             idle: Mutex::default(),
+            runtime,
         }
     }
 
     /// An instance, for as long as `timeout`; waiting for it is included.
-    pub(super) async fn lease(&self, mould: &Mould, timeout: Duration) -> Result<Lease<'_>, FaultKind> {
+    pub(super) async fn lease(&self, mould: &Arc<Mould>, timeout: Duration) -> Result<Lease<'_>, FaultKind> {
         let deadline = Instant::now() + timeout;
         let permit = self.permit(deadline).await?;
         let idle = self.take();
         let instance = match idle {
             Some(instance) => instance,
-            None => timeout_at(deadline, mould.make()).await.map_err(|_| FaultKind::Deadline)??,
+            None => timeout_at(deadline, self.make(mould)).await.map_err(|_| FaultKind::Deadline)??,
         };
         Ok(Lease { pool: self, instance, deadline, _permit: permit })
+    }
+
+    async fn make(&self, mould: &Arc<Mould>) -> Result<Instance, FaultKind> {
+        let mould = mould.clone();
+        let making = AbortOnDropHandle::new(self.runtime.spawn(async move { mould.make().await }));
+        let made = making.await.map_err(|failed| FaultKind::NoInstance(failed.to_string().into()))?;
+        Ok(made?)
     }
 
     async fn permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FaultKind> {

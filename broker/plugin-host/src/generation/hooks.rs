@@ -158,7 +158,7 @@ impl Hooks for Generation {
         reply!(self, {
             let properties = message::properties_of(&request.message, wants);
             let message = message::message(&request.message, wants, &properties);
-            let candidates = subscribers::candidates(request.candidates);
+            let candidates = subscribers::candidates(request.candidates, wants);
         } =>
             Hook::Subscribers,
             about(&request.message),
@@ -173,7 +173,7 @@ impl Hooks for Generation {
         reply!(self, {
             let properties = message::properties_of(&request.message, wants);
             let message = message::message(&request.message, wants, &properties);
-            let members = subscribers::candidates(request.members);
+            let members = subscribers::candidates(request.members, wants);
         } =>
             Hook::Subscribers,
             about(&request.message),

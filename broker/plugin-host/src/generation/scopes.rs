@@ -102,7 +102,8 @@ impl Scopes {
                 return Err(Refusal::FieldWithoutMessage(name.as_str().into(), hook));
             }
         };
-        match names.iter().find(|name| !fields.add(name)) {
+        let has = |name: &str| name != "filter" || hook == ScopedHook::Subscribers;
+        match names.iter().find(|name| !has(name) || !fields.add(name)) {
             Some(unknown) => Err(Refusal::UnknownField(unknown.as_str().into(), hook)),
             None => Ok(()),
         }

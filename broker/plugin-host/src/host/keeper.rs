@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
 };
@@ -98,6 +99,11 @@ impl Keeper {
             unreadable: false,
         };
         Ok((keeper, shared, control))
+    }
+
+    /// Where it is to run.
+    pub(super) fn errands(&self) -> Handle {
+        self.context.engine.errands()
     }
 
     pub(super) fn watch(&mut self) {

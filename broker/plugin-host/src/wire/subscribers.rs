@@ -9,7 +9,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) session: u64,
     #[component(name = "client-id")]
     pub(crate) client_id: &'a str,
-    pub(crate) filter: &'a str,
+    pub(crate) filter: Option<&'a str>,
     pub(crate) qos: u8,
 }
 

@@ -130,7 +130,7 @@ fn candidates() -> Vec<subscribers::Candidate> {
     let candidate = |client_id: &str| subscribers::Candidate {
         session: 1,
         client_id: client_id.into(),
-        filter: "a".into(),
+        filter: Some("a".into()),
         qos: 0,
     };
     vec![candidate("c1"), candidate("c2")]

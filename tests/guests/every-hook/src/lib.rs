@@ -70,7 +70,7 @@ impl Plugin for EveryHook {
             Scope::acl(some(filters(config.acl.iter().map(|case| &case.topic)))),
             wanting(Scope::publish(publish)),
             Scope::subscribe(some(filters(config.subscribe.iter().map(|case| &case.filter)))),
-            wanting(Scope::subscribers(some(subscribers))),
+            wanting(Scope::subscribers(some(subscribers))).wanting(Field::Filter),
             wanting(Scope::deliver(some(filters(config.deliver.iter().map(|case| &case.topic))))),
             config.events.as_ref().map_or_else(|| Scope::events(["stopping"]), events::Config::scope),
         ]

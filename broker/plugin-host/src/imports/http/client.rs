@@ -31,7 +31,11 @@ use std::{
     time::Duration,
     vec,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::task::AbortOnDropHandle;
 use tower_service::Service;
 
 /// Connections wait so long for the next request.
@@ -49,6 +53,7 @@ pub(crate) struct Http {
     grant: Arc<HttpGrant>,
     client: Client<HttpsConnector<HttpConnector<Granted>>, Body>,
     permits: Arc<Semaphore>,
+    runtime: Handle,
     longest: Duration,
     largest: usize,
 }
@@ -92,6 +97,7 @@ impl Http {
             grant,
             client,
             permits: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
+            runtime: Handle::current(),
             longest: limits.http_timeout,
             largest: limits.http_response.bytes(),
         })
@@ -106,7 +112,11 @@ impl Http {
             return Err(HttpError::Denied);
         }
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| HttpError::TooMany)?;
-        Ok((self.client.request(request).await.map_err(|error| HttpError::of(&error))?, permit))
+        // Sockets are looked after there, not by those who serve clients.
+        let client = self.client.clone();
+        let asked = AbortOnDropHandle::new(self.runtime.spawn(async move { client.request(request).await }));
+        let answered = asked.await.map_err(|failed| HttpError::Failed(failed.to_string()))?;
+        Ok((answered.map_err(|error| HttpError::of(&error))?, permit))
     }
 
     /// Runs `work` for as long as was asked for, but no longer than granted.
