@@ -295,3 +295,56 @@ fn the_socket_is_for_its_owner_and_speaks_json_lines() {
     assert_eq!(listed(&broker)["generation"], 2);
     broker.stop();
 }
+
+#[test]
+fn every_number_is_told_as_open_metrics_and_has_its_line_in_the_docs() {
+    let broker = stamped();
+    let mut client = Client::connect(&broker, Version::V5, "c");
+    client.publish("t/a", "{}", QoS::AtLeastOnce);
+    client.publish("t/a", "{}", QoS::AtLeastOnce);
+    let Finished { stdout, stderr, code } = broker.folder().run(&["-c", "tidegate.toml", "metrics"]);
+    assert_eq!((code, stderr.len()), (Some(0), 0), "{stderr:?}");
+    let value = |series: &str| stdout.iter().find_map(|line| line.strip_prefix(series)).map(str::trim);
+    assert_eq!(value("tidegate_clients_connected "), Some("1"));
+    assert_eq!(value("tidegate_publish_messages_received_total "), Some("2"));
+    let of_hook = "{plugin=\"stamp\",hook=\"publish\"";
+    assert_eq!(value(&format!("tidegate_hook_calls_total{of_hook}}} ")), Some("2"));
+    assert_eq!(value(&format!("tidegate_hook_verdicts_total{of_hook},verdict=\"edit\"}} ")), Some("2"));
+    assert_eq!(value(&format!("tidegate_hook_seconds_bucket{{le=\"+Inf\",{}}} ", &of_hook[1..])), Some("1"));
+    assert_eq!(value("tidegate_plugin_generation{plugin=\"stamp\"} "), Some("1"));
+    assert_eq!(stdout.last().map(String::as_str), Some("# EOF"));
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let text = fs::read_to_string(docs).unwrap();
+    let families: Vec<&str> = stdout.iter().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(families.len() > 30, "{families:?}");
+    for family in families {
+        let (name, kind) = family.split_once(' ').unwrap();
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert!(text.contains(&format!("| `{name}` |")), "docs/metrics.md says nothing of {name}");
+    }
+    broker.stop();
+}
+
+#[test]
+fn a_plugins_own_metrics_are_told_too() {
+    let broker = obedient();
+    let mut client = Client::connect(&broker, Version::V5, "c");
+    client.publish("do/metrics/count", "{\"name\":\"seen\",\"delta\":3}", QoS::AtLeastOnce);
+    client.publish("do/metrics/gauge", "{\"name\":\"level\",\"value\":1.5}", QoS::AtLeastOnce);
+    client.publish("do/metrics/observe", "{\"name\":\"took\",\"value\":0.02}", QoS::AtLeastOnce);
+    let text = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout.join("\n");
+    assert!(text.contains("plugin_seen_total{plugin=\"every-hook\"} 3"), "{text}");
+    assert!(text.contains("plugin_level{plugin=\"every-hook\"} 1.5"), "{text}");
+    assert!(text.contains("plugin_took_count{plugin=\"every-hook\"} 1"), "{text}");
+    broker.stop();
+}
+
+/// A broker with the guest that does what messages tell it.
+fn obedient() -> Broker {
+    let folder = Folder::new(
+        "[plugin.every-hook]\nrequired = true\ngrants.publish = [\"#\"]\n[plugin.every-hook.config]\n\
+         authenticate = [{ verdict = \"grant\" }]\nacl = [{ topic = \"#\", verdict = \"allow\" }]\n",
+    );
+    folder.install_plugin("every-hook", &guest("every-hook"));
+    folder.start()
+}

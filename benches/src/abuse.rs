@@ -9,7 +9,7 @@ use tidegate_mqtt::{QoS, Version};
 use tidegate_tests::{Client, Folder, guest};
 
 /// How long each guest goes on.
-const SPAN: Duration = Duration::from_secs(3);
+const SPAN: Duration = Duration::from_secs(10);
 const MODES: [&str; 13] = [
     "none",
     "loop",

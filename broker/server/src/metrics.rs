@@ -97,7 +97,7 @@ fn of_plugins(out: &mut Families<'_>, reports: &[PluginReport]) -> fmt::Result {
         ("instances", "Instances alive", |report| report.load.instances as u64),
         ("memory_bytes", "Linear memory of all its instances", |report| report.load.memory),
         ("waiting_calls", "Calls that wait for an instance", |report| report.load.waiting as u64),
-        ("breaker", "Whether it is asked: 0 closed, 1 probing, 2 open", |report| report.load.breaker as u64),
+        ("breaker", "Whether it is asked: 0 closed, 1 open, 2 probing", |report| report.load.breaker as u64),
     ];
     for (what, help, read) in gauges {
         let name = format!("tidegate_plugin_{what}");

@@ -48,7 +48,8 @@ pub(crate) async fn chosen<'a>(
                 keep(&selection.kept);
             }
             _ => {
-                let candidates: Vec<_> = matches.direct.iter().map(|one| candidate(one, draft)).collect();
+                let candidates: smallvec::SmallVec<[_; 16]> =
+                    matches.direct.iter().map(|one| candidate(one, draft)).collect();
                 let asked = SelectRequest { message: request(from, draft), candidates: &candidates };
                 let Selected { kept, cache } = chain.select(&known.chosen_by, &asked).await;
                 keep(&kept);
@@ -59,7 +60,8 @@ pub(crate) async fn chosen<'a>(
         }
     }
     for shared in &matches.shared {
-        let members: Vec<_> = shared.members.iter().map(|one| candidate(one, draft)).collect();
+        let members: smallvec::SmallVec<[_; 16]> =
+            shared.members.iter().map(|one| candidate(one, draft)).collect();
         let group = shared.group.to_string();
         let asked = PickRequest { message: request(from, draft), group: &group, members: &members };
         let picked = chain.pick(&known.chosen_by, &asked).await;
