@@ -310,7 +310,9 @@ fn every_number_is_told_as_open_metrics_and_has_its_line_in_the_docs() {
     let of_hook = "{plugin=\"stamp\",hook=\"publish\"";
     assert_eq!(value(&format!("tidegate_hook_calls_total{of_hook}}} ")), Some("2"));
     assert_eq!(value(&format!("tidegate_hook_verdicts_total{of_hook},verdict=\"edit\"}} ")), Some("2"));
-    assert_eq!(value(&format!("tidegate_hook_seconds_bucket{{le=\"+Inf\",{}}} ", &of_hook[1..])), Some("1"));
+    // Of each worker the first call is timed.
+    let timed = value(&format!("tidegate_hook_seconds_bucket{{le=\"+Inf\",{}}} ", &of_hook[1..]));
+    assert!(matches!(timed, Some("1" | "2")), "{timed:?}");
     assert_eq!(value("tidegate_plugin_generation{plugin=\"stamp\"} "), Some("1"));
     assert_eq!(stdout.last().map(String::as_str), Some("# EOF"));
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
