@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keeper", &["tidegate-plugin"]),
     ("probe-acl", &["tidegate-plugin"]),
     ("probe-publish", &["tidegate-plugin"]),
+    ("probe-select", &["tidegate-plugin"]),
     ("store-memory", &["tidegate-plugin"]),
     ("tidegate-tests", &["tidegate-mqtt"]),
     ("tidegate-benches", &["tidegate-mqtt", "tidegate-tests"]),
