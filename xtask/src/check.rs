@@ -6,11 +6,18 @@ use crate::{
     conformance, packages, plugins,
 };
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     process::{Command, Stdio},
-    time::Instant,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// No test is silent for so long.
+const SILENCE: Duration = Duration::from_secs(600);
 
 /// Programs that tests start.
 const TEST_PACKAGES: [&str; 1] = ["mosquitto-clients"];
@@ -65,7 +72,7 @@ fn test_steps(steps: &mut Steps, cargo_args: &[String]) {
     steps
         .step("broker and tests", || run(&mut cargo(["build", "--release", "--workspace", "--all-targets"])));
     steps.step("tests", || {
-        let mut test = cargo(["test", "--workspace", "--release"]);
+        let mut test = cargo(["test", "--workspace", "--release", "--no-fail-fast"]);
         run_tests(test.args(cargo_args), &mut counts)
     });
     steps.counts = Some(counts);
@@ -82,15 +89,34 @@ fn deny() -> anyhow::Result<()> {
     run(&mut cargo(["deny", "--workspace", "check", "licenses", "bans", "sources"]))
 }
 
-/// Runs `cargo test`, shows what it says, and counts.
+/// Runs `cargo test`, shows what it says, and counts. Silent for too long, it is ended: a test that hangs fails.
 #[allow(clippy::print_stdout, reason = "what the tests say is the output")]
 fn run_tests(test: &mut Command, counts: &mut Counts) -> anyhow::Result<()> {
-    say("$ cargo test --workspace --release");
-    let mut child = test.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let line = line?;
-        counts.add(&line);
-        println!("{line}");
+    say("$ cargo test --workspace --release --no-fail-fast");
+    let mut child =
+        test.stdout(Stdio::piped()).process_group(0).spawn().context("cannot start cargo test")?;
+    let (sender, lines) = mpsc::channel();
+    let stdout = child.stdout.take().map(BufReader::new);
+    thread::spawn(move || {
+        stdout
+            .into_iter()
+            .flat_map(BufRead::lines)
+            .map_while(Result::ok)
+            .all(|line| sender.send(line).is_ok())
+    });
+    loop {
+        match lines.recv_timeout(SILENCE) {
+            Ok(line) => {
+                counts.add(&line);
+                println!("{line}");
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                kill_process_group(Pid::from_child(&child), Signal::KILL)?;
+                child.wait()?;
+                bail!("cargo test: nothing said for {} minutes: a test hangs", SILENCE.as_secs() / 60);
+            }
+        }
     }
     let status = child.wait()?;
     ensure!(status.success(), "cargo test: {status}");

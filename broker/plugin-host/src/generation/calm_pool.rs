@@ -49,6 +49,8 @@ pub(super) struct Lease<'a> {
     pool: &'a CalmPool,
     instance: Instance,
     deadline: Instant,
+    /// What it is to end at the deadline.
+    too_late: FaultKind,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -63,16 +65,20 @@ impl CalmPool {
         }
     }
 
-    /// An instance, for as long as `timeout`; waiting for it is included.
+    /// An instance, for as long as `timeout`; waiting for it is included. Whoever had to wait for others and runs out
+    /// of time found the plugin busy: its code had less than its time.
     pub(super) async fn lease(&self, mould: &Arc<Mould>, timeout: Duration) -> Result<Lease<'_>, FaultKind> {
         let deadline = Instant::now() + timeout;
-        let permit = self.permit(deadline).await?;
+        let (permit, too_late) = match self.permits.try_acquire() {
+            Ok(permit) => (permit, FaultKind::Deadline),
+            Err(_) => (self.wait_for_permit(deadline).await?, FaultKind::Busy),
+        };
         let idle = self.take();
         let instance = match idle {
             Some(instance) => instance,
-            None => timeout_at(deadline, self.make(mould)).await.map_err(|_| FaultKind::Deadline)??,
+            None => timeout_at(deadline, self.make(mould)).await.map_err(|_| too_late.clone())??,
         };
-        Ok(Lease { pool: self, instance, deadline, _permit: permit })
+        Ok(Lease { pool: self, instance, deadline, too_late, _permit: permit })
     }
 
     async fn make(&self, mould: &Arc<Mould>) -> Result<Instance, FaultKind> {
@@ -82,10 +88,7 @@ impl CalmPool {
         Ok(made?)
     }
 
-    async fn permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FaultKind> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
-        }
+    async fn wait_for_permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FaultKind> {
         let _waiting = Waiting::begin(&self.waiting, self.most_waiting).ok_or(FaultKind::Busy)?;
         match timeout_at(deadline, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -145,7 +148,7 @@ impl Lease<'_> {
         R: ComponentNamedList + Lift + 'static,
     {
         let called = self.instance.call_calmly(current, function, params);
-        timeout_at(self.deadline, called).await.map_err(|_| FaultKind::Deadline)?
+        timeout_at(self.deadline, called).await.map_err(|_| self.too_late.clone())?
     }
 
     pub(super) fn instance(&mut self) -> &mut Instance {
