@@ -9,7 +9,7 @@ mod records;
 mod store;
 mod ticket;
 
-pub use backend::{Backend, Batch, Operation, Row, StoreError, Table};
+pub use backend::{Backend, Durability, Operation, Row, StoreError, Table};
 pub use memory::Memory;
 pub use store::{Retention, Store};
 pub use ticket::{Outcome, Settler, Ticket};

@@ -1,9 +1,6 @@
 //! The engine that forgets everything with the process.
 
-use crate::{
-    backend::{Backend, Batch, Operation, Row, StoreError, Table},
-    ticket::{Outcome, Ticket},
-};
+use crate::backend::{Backend, Durability, Operation, Row, StoreError, Table};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, ops::Bound};
@@ -11,27 +8,34 @@ use std::{collections::BTreeMap, ops::Bound};
 /// Ordered maps in memory, one a table.
 #[derive(Debug, Default)]
 pub struct Memory {
-    tables: RwLock<BTreeMap<Table, BTreeMap<Bytes, Bytes>>>,
+    tables: RwLock<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    rows: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
+    commits: u64,
 }
 
 impl Backend for Memory {
-    fn commit(&self, batch: Batch) -> Ticket {
+    fn commit(&self, operations: &[Operation], _: Durability) -> Result<u64, StoreError> {
         let mut tables = self.tables.write();
-        for operation in batch.0 {
+        for operation in operations {
             match operation {
                 Operation::Put(table, key, value) => {
-                    tables.entry(table).or_default().insert(key, value);
+                    tables.rows.entry(*table).or_default().insert(key.clone(), value.clone());
                 }
                 Operation::Delete(table, key) => {
-                    tables.entry(table).or_default().remove(&key);
+                    tables.rows.entry(*table).or_default().remove(key);
                 }
             }
         }
-        Ticket::settled(Outcome::Durable)
+        tables.commits += 1;
+        Ok(tables.commits)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.tables.read().get(&table).and_then(|rows| rows.get(key)).cloned())
+        Ok(self.tables.read().rows.get(&table).and_then(|rows| rows.get(key)).cloned())
     }
 
     fn scan(
@@ -42,7 +46,7 @@ impl Backend for Memory {
         max_bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let tables = self.tables.read();
-        let Some(rows) = tables.get(&table) else { return Ok(Vec::new()) };
+        let Some(rows) = tables.rows.get(&table) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let mut bytes = 0;
         let found =

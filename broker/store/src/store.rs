@@ -1,7 +1,7 @@
 //! What the broker says to its storage, in the words of MQTT.
 
 use crate::{
-    backend::{Backend, Batch, Operation, Row, StoreError, Table},
+    backend::{Backend, Durability, Operation, Row, StoreError, Table},
     records,
     ticket::{Outcome, Ticket},
 };
@@ -47,53 +47,53 @@ impl Store {
         if retention == Retention::Untouched && queued.is_empty() {
             return Ticket::settled(Outcome::Durable);
         }
-        let mut batch = Batch::default();
+        let mut batch = Vec::new();
         let topic = || bytes::Bytes::copy_from_slice(message.topic.as_bytes());
         match retention {
             Retention::Untouched => {}
             Retention::Replace => {
-                batch.0.push(Operation::Put(Table::Retained, topic(), records::message(message)))
+                batch.push(Operation::Put(Table::Retained, topic(), records::message(message)))
             }
-            Retention::Remove => batch.0.push(Operation::Delete(Table::Retained, topic())),
+            Retention::Remove => batch.push(Operation::Delete(Table::Retained, topic())),
         }
         self.queue(message, queued, &mut batch);
-        self.backend.commit(batch)
+        self.commit(batch)
     }
 
-    fn queue(&self, message: &Message, queued: &[(SessionId, Delivery)], batch: &mut Batch) {
+    fn queue(&self, message: &Message, queued: &[(SessionId, Delivery)], batch: &mut Vec<Operation>) {
         if queued.is_empty() {
             return;
         }
         *self.references.lock().entry(message.id).or_default() += queued.len();
-        batch.0.push(Operation::Put(
+        batch.push(Operation::Put(
             Table::Messages,
             records::message_key(message.id),
             records::message(message),
         ));
         for (session, delivery) in queued {
             let key = records::queue_key(*session, message.id);
-            batch.0.push(Operation::Put(Table::Queues, key, records::queue_entry(delivery)));
+            batch.push(Operation::Put(Table::Queues, key, records::queue_entry(delivery)));
         }
     }
 
     /// A session is done with a message: delivered to its end, dropped or expired.
     pub fn done(&self, session: SessionId, message: MessageId) -> Ticket {
-        let mut batch = Batch(vec![Operation::Delete(Table::Queues, records::queue_key(session, message))]);
+        let mut batch = vec![Operation::Delete(Table::Queues, records::queue_key(session, message))];
         let mut references = self.references.lock();
         let Some(count) = references.get_mut(&message) else { return Ticket::settled(Outcome::Durable) };
         *count -= 1;
         if *count == 0 {
             references.remove(&message);
-            batch.0.push(Operation::Delete(Table::Messages, records::message_key(message)));
+            batch.push(Operation::Delete(Table::Messages, records::message_key(message)));
         }
         drop(references);
-        self.backend.commit(batch)
+        self.commit(batch)
     }
 
     /// A retained message expired.
     pub fn retained_expired(&self, message: &Message) -> Ticket {
         let key = bytes::Bytes::copy_from_slice(message.topic.as_bytes());
-        self.backend.commit(Batch(vec![Operation::Delete(Table::Retained, key)]))
+        self.commit(vec![Operation::Delete(Table::Retained, key)])
     }
 
     /// A session that outlives its connection began, or its subscriptions changed.
@@ -105,11 +105,11 @@ impl Store {
         subscriptions: &BTreeMap<SubscriptionFilter, Subscribed>,
     ) -> Ticket {
         let record = records::session(client_id, expiry, subscriptions);
-        self.backend.commit(Batch(vec![Operation::Put(
+        self.commit(vec![Operation::Put(
             Table::Sessions,
             records::session_key(session),
             record,
-        )]))
+        )])
     }
 
     /// All sessions that outlive their connections, by number.
@@ -120,9 +120,17 @@ impl Store {
         self.read_all(Table::Sessions, |row| records::read_session(&row.key, &row.value))
     }
 
+    fn commit(&self, operations: Vec<Operation>) -> Ticket {
+        Ticket::settled(match self.backend.commit(&operations, Durability::Sync) {
+            Ok(_) => Outcome::Durable,
+            Err(StoreError::Unknown(_)) => Outcome::Unknown,
+            Err(error) => Outcome::Refused(error),
+        })
+    }
+
     /// A session ended. The caller is done with each of its queued messages already.
     pub fn forget_session(&self, session: SessionId) -> Ticket {
-        self.backend.commit(Batch(vec![Operation::Delete(Table::Sessions, records::session_key(session))]))
+        self.commit(vec![Operation::Delete(Table::Sessions, records::session_key(session))])
     }
 
     /// The messages that wait for a session, in the order they were accepted.
@@ -281,7 +289,7 @@ mod tests {
         let backend = Arc::new(Memory::default());
         let store = Store::new(backend.clone());
         let put = Operation::Put(Table::Retained, Bytes::from_static(b"a"), Bytes::from_static(b"nonsense"));
-        let _ = backend.commit(Batch(vec![put]));
+        let _ = backend.commit(&[put], Durability::Sync);
         assert!(matches!(store.retained(), Err(StoreError::Damaged { table: Table::Retained, .. })));
     }
 
@@ -290,7 +298,7 @@ mod tests {
         let backend = Memory::default();
         let puts =
             ["a1", "a2", "a3", "b1"].map(|key| Operation::Put(Table::Sessions, key.into(), Bytes::new()));
-        let _ = backend.commit(Batch(puts.into()));
+        let _ = backend.commit(&puts, Durability::Sync);
         let keys = |after: Option<&str>, bytes| {
             let rows = backend.scan(Table::Sessions, b"a", after.map(str::as_bytes), bytes).unwrap();
             rows.into_iter().map(|row| String::from_utf8(row.key.to_vec()).unwrap()).collect::<Vec<_>>()
