@@ -82,11 +82,13 @@ pub enum Table {
     Received = 7,
     /// Session id -> the will of its client.
     Wills = 8,
+    /// Table and key of a record that is not what was written -> what was found.
+    Damaged = 9,
 }
 
 impl Table {
     /// All there are, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Messages,
         Self::Queues,
@@ -96,6 +98,7 @@ impl Table {
         Self::References,
         Self::Received,
         Self::Wills,
+        Self::Damaged,
     ];
 
     /// For people, and for files that a backend keeps.
@@ -110,6 +113,7 @@ impl Table {
             Self::References => "references",
             Self::Received => "received",
             Self::Wills => "wills",
+            Self::Damaged => "damaged",
         }
     }
 }
