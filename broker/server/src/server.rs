@@ -17,7 +17,7 @@ use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{
     Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState, WaitFor,
 };
-use tidegate_store::{Backend, Memory, Recovered, Store, StoreError};
+use tidegate_store::{Backend, Fjall, FjallOptions, Memory, Recovered, Store, StoreError};
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -286,10 +286,7 @@ async fn open_store(config: &Config) -> Result<(Store, Recovered), StartError> {
     let folder = config.data_dir.join("store");
     let opening = tokio::task::spawn_blocking(move || {
         let backend: Arc<dyn Backend> = match engine {
-            Engine::Disk => {
-                drop(folder);
-                Arc::new(Memory::default())
-            }
+            Engine::Disk => Arc::new(Fjall::open(&folder, FjallOptions::default())?),
             Engine::Memory => Arc::new(Memory::default()),
         };
         Store::open(backend, durability)

@@ -4,6 +4,9 @@
 
 use bytes::Bytes;
 
+/// Longest key that every engine takes, in bytes. Each also takes the empty one.
+pub const MAX_KEY: usize = 65_534;
+
 /// An ordered key-value engine.
 pub trait Backend: Send + Sync + 'static {
     /// All of the operations, in order, or none of them, and everything committed before at least as safe as `durability` asks. Returns
@@ -44,6 +47,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Bytes on disk, as far as known.
     fn disk_bytes(&self) -> Option<u64> {
         None
+    }
+
+    /// What could not be read and was set aside since the engine was opened, oldest first. The rest is served.
+    fn damage(&self) -> Vec<Damage> {
+        Vec::new()
     }
 }
 
@@ -134,6 +142,18 @@ pub struct Row {
     pub key: Bytes,
     /// The value.
     pub value: Bytes,
+}
+
+/// Something that could not be read and was set aside.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}: {what}", .place.display())]
+pub struct Damage {
+    /// The file, or the copy that was kept of it.
+    pub place: std::path::PathBuf,
+    /// Whose rows are missing, if that is known.
+    pub table: Option<Table>,
+    /// What is missing, for people.
+    pub what: Box<str>,
 }
 
 /// Why an engine could not do it.

@@ -12,7 +12,7 @@ use tidegate_mqtt::{
     next_frame,
 };
 use tidegate_session::{Delivery, Stored, Subscribed};
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
 pub(crate) fn message_key(id: MessageId) -> Bytes {
     let mut key = BytesMut::with_capacity(12);
@@ -52,10 +52,26 @@ pub(crate) fn read_received_key(mut key: &[u8]) -> Option<(SessionId, PacketId)>
     key.is_empty().then_some((session, packet_id))
 }
 
+/// Filters may be longer than keys; the value says which it is.
 pub(crate) fn subscription_key(session: SessionId, filter: &SubscriptionFilter) -> Bytes {
     let mut key = BytesMut::from(&session.0.to_be_bytes()[..]);
-    key.put_slice(filter.to_string().as_bytes());
+    key.put_u128(xxh3_128(filter.to_string().as_bytes()));
     key.freeze()
+}
+
+/// Bytes of a topic that are its own key.
+const TOPIC: usize = 1024;
+
+/// Topics may be longer than keys; the value says which it is.
+pub(crate) fn retained_key(topic: &str) -> Bytes {
+    match topic.as_bytes().split_at_checked(TOPIC) {
+        None => Bytes::copy_from_slice(topic.as_bytes()),
+        Some((beginning, _)) => {
+            let mut key = BytesMut::from(beginning);
+            key.put_u128(xxh3_128(topic.as_bytes()));
+            key.freeze()
+        }
+    }
 }
 
 pub(crate) fn read_session_key(key: &[u8]) -> Option<SessionId> {
@@ -279,9 +295,14 @@ pub(crate) fn read_session(mut record: &[u8]) -> Option<StoredSession> {
     record.is_empty().then_some(StoredSession { client_id, expiry, left_at })
 }
 
-/// Options and identifier (0: none), then the filter that the client asked for if a plugin made this one of it.
-pub(crate) fn subscription(subscribed: &Subscribed, asked: &[&SubscriptionFilter]) -> Bytes {
+/// Filter, options and identifier (0: none), then what the client asked for if a plugin made this one of it.
+pub(crate) fn subscription(
+    filter: &SubscriptionFilter,
+    subscribed: &Subscribed,
+    asked: &[&SubscriptionFilter],
+) -> Bytes {
     let mut record = BytesMut::new();
+    put_text(&mut record, &filter.to_string());
     let options = subscribed.options;
     record.put_u8(
         options.maximum_qos as u8
@@ -301,9 +322,8 @@ pub(crate) fn read_subscription(
     key: &[u8],
     mut record: &[u8],
 ) -> Option<(SessionId, SubscriptionFilter, Subscribed, Vec<SubscriptionFilter>)> {
-    let (session, filter) = key.split_at_checked(8)?;
-    let session = read_session_key(session)?;
-    let filter = SubscriptionFilter::new(std::str::from_utf8(filter).ok()?).ok()?;
+    let session = read_session_key(key.get(..8)?)?;
+    let filter = SubscriptionFilter::new(text(&mut record)?).ok()?;
     let flags = record.try_get_u8().ok()?;
     let options = SubscriptionOptions {
         maximum_qos: QoS::try_from(flags & 3).ok()?,

@@ -112,7 +112,7 @@ impl Store {
         let keeps_body = retention == Retention::Replace || !queued.is_empty();
         let body = if keeps_body { records::message(message) } else { Bytes::new() };
         let mut changes = Vec::with_capacity(queued.len() + 4);
-        let topic = || Bytes::copy_from_slice(message.topic.as_bytes());
+        let topic = || records::retained_key(&message.topic);
         match retention {
             Retention::Untouched => {}
             Retention::Replace => changes.push(Change::put(Table::Retained, topic(), &body)),
@@ -242,7 +242,7 @@ impl Store {
 
     /// A retained message expired.
     pub fn retained_expired(&self, message: &Message) {
-        let key = Bytes::copy_from_slice(message.topic.as_bytes());
+        let key = records::retained_key(&message.topic);
         self.gathering.note(Durability::None, vec![Change::Delete(Table::Retained, key)]);
     }
 
@@ -277,7 +277,7 @@ impl Store {
             let key = records::subscription_key(session, filter);
             match subscribed {
                 Some((subscribed, asked)) => {
-                    Change::put(Table::Subscriptions, key, &records::subscription(subscribed, &asked))
+                    Change::put(Table::Subscriptions, key, &records::subscription(filter, subscribed, &asked))
                 }
                 None => Change::Delete(Table::Subscriptions, key),
             }
