@@ -241,10 +241,12 @@ impl Mailbox {
     /// What a shared subscription looks for: who can take a message.
     pub(crate) fn readiness(&self) -> Readiness {
         let waiting = self.waiting.lock();
-        let full = waiting.len() >= self.bounds.messages || waiting.bytes >= self.bounds.bytes;
+        let full = !waiting.has_place(1, &self.bounds);
         match () {
             () if !waiting.connected || full => Readiness::Unable,
-            () if waiting.stalled || waiting.len() >= BUSY_FROM => Readiness::Slow,
+            () if waiting.on_disk.is_some() || waiting.stalled || waiting.len() >= BUSY_FROM => {
+                Readiness::Slow
+            }
             () => Readiness::Free,
         }
     }

@@ -474,6 +474,7 @@ fn accept(
         received,
         will_of,
         durability,
+        is_certain: false,
     });
     let mut queued = queued.into_iter().map(|(_, delivery)| delivery);
     let receivers = receivers.iter().map(|one| {

@@ -117,6 +117,7 @@ impl Shared {
             received: None,
             will_of: None,
             durability: Durability::Os,
+            is_certain: true,
         });
         let [(_, kept)] = queued;
         delivery.stored = kept.stored;
