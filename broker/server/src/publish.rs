@@ -466,6 +466,8 @@ fn accept(
     if retention != Retention::Untouched {
         broker.retaining.begin(&message.topic);
     }
+    // Nobody waits for an acknowledgement of QoS 0.
+    let durability = if message.qos == QoS::AtMostOnce { durability.min(Durability::Os) } else { durability };
     let kept_retention = if own { Retention::Untouched } else { retention };
     let (ticket, number) = broker.store.accept(Acceptance {
         message: &message,
