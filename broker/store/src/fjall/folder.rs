@@ -95,7 +95,7 @@ fn holds_something_else(folder: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-fn format_text(number: u32) -> String {
+pub(super) fn format_text(number: u32) -> String {
     let line = format!("tidegate store, format {number}");
     format!("{line}, {:016x}\n", xxh3_64(line.as_bytes()))
 }
