@@ -10,7 +10,7 @@ use tidegate_mqtt::{
 use tidegate_tests::{BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, publish};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use Version::{V3_1_1, V5};
+use Version::V5;
 
 /// How a broker ends before it starts again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +77,7 @@ fn v5_4_1_0_1_and_v311_4_1_0_1_messages_wait_over_a_restart_in_their_order() {
         client.expect_nothing();
         client.disconnect();
         // And once only.
+        until_written(&broker);
         let broker = again(broker, end);
         session(&broker, version, "c").0.expect_nothing();
     });
@@ -114,6 +115,7 @@ fn v5_4_4_0_1_and_v311_4_4_0_1_what_was_out_comes_again_with_dup_and_its_packet_
         client.expect_packet(&Packet::PubRel(ack(out[3].id())));
         client.send(&Packet::PubComp(ack(out[3].id())));
         client.expect_nothing();
+        until_written(&broker);
         let broker = again(broker, end);
         session(&broker, version, "c").0.expect_nothing();
     });
@@ -328,23 +330,20 @@ fn v5_3_1_2_8_and_v311_3_1_2_8_the_will_of_a_client_that_lost_its_broker_is_publ
         };
         let _live = with_will("live", 0);
         let _delayed = with_will("delayed", 1);
-        let _never = with_will("never", 600);
+        // Before MQTT 5 there is no delay.
+        let _never = (version == V5).then(|| with_will("never", 600));
         with_will("polite", 0).disconnect();
         let broker = again(broker, End::Killed);
         // Back in time: its will is not published.
-        let (_back, present) = session(&broker, version, "never");
-        assert!(present);
+        let back = (version == V5).then(|| session(&broker, version, "never"));
+        assert!(back.is_none_or(|(_, present)| present));
         let (mut watcher, _) = session(&broker, version, "watcher");
         let mut wills = vec![watcher.accept().payload, watcher.accept().payload];
-        // Before MQTT 5 there is no delay.
-        if version == V3_1_1 {
-            wills.push(watcher.accept().payload);
-        }
         wills.sort();
-        let expected = if version == V5 { vec!["delayed", "live"] } else { vec!["delayed", "live", "never"] };
-        assert_eq!(wills, expected);
+        assert_eq!(wills, ["delayed", "live"]);
         watcher.expect_nothing();
         watcher.disconnect();
+        until_written(&broker);
         let broker = again(broker, End::Killed);
         session(&broker, version, "watcher").0.expect_nothing();
     }
@@ -363,7 +362,8 @@ fn a_session_that_was_replaced_or_ended_does_not_come_back() {
         drop(Client::connect(&broker, version, "d"));
         let broker = again(broker, end);
         let (mut client, present) = session(&broker, version, "c");
-        assert!(present, "{version:?} {end:?}");
+        // Before MQTT 5 a session that begins clean ends with its connection.
+        assert_eq!(present, version == V5, "{end:?}");
         client.expect_nothing();
         let (mut other, _) = session(&broker, version, "d");
         Client::connect(&broker, version, "p").publish("a", "new", AtLeastOnce);
@@ -423,6 +423,11 @@ fn neither_qos_0_nor_clean_sessions_touch_the_disk() {
     }
 }
 
+/// What the broker was told before is in the hands of the operating system: acknowledgements of clients are written, but not waited for.
+fn until_written(broker: &Broker) {
+    Client::connect(broker, V5, "writer").publish_retained("written", "yes", AtLeastOnce);
+}
+
 /// Batches written to the store; the time of day is one.
 fn commits(broker: &Broker) -> u64 {
     let metrics = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout;
@@ -456,7 +461,7 @@ fn a_listener_may_have_a_durability_of_its_own_and_a_wrong_one_is_refused() {
     let refused = Folder::new("durability = \"perhaps\"\n").run(&["-c", "tidegate.toml"]);
     assert_eq!(refused.code, Some(1));
     let said = refused.stderr.join("\n");
-    assert!(said.contains("durability") && said.contains("sync"), "{said}");
+    assert!(said.contains("unknown value \"perhaps\"; known here: none, os, sync"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From the first packet to CONNACK: who is it, may it come in, and which session does it get?
 
 use crate::{
-    clients::{Parked, Presence, Subscriber, TakenUp},
+    clients::{DelayedWill, Presence, Subscriber, TakenUp},
     clock,
     config::{Limits, UsernameFrom},
     connection::Socket,
@@ -20,7 +20,7 @@ use tidegate_mqtt::{
     ReasonCode, SessionId, Timestamp, TopicName, Version,
 };
 use tidegate_session::{Authentication, KeepAlive, PendingWill, Session, SessionState, Terms};
-use tidegate_store::{Durability, StoredWill, Ticket};
+use tidegate_store::{StoredWill, Ticket};
 use tidegate_transport::Certificate;
 use tracing::{debug, warn};
 
@@ -39,8 +39,44 @@ pub(crate) struct Connected {
     pub(crate) login: Option<Box<Login>>,
     /// From its grant.
     pub(crate) quotas: Quotas,
-    /// CONNACK may go out when this is settled.
-    pub(crate) hold: Option<Ticket>,
+    /// What was before it.
+    pub(crate) predecessor: Predecessor,
+}
+
+/// What a client left the last time, and that comes to its end now that it is back.
+#[derive(Default)]
+pub(crate) struct Predecessor {
+    /// It is due.
+    will: Option<DelayedWill>,
+    /// A session that the client did not want any more.
+    ended: Option<(Arc<Subscriber>, SessionState)>,
+}
+
+impl Connected {
+    /// Ends what was before, and stores that the client is here. CONNACK may go out when the ticket is settled.
+    ///
+    /// Not to be given up halfway: from the moment the session is taken up nothing may be cancelled with its connection.
+    pub(crate) async fn settle_in(&mut self, broker: &Arc<Shared>) -> Option<Ticket> {
+        let Predecessor { will, ended } = std::mem::take(&mut self.predecessor);
+        // The will first: what is stored of it goes with what follows.
+        if let Some(mut will) = will {
+            broker.publish_will(&mut will.publisher, will.will).await;
+        }
+        let durability = self.publisher.durability;
+        let forgotten = ended.and_then(|(old, state)| broker.forget_session(&old, &state, durability));
+        let expiry = self.session.expiry();
+        if expiry == 0 && !self.subscriber.is_stored() {
+            return forgotten;
+        }
+        let will = self.will.will().map(|will| StoredWill {
+            will: will.clone(),
+            username: self.publisher.presence.username.clone(),
+            due_at: None,
+        });
+        self.publisher.is_stored = true;
+        // What is given later settles later.
+        Some(broker.save_session(&self.subscriber, expiry, None, will.as_ref(), durability))
+    }
 }
 
 /// A client that stays out. What it is told is in the outgoing bytes already.
@@ -117,8 +153,8 @@ pub(crate) async fn connect(
     let now = clock::now();
     let agreed = Agreed::new(&connect, limits, granted.quotas);
     let durability = visitor.door.durability;
-    let (subscriber, state, session_present, forgotten) =
-        take_up(broker, &granted.client_id, session, &connect, (agreed.expiry, durability)).await;
+    let (subscriber, state, session_present, predecessor) =
+        take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
     subscriber.set_persistent(agreed.expiry > 0);
     let mut session = Session::new(agreed.terms, SessionState { expiry: agreed.expiry, ..state });
     session.set_mount_point(visitor.door.mount_point.clone());
@@ -157,7 +193,7 @@ pub(crate) async fn connect(
     let mount_point = visitor.door.mount_point.clone();
     let will = connect.will.take();
     connect.password = None;
-    let mut publisher = Publisher::new(
+    let publisher = Publisher::new(
         session.id(),
         granted.client_id,
         presence,
@@ -165,19 +201,9 @@ pub(crate) async fn connect(
         mount_point,
         durability,
     );
-    let saved = (agreed.expiry > 0 || subscriber.is_stored()).then(|| {
-        let stored_will = will.as_ref().map(|will| StoredWill {
-            will: will.clone(),
-            username: publisher.presence.username.clone(),
-            due_at: None,
-        });
-        publisher.is_stored = true;
-        broker.save_session(&subscriber, agreed.expiry, None, stored_will.as_ref(), durability)
-    });
     Ok(Connected {
         publisher,
-        // What is given later settles later.
-        hold: saved.or(forgotten),
+        predecessor,
         quotas: granted.quotas,
         will: PendingWill::new(will),
         keep_alive: KeepAlive::new(agreed.keep_alive, now),
@@ -552,32 +578,20 @@ async fn take_up(
     client_id: &ClientId,
     session: SessionId,
     connect: &Connect,
-    (expiry, durability): (u32, Durability),
-) -> (Arc<Subscriber>, SessionState, bool, Option<Ticket>) {
+    expiry: u32,
+) -> (Arc<Subscriber>, SessionState, bool, Predecessor) {
     let fresh = || SessionState::new(session, client_id.clone(), expiry);
     match broker.clients.take_up(client_id, session, connect.clean_start).await {
-        TakenUp::New(subscriber) => (subscriber, fresh(), false, None),
-        // A delayed will goes with `parked`: the client is back in time [MQTT-3.1.3-9].
-        TakenUp::Resumed(subscriber, parked) => (subscriber, parked.state, true, None),
+        TakenUp::New(subscriber) => (subscriber, fresh(), false, Predecessor::default()),
+        TakenUp::Resumed(subscriber, mut parked) => {
+            // A will whose delay has not passed goes: the client is back in time [MQTT-3.1.3-9].
+            let will = parked.will.take_if(|will| will.at <= clock::now());
+            (subscriber, parked.state, true, Predecessor { will, ended: None })
+        }
         TakenUp::Replaced { old: (old, parked), new } => {
-            let forgotten = end_parked(broker, &old, *parked, durability);
-            (new, fresh(), false, forgotten)
+            // So does the delay, with the session.
+            let predecessor = Predecessor { will: parked.will, ended: Some((old, parked.state)) };
+            (new, fresh(), false, predecessor)
         }
     }
-}
-
-/// A parked session ends because its client wants a new one; so does the delay of its will. Nobody waits for that: from the moment the
-/// session is taken up nothing may hold its connection up, or be cancelled with it.
-fn end_parked(
-    broker: &Arc<Shared>,
-    subscriber: &Arc<Subscriber>,
-    parked: Parked,
-    durability: Durability,
-) -> Option<Ticket> {
-    let forgotten = broker.forget_session(subscriber, &parked.state, durability);
-    if let Some(mut will) = parked.will {
-        let broker = broker.clone();
-        tokio::spawn(async move { broker.publish_will(&mut will.publisher, will.will).await });
-    }
-    forgotten
 }

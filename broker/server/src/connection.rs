@@ -112,12 +112,13 @@ async fn enter(
     let mut socket = Socket { stream, tail: Vec::new(), held: Held::new(broker.incoming.clone()) };
     let mut out = Outgoing::new();
     let visitor = arrival.visitor(&door);
-    let Some(connected) = greet(&broker, &mut socket, visitor, arrival.deadline, &mut out).await else {
+    let Some(mut connected) = greet(&broker, &mut socket, visitor, arrival.deadline, &mut out).await else {
         broker.counters.connections_refused.add(1);
         socket.say_goodbye(&broker, &mut out).await;
         return None;
     };
     drop(knocking);
+    let hold = connected.settle_in(&broker).await;
     let Connected {
         session,
         subscriber,
@@ -128,7 +129,7 @@ async fn enter(
         counted,
         login,
         quotas,
-        hold,
+        predecessor: _,
     } = connected;
     let Peer { address: _, tls } = arrival.peer;
     // What a session brings along may not be allowed any more, or to whom it now belongs.

@@ -39,6 +39,11 @@ impl PendingWill {
         Self { will }
     }
 
+    /// What would be published.
+    pub fn will(&self) -> Option<&Will> {
+        self.will.as_ref()
+    }
+
     /// Decides at the end of the connection. `session_expiry` in seconds: a session that ends takes its will's delay with it
     /// [MQTT-3.1.2-8].
     pub fn fate(self, ending: Ending, session_expiry: u32) -> WillFate {
