@@ -1,9 +1,9 @@
 //! How much of the disk and of memory a store takes while queues are filled and emptied.
 //!
-//! `cargo run --release -p tidegate-store --example churn -- FOLDER [churn|drain|keep] [MESSAGES] [BYTES] [LAG]`
+//! `cargo run --release -p tidegate-store --example churn -- FOLDER [churn|drain|keep] [MESSAGES] [BYTES] [LAG] [SYNC]`
 //!
 //! `churn`: every message is deleted when LAG more have come. `drain`: all come, then all go, oldest first. `keep`: as churn, over a
-//! backlog that stays, of LAG messages.
+//! backlog that stays, of LAG messages. SYNC is 1 to have every commit synced.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -31,6 +31,7 @@ fn main() {
     let kind = arguments.next().unwrap_or_else(|| "churn".into());
     let mut number = |default: u64| arguments.next().map_or(default, |number| number.parse().unwrap());
     let (messages, body, lag) = (number(1_000_000), number(1_000) as usize, number(10_000));
+    let durability = if number(0) == 1 { Durability::Sync } else { Durability::Os };
     let store = Fjall::open(Path::new(&folder), FjallOptions::default()).unwrap();
     let zero = AtomicU64::default;
     let run = Run { store, body, live: zero(), over: zero(), peak: zero(), memory: zero() };
@@ -46,7 +47,7 @@ fn main() {
         });
         let mut timed = |operations: Vec<Operation>| {
             let at = Instant::now();
-            run.store.commit(&operations, Durability::Os).unwrap();
+            run.store.commit(&operations, durability).unwrap();
             slowest = slowest.max(at.elapsed());
         };
         match kind.as_str() {

@@ -97,7 +97,7 @@ impl Fjall {
             damage: Mutex::default(),
             _lock: lock,
         };
-        let running = store.run().map_err(|error| folder::unusable(folder, &error.to_string()))?;
+        let running = store.run().map_err(|error| folder::unusable(folder, &error.into()))?;
         *store.running.write() = Some(running);
         Ok(store)
     }

@@ -15,8 +15,8 @@ use super::{
 use crate::backend::{Damage, Durability, Operation, Row, Table};
 use bytes::Bytes;
 use lsm_tree::{
-    AbstractTree, Guard, InternalValue, KeyRange, Memtable, SeqNo, SequenceNumberCounter, Tree, ValueType,
-    compaction::Leveled, table::filter::standard_bloom::Builder as Bloom,
+    AbstractTree, Guard, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Table as TableFile, Tree,
+    UserKey, ValueType, compaction::Leveled, table::filter::standard_bloom::Builder as Bloom,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
@@ -249,6 +249,13 @@ impl Engine {
         }
         let batch = journal::encode(&operations);
         let mut writer = self.writer.lock();
+        // No new journal could be begun for long.
+        if writer.memory > 8 * self.options.journal {
+            self.rotate(&mut writer);
+            if writer.memory > 0 {
+                return Err(CommitError::Refused("no new journal can be begun".into()));
+            }
+        }
         let seqno = self.seqno.next();
         // An empty batch would end the journal.
         if !batch.is_empty() {
@@ -504,8 +511,7 @@ impl Engine {
                 tree.current_version().iter_levels().take(LAST_LEVEL).map(|level| level.size()).sum();
             let down = Leveled::default().with_table_target_size((above / 4).clamp(64 << 10, TABLE_BYTES));
             self.settle(tree, down.with_l0_threshold(1).with_level_ratio_policy(vec![0.001]))?;
-            let dead: u64 = deletions_by_table(tree)?.map(|(_, dead, _)| dead).sum();
-            if dead > self.options.journal.max(tree.disk_space() / 8) {
+            if dead_bytes(tree)? > self.options.journal.max(tree.disk_space() / 8) {
                 return self.merge_all(tree);
             }
         }
@@ -518,42 +524,48 @@ impl Engine {
         Ok(())
     }
 
-    /// Costs as much room as the tree has rows.
+    /// Takes as much room as the tree has, until it is done.
     fn merge_all(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
+        if !self.room.has(tree.disk_space()) {
+            tracing::debug!(folder = %self.folder.display(), "the disk has no room to merge all tables");
+            return Ok(());
+        }
         trees::tidily(&self.table_writers, tree, || tree.major_compact(TABLE_BYTES, self.oldest_reader()))?;
         self.forget_versions(tree);
         Ok(())
     }
 
-    /// Tables of which every row is deleted, as of a queue that is read from its beginning, need not be read to go.
+    /// Tables of which every row is deleted, as of a queue that is read from its beginning, go without being merged.
     fn drop_dead_tables(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
-        let version = tree.current_version();
-        let dead: Vec<_> =
-            deletions_by_table(tree)?.filter(|(_, _, all)| *all).map(|(keys, ..)| keys).collect();
-        for keys in dead {
-            let (min, max) = (keys.min(), keys.max());
-            // What else lies in between would go with it.
-            let within = version
-                .iter_levels()
-                .take(LAST_LEVEL)
-                .flat_map(|level| level.iter())
-                .flat_map(|run| run.iter());
-            let mut within = within
-                .map(|table| &table.metadata)
-                .filter(|table| table.key_range.min() >= min && table.key_range.max() <= max);
-            if within.all(|table| table.item_count == table.tombstone_count) {
-                // No table may come into that range meanwhile.
-                let _flushing = tree.get_flush_lock();
-                if tree.current_version().id() != version.id() {
-                    return Ok(());
+        loop {
+            let before = tree.current_version().id();
+            let (above, last) = tables(tree);
+            let deleted = deleted_keys(&above)?;
+            let mut dead = None;
+            for table in &last {
+                let keys = &table.metadata.key_range;
+                // What else lies between its keys goes with it.
+                let mut within = above.iter().map(|table| &table.metadata).filter(|other| {
+                    other.key_range.min() >= keys.min() && other.key_range.max() <= keys.max()
+                });
+                if deleted_rows(table, &deleted) >= table.metadata.item_count
+                    && within.all(|other| other.item_count == other.tombstone_count)
+                    && is_dead(table, &deleted)?
+                {
+                    dead = Some(keys.clone());
+                    break;
                 }
-                tree.drop_range(min.as_ref()..=max.as_ref())?;
-                drop(_flushing);
-                self.forget_versions(tree);
-                return self.drop_dead_tables(tree);
             }
+            let Some(keys) = dead else { return Ok(()) };
+            // No table may come between its keys meanwhile.
+            let flushing = tree.get_flush_lock();
+            if tree.current_version().id() == before {
+                tree.drop_range(keys.min().as_ref()..=keys.max().as_ref())?;
+            }
+            drop(flushing);
+            drop((above, last));
+            self.forget_versions(tree);
         }
-        Ok(())
     }
 
     fn settle(&self, tree: &Tree, strategy: Leveled) -> Result<(), lsm_tree::Error> {
@@ -661,16 +673,32 @@ fn upper_bound_of_dead(tree: &Tree) -> u64 {
     rows(tree).1 * row_bytes(tree)
 }
 
-/// For each table of the last level: its keys, how many of its bytes are deleted further up, and whether that is all of them.
-fn deletions_by_table(tree: &Tree) -> Result<impl Iterator<Item = (KeyRange, u64, bool)>, lsm_tree::Error> {
+/// Bytes of the last level that are deleted further up, more or less.
+fn dead_bytes(tree: &Tree) -> Result<u64, lsm_tree::Error> {
+    let (above, last) = tables(tree);
+    let deleted = deleted_keys(&above)?;
+    let dead = |table: &TableFile| {
+        let rows = table.metadata.item_count.max(1);
+        deleted_rows(table, &deleted).min(rows) * (table.metadata.file_size / rows)
+    };
+    Ok(last.iter().map(dead).sum())
+}
+
+/// The tables of all levels but the last, and those of the last.
+fn tables(tree: &Tree) -> (Vec<TableFile>, Vec<TableFile>) {
     let version = tree.current_version();
+    let (mut above, mut last) = (Vec::new(), Vec::new());
+    for (index, level) in version.iter_levels().enumerate() {
+        let tables = if index < LAST_LEVEL { &mut above } else { &mut last };
+        tables.extend(level.iter().flat_map(|run| run.iter()).cloned());
+    }
+    (above, last)
+}
+
+/// In order.
+fn deleted_keys(tables: &[TableFile]) -> Result<Vec<UserKey>, lsm_tree::Error> {
     let mut deleted = Vec::new();
-    for table in
-        version.iter_levels().take(LAST_LEVEL).flat_map(|level| level.iter()).flat_map(|run| run.iter())
-    {
-        if table.metadata.tombstone_count == 0 {
-            continue;
-        }
+    for table in tables.iter().filter(|table| table.metadata.tombstone_count > 0) {
         for row in table.iter() {
             let row = row?;
             if row.is_tombstone() {
@@ -680,23 +708,26 @@ fn deletions_by_table(tree: &Tree) -> Result<impl Iterator<Item = (KeyRange, u64
     }
     deleted.sort_unstable();
     deleted.dedup();
-    let last: Vec<_> = version
-        .iter_levels()
-        .skip(LAST_LEVEL)
-        .flat_map(|level| level.iter())
-        .flat_map(|run| run.iter())
-        .cloned()
-        .collect();
-    Ok(last.into_iter().map(move |table| {
-        let (table, keys) = (&table.metadata, &table.metadata.key_range);
-        let (from, to) = (
-            deleted.partition_point(|key| key < keys.min()),
-            deleted.partition_point(|key| key <= keys.max()),
-        );
-        let count = to.saturating_sub(from) as u64;
-        let rows = (table.item_count - table.tombstone_count).max(1);
-        (keys.clone(), count.min(rows) * (table.file_size / rows), count >= rows)
-    }))
+    Ok(deleted)
+}
+
+/// Deleted keys between the first and the last of the table; not all need be in it.
+fn deleted_rows(table: &TableFile, deleted: &[UserKey]) -> u64 {
+    let keys = &table.metadata.key_range;
+    let from = deleted.partition_point(|key| key < keys.min());
+    let to = deleted.partition_point(|key| key <= keys.max());
+    to.saturating_sub(from) as u64
+}
+
+/// Reads the table.
+fn is_dead(table: &TableFile, deleted: &[UserKey]) -> Result<bool, lsm_tree::Error> {
+    for row in table.iter() {
+        let row = row?;
+        if !row.is_tombstone() && deleted.binary_search(&row.key.user_key).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Bytes of a row in tables.

@@ -38,7 +38,7 @@ fn make(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// [`StoreError::Unusable`] says what to do.
 pub(super) fn claim(folder: &Path) -> Result<File, StoreError> {
-    let unusable = |error: io::Error| unusable(folder, &error.to_string());
+    let unusable = |error: io::Error| unusable(folder, &error);
     make(folder).map_err(unusable)?;
     let format = match std::fs::read(folder.join(FORMAT_FILE)) {
         Ok(text) => Some(text),
@@ -74,11 +74,12 @@ pub(super) fn claim(folder: &Path) -> Result<File, StoreError> {
     Ok(lock)
 }
 
-pub(super) fn unusable(folder: &Path, why: &str) -> StoreError {
-    sentence(
-        folder,
-        &format!("cannot be used: {why}; make it a folder that this broker can write, or set another"),
-    )
+pub(super) fn unusable(folder: &Path, error: &io::Error) -> StoreError {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull => "make room on its disk",
+        _ => "make it a folder that this broker can write, or set another",
+    };
+    sentence(folder, &format!("cannot be used: {error}; {remedy}"))
 }
 
 fn sentence(folder: &Path, rest: &str) -> StoreError {

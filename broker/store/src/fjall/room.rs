@@ -61,6 +61,11 @@ impl Room {
         })
     }
 
+    /// So much can be written without touching what is kept for deletions.
+    pub(super) fn has(&self, bytes: u64) -> bool {
+        self.free(0).is_none_or(|free| free > bytes.saturating_add(self.reserve / 2))
+    }
+
     /// Bytes left when so many more are written; `None` if nobody knows.
     fn free(&self, bytes: u64) -> Option<u64> {
         let mut looked = self.looked.lock();

@@ -18,6 +18,15 @@ pub(super) enum OpenError {
     Tree(#[from] lsm_tree::Error),
 }
 
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io(error) | OpenError::Tree(lsm_tree::Error::Io(error)) => error,
+            OpenError::Tree(error) => Self::other(error),
+        }
+    }
+}
+
 /// What all trees use together.
 pub(super) struct Shared {
     cache: Arc<Cache>,
@@ -73,7 +82,8 @@ pub(super) fn open_one(path: &Path, shared: &Shared) -> lsm_tree::Result<Tree> {
     }
 }
 
-/// Does what writes tables. If it fails, what it has written so far goes, unless others write tables, too: then it goes at the next start.
+/// Does what writes tables. If it fails, what it has written so far goes as soon as nobody else writes tables, so that a full disk has
+/// the room again.
 pub(super) fn tidily<T>(
     writers: &RwLock<()>,
     tree: &Tree,
@@ -83,9 +93,8 @@ pub(super) fn tidily<T>(
     let first = tree.next_table_id();
     let written = write();
     drop(writing);
-    if written.is_err()
-        && let Some(_alone) = writers.try_write()
-    {
+    if written.is_err() {
+        let _alone = writers.write();
         let current = tree.current_version();
         let known: Vec<_> = current.iter_tables().map(lsm_tree::Table::id).collect();
         for id in (first..tree.next_table_id()).filter(|id| !known.contains(id)) {
