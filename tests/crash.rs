@@ -1,0 +1,65 @@
+//! What the broker has acknowledged survives its death: `kill -9` at any moment, hundreds of times, on one data folder.
+//!
+//! Publishers, subscribers, a shared subscription, retained messages and wills keep a record of their own of what was sent, acknowledged and
+//! received. Nothing acknowledged is lost, no QoS 2 message comes twice, nothing finished comes back, order is kept.
+//!
+//! `CRASH_ROUNDS` and `CRASH_SEED` make a run longer, or repeat it.
+//!
+//! Reading order: `driver` (rounds, and who takes part), `record` (the checks), `publisher`, `subscriber`, `keeper` (retained messages),
+//! `mortal` (wills), `session` (what a client remembers), `world`, `wire`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+mod crash {
+    pub(crate) mod driver;
+    mod keeper;
+    mod mortal;
+    mod publisher;
+    mod random;
+    mod record;
+    mod session;
+    mod subscriber;
+    mod wire;
+    mod world;
+}
+
+use crash::driver::{End, Plan, run};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A variable of the environment as a number.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+fn plan(end: End, rounds: u32) -> Plan {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("1970 is over");
+    Plan {
+        rounds: number("CRASH_ROUNDS").map_or(rounds, |rounds| rounds as u32),
+        seed: number("CRASH_SEED").unwrap_or(now.as_nanos() as u64 % 1_000_000_000),
+        config: "[limits]\nmax_queued_messages = 1000000\n".into(),
+        end,
+    }
+}
+
+fn passes(plan: &Plan) {
+    match run(plan) {
+        Ok(summary) => println!("{summary}"),
+        Err(violation) => panic!("{}", violation.0),
+    }
+}
+
+#[test]
+fn without_a_crash_nothing_is_lost_doubled_or_brought_back() {
+    passes(&Plan { rounds: 10, ..plan(End::Never, 10) });
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    passes(&plan(End::Kill, 60));
+}
