@@ -45,6 +45,8 @@ struct Run {
 #[derive(Default)]
 struct Seen {
     sent: AtomicU64,
+    /// Nothing more is sent.
+    is_out: AtomicBool,
     acknowledged: AtomicU64,
     received: AtomicU64,
     generation: AtomicU64,
@@ -139,7 +141,8 @@ impl Run {
         let (mine, before) = (&self.clients[me], &self.clients[from]);
         let done = || {
             assert!(!self.failed.load(SeqCst), "client {me} stops because another has failed");
-            self.stop.load(SeqCst)
+            mine.is_out.load(SeqCst)
+                && before.is_out.load(SeqCst)
                 && mine.acknowledged.load(SeqCst) == mine.sent.load(SeqCst)
                 && mine.received.load(SeqCst) == before.sent.load(SeqCst)
         };
@@ -147,7 +150,10 @@ impl Run {
         thread::scope(|scope| {
             // Before the scope waits for its thread, which else would wait for this one.
             let _alarm = Alarm(&self.failed);
-            scope.spawn(|| self.publish(client, me));
+            scope.spawn(|| {
+                self.publish(client, me);
+                mine.is_out.store(true, SeqCst);
+            });
             loop {
                 match connection.recv_timeout(Duration::from_millis(50)) {
                     Ok(Ok(Event::Incoming(Packet::SubAck(_)))) => {

@@ -162,7 +162,7 @@ impl Script {
             }
         };
         match request {
-            Request::None => {}
+            Request::None | Request::Released { .. } | Request::Completed(_) => {}
             Request::Publish(incoming) => {
                 assert!(!incoming.topic.as_str().is_empty(), "an alias is resolved");
                 self.undecided.push_back(incoming.token);
@@ -263,6 +263,7 @@ impl Script {
             retain: input.flag(),
             identifiers: input.list(0, 2, packets::subscription_id).into(),
             group: input.option(|_| Arc::new(SubscriptionFilter::new("$share/g/#").expect("a filter"))),
+            stored: None,
         };
         let had = self.session.inflight();
         let delivered = self.session.deliver(delivery, self.world.now, &mut self.out);

@@ -26,6 +26,8 @@ pub(crate) struct Subscriber {
     pub(crate) mailbox: Mailbox,
     /// Whether the session outlives its connection, so that QoS 1 and 2 messages for it are stored.
     persistent: AtomicBool,
+    /// Whether the store knows of the session.
+    stored: AtomicBool,
     /// None while its client is away.
     presence: Mutex<Option<Arc<Presence>>>,
 }
@@ -47,6 +49,14 @@ pub(crate) struct Presence {
 impl Subscriber {
     pub(crate) fn is_persistent(&self) -> bool {
         self.persistent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stored(&self) {
+        self.stored.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
@@ -132,12 +142,13 @@ pub(crate) struct Clients {
 const SHARDS: usize = 64;
 
 impl Clients {
-    pub(crate) fn new(bounds: Bounds, budget: Budget) -> Self {
+    /// `first`: below the number of any session that begins.
+    pub(crate) fn new(bounds: Bounds, budget: Budget, first: u64) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             owners: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-            next_session: AtomicU64::new(1),
+            next_session: AtomicU64::new(first + 1),
             bounds,
             budget: Arc::new(budget),
             connected: AtomicUsize::new(0),
@@ -189,13 +200,7 @@ impl Clients {
         session: SessionId,
         shard: &mut HashMap<ClientId, Entry, RandomState>,
     ) -> Arc<Subscriber> {
-        let subscriber = Arc::new(Subscriber {
-            session,
-            client_id: client_id.clone(),
-            mailbox: Mailbox::new(self.bounds, self.budget.clone()),
-            persistent: AtomicBool::new(false),
-            presence: Mutex::default(),
-        });
+        let subscriber = self.subscriber(client_id, session);
         subscriber.mailbox.set_connected(true);
         self.connected.fetch_add(1, Ordering::Relaxed);
         self.owners(session).lock().insert(session, client_id.clone());
@@ -206,9 +211,44 @@ impl Clients {
         subscriber
     }
 
+    fn subscriber(&self, client_id: &ClientId, session: SessionId) -> Arc<Subscriber> {
+        Arc::new(Subscriber {
+            session,
+            client_id: client_id.clone(),
+            mailbox: Mailbox::new(self.bounds, self.budget.clone()),
+            persistent: AtomicBool::new(false),
+            stored: AtomicBool::new(false),
+            presence: Mutex::default(),
+        })
+    }
+
+    /// A session of an earlier run, whose client may return.
+    pub(crate) fn recover(&self, client_id: &ClientId, session: SessionId) -> Arc<Subscriber> {
+        let subscriber = self.subscriber(client_id, session);
+        subscriber.set_persistent(true);
+        subscriber.set_stored();
+        self.owners(session).lock().insert(session, client_id.clone());
+        let entry = Entry { subscriber: subscriber.clone(), parked: None };
+        self.shard(client_id).lock().insert(client_id.clone(), entry);
+        subscriber
+    }
+
+    /// A session that ended in an earlier run, of which only its number is known.
+    pub(crate) fn ended(&self, session: SessionId) -> Arc<Subscriber> {
+        self.subscriber(&ClientId::new(""), session)
+    }
+
+    /// What a session of an earlier run left. As [`Clients::park`], but for the connection that it never had.
+    pub(crate) fn park_recovered(&self, subscriber: &Subscriber, parked: Parked) {
+        if let Some(entry) = self.shard(&subscriber.client_id).lock().get_mut(&subscriber.client_id) {
+            entry.parked = Some(Box::new(parked));
+        }
+    }
+
     /// The connection is over, the session goes on.
     pub(crate) fn park(&self, subscriber: &Subscriber, parked: Parked) {
         subscriber.mailbox.set_connected(false);
+        subscriber.mailbox.rest(Vec::new());
         let mut shard = self.shard(&subscriber.client_id).lock();
         if let Some(entry) = shard.get_mut(&subscriber.client_id)
             && entry.subscriber.session == subscriber.session

@@ -17,6 +17,7 @@ use std::{
 };
 use tidegate_mqtt::{QoS, TopicName};
 use tidegate_plugin_host::{ByteSize, PluginConfig, duration};
+use tidegate_store::Durability;
 use transport::{Misplaced, Places};
 
 /// The whole file.
@@ -27,6 +28,11 @@ pub struct Config {
     pub plugin_dir: PathBuf,
     /// Folder of what the broker keeps, relative to the config file. Default `"data"`.
     pub data_dir: PathBuf,
+    /// What a message is to survive before it is acknowledged: `"sync"`, a power cut; `"os"`, the end of the broker's process; `"none"`,
+    /// nothing. Default sync.
+    pub durability: Durability,
+    /// What outlives the broker.
+    pub store: StoreConfig,
     /// Whether clients that no plugin vouches for may come in. Default false with a config file, true without one.
     pub allow_anonymous: bool,
     /// Threads that serve connections. Default: one a core.
@@ -92,6 +98,8 @@ pub struct Listener {
     pub requires: Option<Vec<String>>,
     /// Replaces `allow_anonymous` for those who come in here.
     pub allow_anonymous: Option<bool>,
+    /// Replaces `durability` for those who come in here.
+    pub durability: Option<Durability>,
     /// Stands before every topic of those who come in here, unseen by them: `"site-7/"`. Default: nothing.
     #[serde(deserialize_with = "mount_point")]
     pub mount_point: Option<TopicName>,
@@ -274,6 +282,25 @@ pub enum OnRevoked {
     Disconnect,
 }
 
+/// What outlives the broker, and where it lies.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `"disk"`: in the folder `store` of `data_dir`; `"memory"`: nowhere, sessions end with the broker. Default disk.
+    pub engine: Engine,
+}
+
+/// Where sessions and messages are stored.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// In the data folder.
+    #[default]
+    Disk,
+    /// In memory: sessions outlive their connections, but not the broker.
+    Memory,
+}
+
 /// What is told, and how.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -323,6 +350,8 @@ impl Default for Config {
         Self {
             plugin_dir: "plugins".into(),
             data_dir: "data".into(),
+            durability: Durability::default(),
+            store: StoreConfig::default(),
             allow_anonymous: false,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             listeners: vec![Listener::tcp((Ipv4Addr::LOCALHOST, 1883).into())],

@@ -20,6 +20,7 @@ use tidegate_mqtt::{
     ReasonCode, SessionId, Timestamp, TopicName, Version,
 };
 use tidegate_session::{Authentication, KeepAlive, PendingWill, Session, SessionState, Terms};
+use tidegate_store::{Durability, StoredWill, Ticket};
 use tidegate_transport::Certificate;
 use tracing::{debug, warn};
 
@@ -38,6 +39,8 @@ pub(crate) struct Connected {
     pub(crate) login: Option<Box<Login>>,
     /// From its grant.
     pub(crate) quotas: Quotas,
+    /// CONNACK may go out when this is settled.
+    pub(crate) hold: Option<Ticket>,
 }
 
 /// A client that stays out. What it is told is in the outgoing bytes already.
@@ -113,8 +116,9 @@ pub(crate) async fn connect(
 
     let now = clock::now();
     let agreed = Agreed::new(&connect, limits, granted.quotas);
-    let (subscriber, state, session_present) =
-        take_up(broker, &granted.client_id, session, &connect, agreed.expiry).await;
+    let durability = visitor.door.durability;
+    let (subscriber, state, session_present, forgotten) =
+        take_up(broker, &granted.client_id, session, &connect, (agreed.expiry, durability)).await;
     subscriber.set_persistent(agreed.expiry > 0);
     let mut session = Session::new(agreed.terms, SessionState { expiry: agreed.expiry, ..state });
     session.set_mount_point(visitor.door.mount_point.clone());
@@ -153,14 +157,27 @@ pub(crate) async fn connect(
     let mount_point = visitor.door.mount_point.clone();
     let will = connect.will.take();
     connect.password = None;
+    let mut publisher = Publisher::new(
+        session.id(),
+        granted.client_id,
+        presence,
+        granted.permissions,
+        mount_point,
+        durability,
+    );
+    let saved = (agreed.expiry > 0 || subscriber.is_stored()).then(|| {
+        let stored_will = will.as_ref().map(|will| StoredWill {
+            will: will.clone(),
+            username: publisher.presence.username.clone(),
+            due_at: None,
+        });
+        publisher.is_stored = true;
+        broker.save_session(&subscriber, agreed.expiry, None, stored_will.as_ref(), durability)
+    });
     Ok(Connected {
-        publisher: Publisher::new(
-            session.id(),
-            granted.client_id,
-            presence,
-            granted.permissions,
-            mount_point,
-        ),
+        publisher,
+        // What is given later settles later.
+        hold: saved.or(forgotten),
         quotas: granted.quotas,
         will: PendingWill::new(will),
         keep_alive: KeepAlive::new(agreed.keep_alive, now),
@@ -535,26 +552,32 @@ async fn take_up(
     client_id: &ClientId,
     session: SessionId,
     connect: &Connect,
-    expiry: u32,
-) -> (Arc<Subscriber>, SessionState, bool) {
+    (expiry, durability): (u32, Durability),
+) -> (Arc<Subscriber>, SessionState, bool, Option<Ticket>) {
     let fresh = || SessionState::new(session, client_id.clone(), expiry);
     match broker.clients.take_up(client_id, session, connect.clean_start).await {
-        TakenUp::New(subscriber) => (subscriber, fresh(), false),
+        TakenUp::New(subscriber) => (subscriber, fresh(), false, None),
         // A delayed will goes with `parked`: the client is back in time [MQTT-3.1.3-9].
-        TakenUp::Resumed(subscriber, parked) => (subscriber, parked.state, true),
+        TakenUp::Resumed(subscriber, parked) => (subscriber, parked.state, true, None),
         TakenUp::Replaced { old: (old, parked), new } => {
-            end_parked(broker, &old, *parked);
-            (new, fresh(), false)
+            let forgotten = end_parked(broker, &old, *parked, durability);
+            (new, fresh(), false, forgotten)
         }
     }
 }
 
 /// A parked session ends because its client wants a new one; so does the delay of its will. Nobody waits for that: from the moment the
 /// session is taken up nothing may hold its connection up, or be cancelled with it.
-fn end_parked(broker: &Arc<Shared>, subscriber: &Subscriber, parked: Parked) {
-    broker.forget_parked(subscriber, &parked.state);
+fn end_parked(
+    broker: &Arc<Shared>,
+    subscriber: &Arc<Subscriber>,
+    parked: Parked,
+    durability: Durability,
+) -> Option<Ticket> {
+    let forgotten = broker.forget_session(subscriber, &parked.state, durability);
     if let Some(mut will) = parked.will {
         let broker = broker.clone();
         tokio::spawn(async move { broker.publish_will(&mut will.publisher, will.will).await });
     }
+    forgotten
 }

@@ -11,7 +11,7 @@ use crate::{
     clock,
     connect::{Connected, Login, Visitor, connect, refuse_malformed},
     door::{Counted, Door},
-    publish::{PublishError, Publisher},
+    publish::{PublishError, Publisher, Submitted},
     rate::Rate,
     shared::Shared,
     subscribe::RetainedFeed,
@@ -30,14 +30,27 @@ use std::{
     task::Poll,
 };
 use tidegate_hooks::{EventKind, HookKinds};
-use tidegate_mqtt::{DecodeError, Outgoing, Packet, PacketType, ReasonCode, Timestamp};
-use tidegate_session::{Delivery, Ending, KeepAlive, PendingWill, Session, Violation, WillFate};
+use tidegate_mqtt::{DecodeError, Outgoing, Packet, PacketType, ReasonCode, Timestamp, TopicName};
+use tidegate_session::{
+    Delivery, Ending, KeepAlive, PendingWill, PublishToken, Session, Violation, WillFate,
+};
+use tidegate_store::{Outcome, StoredWill, Ticket};
 use tidegate_transport::{Certificate, Peer, Stream};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, error};
 
 /// Outgoing bytes from which on nothing more is read from the client or taken from its mailbox.
 const OUTGOING_BOUND: usize = 256 * 1024;
+
+/// Messages of one client that wait for the store; nothing more is read from it meanwhile.
+const MOST_UNSETTLED: usize = 1024;
+
+/// A message that waits for the store.
+struct Unsettled {
+    token: PublishToken,
+    topic: TopicName,
+    submitted: Submitted,
+}
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -105,8 +118,18 @@ async fn enter(
         return None;
     };
     drop(knocking);
-    let Connected { session, subscriber, publisher, will, keep_alive, expires_at, counted, login, quotas } =
-        connected;
+    let Connected {
+        session,
+        subscriber,
+        publisher,
+        will,
+        keep_alive,
+        expires_at,
+        counted,
+        login,
+        quotas,
+        hold,
+    } = connected;
     let Peer { address: _, tls } = arrival.peer;
     // What a session brings along may not be allowed any more, or to whom it now belongs.
     let reauthorize = !session.subscriptions().is_empty();
@@ -129,6 +152,9 @@ async fn enter(
         paused_until: None,
         reauthorize,
         to_ask: Vec::new(),
+        unsettled: VecDeque::new(),
+        hold,
+        wants_page: false,
         served: HookKinds::default(),
         watched: None,
         handled: PacketType::Connect,
@@ -246,6 +272,12 @@ struct Connection {
     reauthorize: bool,
     /// Deliveries about which hooks are asked first.
     to_ask: Vec<Delivery>,
+    /// Messages of the client that the store has not taken yet, in the order they came.
+    unsettled: VecDeque<Unsettled>,
+    /// Nothing is written to the socket before this is settled: it would say what is not safe.
+    hold: Option<Ticket>,
+    /// What waits is on disk.
+    wants_page: bool,
     /// What hooks there were when this turn began, or when it read.
     served: HookKinds,
     /// For hooks that see every packet.
@@ -285,19 +317,36 @@ impl Connection {
             self.paused_until = None;
             self.keep_alive.heard(clock::now());
         }
-        let paused = self.paused_until.is_some();
-        if self.backlog && !paused && self.out.len() < OUTGOING_BOUND {
+        self.settle().await?;
+        if self.may_handle_backlog() {
             let tail = std::mem::take(&mut self.socket.tail);
             self.handle(Buffer::Tail(tail)).await?;
         }
+        self.settle().await?;
         let more = self.deliver()?;
+        if std::mem::take(&mut self.wants_page) {
+            Box::pin(self.load_page()).await?;
+        }
         if !self.to_ask.is_empty() {
             let deliveries = std::mem::take(&mut self.to_ask);
             Box::pin(self.ask_and_send(deliveries)).await;
         }
+        if self.hold.as_mut().is_some_and(Ticket::is_settled) {
+            let outcome = match self.hold.take() {
+                Some(mut hold) => hold.until_settled().await,
+                None => Outcome::Durable,
+            };
+            if outcome != Outcome::Durable {
+                self.out = Outgoing::new();
+                let text = "the store cannot be written".into();
+                return Err(End::Told { reason: ReasonCode::ImplementationSpecificError, text });
+            }
+        }
         self.show_sent();
         let waited = self.out.len();
-        self.socket.write(&mut self.out).map_err(End::Closed)?;
+        if self.hold.is_none() {
+            self.socket.write(&mut self.out).map_err(End::Closed)?;
+        }
         let written = waited.saturating_sub(self.out.len());
         self.moved.bytes_sent += written as u64;
         if let Some(watched) = &mut self.watched {
@@ -309,15 +358,20 @@ impl Connection {
         }
         let full = self.out.len() >= OUTGOING_BOUND;
         let paused = self.paused_until.is_some();
-        if (more || self.reauthorize || (self.backlog && !paused)) && !full {
+        if (more && !full) || self.reauthorize && !full || self.may_handle_backlog() {
             // Others first: a client with much to do is no reason for them to wait.
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let pending = !self.out.is_empty() || self.socket.stream.has_pending_write();
+        let held = self.hold.is_some();
+        let pending = !held && (!self.out.is_empty() || self.socket.stream.has_pending_write());
         let timer = self.timer();
+        let full = full || self.unsettled.len() >= MOST_UNSETTLED;
+        let unsettled = self.unsettled.front_mut().map(|front| &mut front.submitted.ticket);
         tokio::select! {
             biased;
+            _ = until_settled(unsettled) => {}
+            _ = until_settled(self.hold.as_mut()) => {}
             readable = self.socket.stream.readable(), if !full && !paused => {
                 readable.map_err(End::Closed)?;
                 self.read().await?;
@@ -327,6 +381,13 @@ impl Connection {
             () = sleep_until(timer), if timer.is_some() => self.look_at_time()?,
         }
         Ok(())
+    }
+
+    fn may_handle_backlog(&self) -> bool {
+        self.backlog
+            && self.paused_until.is_none()
+            && self.out.len() < OUTGOING_BOUND
+            && self.unsettled.len() < MOST_UNSETTLED
     }
 
     /// Counts what this turn moved.
@@ -410,9 +471,24 @@ impl Connection {
             let reference = reference.filter(|_| reason == ReasonCode::UseAnotherServer);
             self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
+        if self.hold.is_some() {
+            // What is there may not be said yet, and will not be.
+            self.out = Outgoing::new();
+        }
         self.show_sent();
         self.count();
-        let Self { broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, .. } = *self;
+        // What was taken in comes to its end: others shall have it before anybody else speaks for this session.
+        while !self.unsettled.is_empty() {
+            if let Some(front) = self.unsettled.front_mut() {
+                front.submitted.ticket.until_settled().await;
+            }
+            if self.settle().await.is_err() {
+                debug!("a message was not accepted, and its connection is gone");
+            }
+        }
+        let Self {
+            broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, to_ask, ..
+        } = *self;
         // Take what can be written out of the way, but let nobody wait for it: the session is free before the socket is.
         let _ = socket.write(&mut out);
         let expiry = session.expiry();
@@ -432,21 +508,43 @@ impl Connection {
             subscriber.mailbox.set_connected(false);
             broker.hand_over(&subscriber, &mut session);
         }
+        subscriber.mailbox.rest(to_ask);
         let state = session.end();
-        if lives_on {
+        let durability = publisher.durability;
+        let saved = if lives_on {
             let will = delayed.map(|(will, at)| DelayedWill { will, publisher: Box::new(publisher), at });
+            let stored_will = will.as_ref().map(|delayed| StoredWill {
+                will: delayed.will.clone(),
+                username: delayed.publisher.presence.username.clone(),
+                due_at: Some(delayed.at),
+            });
+            let left_at = Some(clock::now());
+            let saved = broker.save_session(&subscriber, expiry, left_at, stored_will.as_ref(), durability);
             broker.park(&subscriber, Parked { state, will, expires_at: broker.expires_at(expiry) });
+            Some(saved)
         } else {
-            broker.forget_parked(&subscriber, &state);
+            let forgotten = broker.forget_session(&subscriber, &state, durability);
             broker.clients.end(&subscriber);
-        }
+            forgotten
+        };
         if let End::TakenOver { left, .. } = end {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
         }
         // Its place is free: only its last words are still on their way.
         drop(counted);
+        if let (Some(mut saved), Ending::Goodbye(_)) = (saved, ending) {
+            // Whoever sees the socket close knows that its will is gone.
+            saved.until_settled().await;
+        }
         socket.say_goodbye(&broker, &mut out).await;
+    }
+}
+
+async fn until_settled(ticket: Option<&mut Ticket>) -> Outcome {
+    match ticket {
+        Some(ticket) => ticket.until_settled().await,
+        None => std::future::pending().await,
     }
 }
 

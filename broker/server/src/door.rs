@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 use tidegate_mqtt::TopicName;
+use tidegate_store::Durability;
 use tidegate_transport::{Acceptor, TlsError};
 
 /// A way in.
@@ -16,6 +17,8 @@ pub(crate) struct Door {
     /// What holds for those who come in here.
     pub(crate) limits: Limits,
     pub(crate) allow_anonymous: bool,
+    /// What messages that come in here are to survive before they are acknowledged.
+    pub(crate) durability: Durability,
     /// Stands before their topics, unseen by them.
     pub(crate) mount_point: Option<TopicName>,
     /// What stands before MQTT.
@@ -46,6 +49,7 @@ impl Door {
             name: listener.name().into(),
             limits: listener.limits(&config.limits),
             allow_anonymous: listener.allow_anonymous.unwrap_or(config.allow_anonymous),
+            durability: listener.durability.unwrap_or(config.durability),
             mount_point: listener.mount_point.clone(),
             acceptor: listener.acceptor()?,
             username_from: listener.username_from,

@@ -32,6 +32,7 @@ mod plugin_access;
 mod publish;
 mod rate;
 mod recipients;
+mod retaining;
 mod revocation;
 mod scratch;
 mod server;

@@ -10,6 +10,7 @@ use std::{
 };
 use tidegate_mqtt::{QoS, ReasonCode};
 use tidegate_session::Delivery;
+use tidegate_store::{QueuePage, WaitingOnDisk};
 use tokio::sync::{Notify, oneshot};
 
 /// What happens to QoS 1 and 2 messages for a session whose queue is full.
@@ -60,6 +61,8 @@ impl Budget {
 
 /// Each mailbox may hold this much without asking the [`Budget`].
 const FREE_BYTES: usize = 16 * 1024;
+/// Stored messages are in memory up to this much, so that a client that keeps up never waits for the disk.
+const IN_MEMORY_BYTES: usize = 256 * 1024;
 /// What a mailbox takes from the [`Budget`] at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -85,6 +88,8 @@ pub(crate) enum Posted {
     Congested,
     /// Dropped: this one, or the one that waited longest.
     Dropped(Delivery),
+    /// It waits, and the one that waited longest is to be dropped from disk: by whoever is told so, see [`Mailbox::excess`].
+    MustTrim,
     /// Nobody is connected, and QoS 0 does not wait.
     Offline,
 }
@@ -121,7 +126,20 @@ struct Waiting {
     at_least_once: VecDeque<Delivery>,
     bytes: usize,
     from_budget: usize,
+    /// Stored messages that are not in memory.
+    on_disk: Option<OnDisk>,
+    /// Up to this position everything that is on disk has been in memory.
+    loaded_to: u64,
     commands: VecDeque<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct OnDisk {
+    waiting: WaitingOnDisk,
+    /// How many of the oldest are to be dropped.
+    excess: usize,
+    /// Somebody drops them.
+    is_trimmed: bool,
 }
 
 impl Mailbox {
@@ -137,7 +155,20 @@ impl Mailbox {
         }
         let cost = cost(&delivery);
         let mut dropped = None;
-        if !waiting.fits(cost, &self.bounds, &self.budget) {
+        let stored = delivery.stored.map(|stored| stored.position());
+        if stored.is_some_and(|position| position <= waiting.loaded_to) {
+            // A page brought it before its publisher did.
+            return Posted::Queued;
+        }
+        // What is stored need not be in memory as well, unless it can go out soon.
+        let on_disk = stored.filter(|_| {
+            !waiting.connected || waiting.on_disk.is_some() || waiting.bytes + cost > IN_MEMORY_BYTES
+        });
+        let fits = match on_disk {
+            Some(_) => waiting.has_place(cost, &self.bounds),
+            None => waiting.fits(cost, &self.bounds, &self.budget),
+        };
+        if !fits {
             match self.bounds.queue_full {
                 QueueFull::DropOldest if !qos0 && !waiting.at_least_once.is_empty() => {
                     dropped = waiting.at_least_once.pop_front();
@@ -150,6 +181,20 @@ impl Mailbox {
                         return Posted::Dropped(delivery);
                     }
                 }
+                QueueFull::DropOldest if on_disk.is_some() && waiting.on_disk.is_some() => {
+                    let on_disk = waiting.on_disk.get_or_insert_default();
+                    on_disk.excess += 1;
+                    on_disk.waiting.messages -= on_disk.waiting.messages.min(1);
+                    on_disk.waiting.bytes -= on_disk.waiting.bytes.min(cost);
+                    waiting.note_on_disk(stored.unwrap_or_default(), cost);
+                    return match waiting.on_disk.as_mut().filter(|on_disk| !on_disk.is_trimmed) {
+                        Some(on_disk) => {
+                            on_disk.is_trimmed = true;
+                            Posted::MustTrim
+                        }
+                        None => Posted::Queued,
+                    };
+                }
                 // A client that is away cannot be disconnected, and one that is told so is told once.
                 QueueFull::Disconnect if !qos0 && waiting.connected && waiting.commands.is_empty() => {
                     let full =
@@ -161,6 +206,20 @@ impl Mailbox {
                 }
                 _ => return Posted::Dropped(delivery),
             }
+        }
+        if let Some(position) = on_disk {
+            let wakes = waiting.connected && waiting.at_least_once.is_empty();
+            waiting.note_on_disk(position, cost);
+            let congested = waiting.connected;
+            drop(waiting);
+            if wakes {
+                self.wake.notify_one();
+            }
+            return match dropped {
+                Some(dropped) => Posted::Dropped(dropped),
+                None if congested => Posted::Congested,
+                None => Posted::Queued,
+            };
         }
         waiting.bytes += cost;
         // Each queue wakes by itself: QoS 0 goes out even where QoS 1 and 2 wait for the client's window.
@@ -216,7 +275,79 @@ impl Mailbox {
     /// Messages and bytes that wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let waiting = self.waiting.lock();
-        (waiting.len(), waiting.bytes)
+        let on_disk = waiting.on_disk.unwrap_or_default().waiting;
+        (waiting.len() + on_disk.messages, waiting.bytes + on_disk.bytes)
+    }
+
+    /// What is left of a run before this one.
+    pub(crate) fn recover(&self, waiting: WaitingOnDisk) {
+        if waiting.messages > 0 {
+            self.waiting.lock().on_disk = Some(OnDisk { waiting, ..OnDisk::default() });
+        }
+    }
+
+    /// Where the next page begins, if what was in memory has gone out and more is on disk.
+    pub(crate) fn wanted_page(&self) -> Option<u64> {
+        let waiting = self.waiting.lock();
+        let on_disk = waiting.on_disk.filter(|on_disk| !on_disk.is_trimmed)?;
+        (waiting.connected && waiting.at_least_once.is_empty()).then_some(on_disk.waiting.from)
+    }
+
+    /// Takes the page that was wanted into memory, but for what `is_open`: it is on its way to the client already.
+    pub(crate) fn add_page(&self, page: QueuePage, is_open: impl Fn(&Delivery) -> bool) {
+        let mut waiting = self.waiting.lock();
+        let QueuePage { deliveries, last, is_end, .. } = page;
+        let (mut messages, mut bytes) = (0, 0);
+        for delivery in deliveries.into_iter().filter(|delivery| !is_open(delivery)) {
+            messages += 1;
+            bytes += cost(&delivery);
+            waiting.at_least_once.push_back(delivery);
+        }
+        waiting.bytes += bytes;
+        waiting.passed_on_disk(last, is_end, messages, bytes);
+    }
+
+    /// How many of the oldest on disk are to be dropped, and from where; None: none any more.
+    pub(crate) fn excess(&self) -> Option<(u64, usize)> {
+        let mut waiting = self.waiting.lock();
+        let on_disk = waiting.on_disk.as_mut()?;
+        if on_disk.excess == 0 {
+            on_disk.is_trimmed = false;
+            drop(waiting);
+            // Whoever wanted a page had to wait.
+            self.wake.notify_one();
+            return None;
+        }
+        Some((on_disk.waiting.from, on_disk.excess))
+    }
+
+    /// So many of the oldest were dropped, all up to this position.
+    pub(crate) fn trimmed(&self, dropped: usize, last: u64, is_end: bool) {
+        let mut waiting = self.waiting.lock();
+        if let Some(on_disk) = &mut waiting.on_disk {
+            on_disk.excess = if is_end { 0 } else { on_disk.excess - dropped.min(on_disk.excess) };
+            on_disk.waiting.from = last + 1;
+        }
+        waiting.loaded_to = waiting.loaded_to.max(last);
+    }
+
+    /// What is stored leaves memory: nobody takes it for now. `back`: what was taken out and did not go out.
+    pub(crate) fn rest(&self, back: Vec<Delivery>) {
+        let mut waiting = self.waiting.lock();
+        let (stored, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut waiting.at_least_once).into_iter().partition(|one| one.stored.is_some());
+        waiting.at_least_once = others;
+        for delivery in back.into_iter().chain(stored) {
+            if let Some(stored) = delivery.stored {
+                waiting.note_on_disk(stored.position(), cost(&delivery));
+            } else if delivery.qos > QoS::AtMostOnce {
+                waiting.at_least_once.push_back(delivery);
+            }
+        }
+        waiting.bytes = waiting.at_least_once.iter().chain(&waiting.at_most_once).map(cost).sum();
+        if waiting.is_empty() {
+            waiting.release(&self.budget);
+        }
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -257,13 +388,13 @@ impl Mailbox {
         None
     }
 
-    /// Everything that waits: the session is over.
-    pub(crate) fn take_all(&self) -> Vec<Delivery> {
+    /// Everything that waits in memory, and whether there is more on disk: the session is over.
+    pub(crate) fn take_all(&self) -> (Vec<Delivery>, bool) {
         let mut waiting = self.waiting.lock();
         let mut all: Vec<_> = std::mem::take(&mut waiting.at_least_once).into();
         all.extend(std::mem::take(&mut waiting.at_most_once));
         waiting.release(&self.budget);
-        all
+        (all, waiting.on_disk.take().is_some())
     }
 
     /// Commands nobody will carry out any more; dropping them tells who waits.
@@ -296,8 +427,37 @@ impl Waiting {
         self.len() == 0
     }
 
+    fn has_place(&self, cost: usize, bounds: &Bounds) -> bool {
+        let on_disk = self.on_disk.unwrap_or_default().waiting;
+        self.len() + on_disk.messages < bounds.messages && self.bytes + on_disk.bytes + cost <= bounds.bytes
+    }
+
+    fn note_on_disk(&mut self, position: u64, cost: usize) {
+        let none = WaitingOnDisk { from: position, ..WaitingOnDisk::default() };
+        let waiting = &mut self.on_disk.get_or_insert(OnDisk { waiting: none, ..OnDisk::default() }).waiting;
+        waiting.from = waiting.from.min(position);
+        waiting.last = waiting.last.max(position);
+        waiting.messages += 1;
+        waiting.bytes += cost;
+    }
+
+    /// Everything up to `last` is in memory, or was.
+    fn passed_on_disk(&mut self, last: u64, is_end: bool, messages: usize, bytes: usize) {
+        self.loaded_to = self.loaded_to.max(last);
+        let Some(on_disk) = &mut self.on_disk else { return };
+        let waiting = &mut on_disk.waiting;
+        if is_end && waiting.last <= last {
+            self.on_disk = None;
+            return;
+        }
+        waiting.from = last + 1;
+        // Some were read before they were counted: at least one is left.
+        waiting.messages = waiting.messages.saturating_sub(messages).max(1);
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
     fn fits(&mut self, cost: usize, bounds: &Bounds, budget: &Budget) -> bool {
-        if self.len() >= bounds.messages || self.bytes + cost > bounds.bytes {
+        if !self.has_place(cost, bounds) {
             return false;
         }
         let missing = (self.bytes + cost).saturating_sub(FREE_BYTES + self.from_budget);
@@ -343,6 +503,7 @@ mod tests {
             retain: false,
             identifiers: Default::default(),
             group: None,
+            stored: None,
         }
     }
 

@@ -3,13 +3,13 @@
 use crate::{
     clients::Subscriber,
     mailbox::Command,
-    publish::{Draft, Publisher, publish},
+    publish::{Draft, PublishError, Publisher, Receivers, Submitted, Taken, publish},
     shared::Shared,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tidegate_hooks::{EventKind, Permissions};
-use tidegate_mqtt::{ClientId, ReasonCode, SessionId, TopicName};
+use tidegate_mqtt::{ClientId, Origin, ReasonCode, SessionId, TopicName};
 use tidegate_plugin_host::{BrokerAccess, Busy, ClientInfo, PluginMessage};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -84,35 +84,64 @@ fn info(subscriber: &Subscriber) -> Option<ClientInfo> {
     })
 }
 
+/// Messages of plugins that wait for the store.
+const MOST_WAITING: usize = 1024;
+
 /// Publishes what plugins publish, in the order in which they did. Runs until the broker stops.
 pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc::Receiver<PluginMessage>) {
-    let nobody = Arc::default();
-    let mut publisher = Publisher::new(SessionId(0), ClientId::new(""), nobody, Permissions::default(), None);
-    while let Some(message) = messages.recv().await {
-        let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
-        let plugin = origin.plugin.clone();
-        let draft = Draft {
-            topic: topic.clone(),
-            payload,
-            qos,
-            retain,
-            properties,
-            origin: Some(Box::new(origin.clone())),
-        };
-        match publish(&broker, &mut publisher, draft).await {
-            Ok(receivers) if receivers.congested => tokio::task::yield_now().await,
-            Ok(_) => {}
-            Err(error) => {
-                broker.refused(&error);
-                broker.events.tell(EventKind::PublishRefused, |event| {
-                    event
-                        .about(&topic)
-                        .because(error.reason_code())
-                        .from(Some(&origin))
-                        .with("plugin", &*plugin)
-                });
-                debug!(%plugin, %topic, %error, "message of a plugin refused");
+    let (nobody, durability) = (Arc::default(), broker.config.durability);
+    let permissions = Permissions::default();
+    let mut publisher =
+        Publisher::new(SessionId(0), ClientId::new(""), nobody, permissions, None, durability);
+    let mut waiting: VecDeque<(Origin, TopicName, Box<Submitted>)> = VecDeque::new();
+    loop {
+        let room = waiting.len() < MOST_WAITING;
+        let settled = async {
+            match waiting.front_mut() {
+                Some((.., submitted)) => submitted.ticket.until_settled().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            outcome = settled => {
+                let Some((origin, topic, submitted)) = waiting.pop_front() else { continue };
+                let taken = submitted.settle(&broker, Some(&publisher), outcome);
+                answer(&broker, &origin, &topic, taken).await;
+            }
+            message = messages.recv(), if room => {
+                let Some(message) = message else { return };
+                let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
+                let draft = Draft {
+                    topic: topic.clone(),
+                    payload,
+                    qos,
+                    retain,
+                    properties,
+                    origin: Some(Box::new(origin.clone())),
+                    received: None,
+                    will_of: None,
+                };
+                match publish(&broker, &mut publisher, draft, !waiting.is_empty()).await {
+                    Ok(Taken::Waiting(submitted)) => waiting.push_back((origin, topic, submitted)),
+                    Ok(Taken::In(receivers)) => answer(&broker, &origin, &topic, Ok(receivers)).await,
+                    Err(error) => answer(&broker, &origin, &topic, Err(error)).await,
+                }
+            }
+        }
+    }
+}
+
+async fn answer(broker: &Shared, origin: &Origin, topic: &TopicName, taken: Result<Receivers, PublishError>) {
+    match taken {
+        Ok(receivers) if receivers.congested => tokio::task::yield_now().await,
+        Ok(_) => {}
+        Err(error) => {
+            let plugin = &*origin.plugin;
+            broker.refused(&error);
+            broker.events.tell(EventKind::PublishRefused, |event| {
+                event.about(topic).because(error.reason_code()).from(Some(origin)).with("plugin", plugin)
+            });
+            debug!(plugin, %topic, %error, "message of a plugin refused");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     clients::{Presence, Subscriber},
     clock,
-    recipients::{Recipients, chosen, everybody, post},
+    recipients::{Receiver, Recipients, chosen, everybody, post},
     shared::Shared,
 };
 use arc_swap::ArcSwapOption;
@@ -14,11 +14,12 @@ use tidegate_hooks::{
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, Origin, PublishProperties, QoS, ReasonCode, SessionId,
-    Timestamp, TopicName, Will,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, PacketId, PublishProperties, QoS, ReasonCode,
+    SessionId, Timestamp, TopicName, Will,
 };
 use tidegate_routing::{Generation, Matches};
-use tidegate_store::{Outcome, Retention, StoreError};
+use tidegate_session::Delivery;
+use tidegate_store::{Acceptance, Durability, Outcome, Retention, StoreError, Ticket};
 
 /// Somebody who publishes: a client, or a client's will.
 #[derive(Debug)]
@@ -28,6 +29,12 @@ pub(crate) struct Publisher {
     /// As others see it.
     pub(crate) presence: Arc<Presence>,
     pub(crate) permissions: Permissions,
+    /// What its messages are to survive before they are acknowledged.
+    pub(crate) durability: Durability,
+    /// Whether the store knows of the session.
+    pub(crate) is_stored: bool,
+    /// What it publishes was allowed before.
+    is_trusted: bool,
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
     topics: HashMap<TopicName, Arc<Known>, ahash::RandomState>,
@@ -71,6 +78,10 @@ pub(crate) struct Draft {
     pub(crate) properties: Option<Box<PublishProperties>>,
     /// The plugin that publishes it, if none of the clients does.
     pub(crate) origin: Option<Box<Origin>>,
+    /// Its packet identifier, if its client may repeat it after a restart: QoS 2.
+    pub(crate) received: Option<PacketId>,
+    /// The session whose will it is.
+    pub(crate) will_of: Option<SessionId>,
 }
 
 /// A message was accepted, and what it promises is safe.
@@ -80,6 +91,26 @@ pub(crate) struct Receivers {
     pub(crate) count: usize,
     /// A queue is filling: let others run before the next message.
     pub(crate) congested: bool,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It is accepted.
+    In(Receivers),
+    /// It is when the store has it.
+    Waiting(Box<Submitted>),
+}
+
+/// A message on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) ticket: Ticket,
+    message: Arc<Message>,
+    retention: Retention,
+    /// By which the store knows who came first.
+    number: u64,
+    receivers: Vec<(Arc<Subscriber>, Delivery)>,
 }
 
 /// Why a message was not accepted.
@@ -110,7 +141,8 @@ impl PublishError {
     pub(crate) fn reason_code(&self) -> ReasonCode {
         match self {
             Self::Denied(_) => ReasonCode::NotAuthorized,
-            Self::Fault(_) | Self::Unknown | Self::Store(_) => ReasonCode::ImplementationSpecificError,
+            Self::Fault(_) | Self::Unknown => ReasonCode::ImplementationSpecificError,
+            Self::Store(_) => ReasonCode::QuotaExceeded,
             Self::Refused(refusal) => refusal.code,
             Self::RetainedFull => ReasonCode::QuotaExceeded,
         }
@@ -140,9 +172,28 @@ impl Publisher {
         presence: Arc<Presence>,
         permissions: Permissions,
         mount_point: Option<TopicName>,
+        durability: Durability,
     ) -> Self {
-        let topics = HashMap::default();
-        Self { session, client_id, presence, permissions, mount_point, topics, sequence: 0..0 }
+        Self {
+            session,
+            client_id,
+            presence,
+            permissions,
+            durability,
+            is_stored: false,
+            is_trusted: false,
+            mount_point,
+            topics: HashMap::default(),
+            sequence: 0..0,
+        }
+    }
+
+    /// Of a session of an earlier run, whose will was allowed when its client came.
+    pub(crate) fn recovered(session: SessionId, client_id: ClientId, username: Option<Box<str>>) -> Self {
+        let presence = Arc::new(Presence { username, ..Presence::default() });
+        let publisher =
+            Self::new(session, client_id, presence, Permissions::default(), None, Durability::Sync);
+        Self { is_stored: true, is_trusted: true, ..publisher }
     }
 
     /// The topic as a name, mount point included: the one kept from before, or a new one.
@@ -188,14 +239,16 @@ impl Publisher {
     }
 }
 
-/// Takes a message in: authorize, transform, authorize again if the topic changed, choose recipients, store, deliver.
+/// Takes a message in: authorize, transform, authorize again if the topic changed, choose recipients, store, deliver. `behind`: earlier
+/// messages of this publisher are still on their way into the store, so this one may not be delivered yet either.
 ///
-/// Answers at once unless a plugin or the store has to wait for something.
+/// Answers at once unless a plugin has to wait for something.
 pub(crate) async fn publish(
-    broker: &Shared,
+    broker: &Arc<Shared>,
     from: &mut Publisher,
     mut draft: Draft,
-) -> Result<Receivers, PublishError> {
+    behind: bool,
+) -> Result<Taken, PublishError> {
     let now = clock::now();
     let chain = broker.hooks.chain();
     authorize(&chain, from, &draft, now).await?;
@@ -205,15 +258,28 @@ pub(crate) async fn publish(
     } else {
         chain.on_publish(&known.in_scope, &request(from, &draft)).await?
     };
-    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, now).await
+    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, (now, behind)).await
+}
+
+/// As [`publish`], and waits for the store.
+pub(crate) async fn publish_and_wait(
+    broker: &Arc<Shared>,
+    from: &mut Publisher,
+    draft: Draft,
+) -> Result<Receivers, PublishError> {
+    match publish(broker, from, draft, false).await? {
+        Taken::In(receivers) => Ok(receivers),
+        Taken::Waiting(submitted) => submitted.wait(broker, Some(from)).await,
+    }
 }
 
 /// As [`publish`], for messages that came together: hooks that take batches are asked about all of them at once. One result each, in order.
 pub(crate) async fn publish_batch(
-    broker: &Shared,
+    broker: &Arc<Shared>,
     from: &mut Publisher,
     drafts: Vec<Draft>,
-) -> Vec<Result<Receivers, PublishError>> {
+    mut behind: bool,
+) -> Vec<Result<Taken, PublishError>> {
     let now = clock::now();
     let chain = broker.hooks.chain();
     let mut messages = Vec::with_capacity(drafts.len());
@@ -237,12 +303,13 @@ pub(crate) async fn publish_batch(
             Err(denied) => Err(denied),
             Ok((mut draft, mut known)) => match outcomes.next() {
                 Some(Ok(outcome)) => {
-                    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, now).await
+                    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, (now, behind)).await
                 }
                 Some(Err(refusal)) => Err(refusal.into()),
                 None => Err(PublishError::Unknown),
             },
         };
+        behind |= matches!(result, Ok(Taken::Waiting(_)));
         results.push(result);
     }
     results
@@ -250,16 +317,16 @@ pub(crate) async fn publish_batch(
 
 /// What follows once the hooks have said what becomes of a message.
 async fn take_in(
-    broker: &Shared,
+    broker: &Arc<Shared>,
     chain: &Chain,
     from: &mut Publisher,
     (draft, known): (&mut Draft, &mut Arc<Known>),
     outcome: PublishOutcome,
-    now: Timestamp,
-) -> Result<Receivers, PublishError> {
+    (now, behind): (Timestamp, bool),
+) -> Result<Taken, PublishError> {
     match outcome {
         PublishOutcome::Unchanged => {}
-        PublishOutcome::Swallowed => return Ok(Receivers::default()),
+        PublishOutcome::Swallowed => return Ok(Taken::In(Receivers::default())),
         PublishOutcome::Edited(edits) => {
             let moved = edits.topic.as_ref().is_some_and(|topic| *topic != draft.topic);
             draft.apply(*edits);
@@ -275,24 +342,42 @@ async fn take_in(
         // Boxed: what is rare shall not be held by every idle connection.
         Box::pin(chosen(chain, from, known, draft, now)).await
     };
+    let received = draft.received.map(|packet_id| (from.session, packet_id));
+    let will_of = draft.will_of;
     let message = Arc::new(draft.accepted(from.next_id(broker), Some(from.session), now));
-    let taken = accept(broker, &message, &receivers).await?;
+    let keeping = Keeping { received, will_of, durability: from.durability, behind };
+    match accept(broker, message, &receivers, keeping)? {
+        Submission::Nothing(message) => {
+            let receivers = deliver(broker, &receivers, &message);
+            tell_published(broker, from, &message, receivers);
+            Ok(Taken::In(receivers))
+        }
+        Submission::Waiting(submitted) => Ok(Taken::Waiting(submitted)),
+    }
+}
+
+fn tell_published(broker: &Shared, from: &Publisher, message: &Message, receivers: Receivers) {
     broker.events.tell(EventKind::Published, |event| {
         let event =
             event.of(from.session, &from.client_id).about(&message.topic).from(message.origin.as_deref());
         let event = event.with("qos", (message.qos as u8).to_string());
         let event = event.with("bytes", message.payload.len().to_string());
-        event.with("receivers", taken.count.to_string())
+        event.with("receivers", receivers.count.to_string())
     });
-    Ok(taken)
 }
 
 /// A message of the broker's own, such as `$SYS`: no hooks.
-pub(crate) async fn publish_own(broker: &Shared, mut draft: Draft) -> Result<Receivers, PublishError> {
+pub(crate) async fn publish_own(broker: &Arc<Shared>, mut draft: Draft) -> Result<Receivers, PublishError> {
     let id = MessageId { home: HomeId::LOCAL, sequence: broker.take_sequences(1) };
     let matches = broker.routes.matching(&draft.topic, None);
     let message = Arc::new(draft.accepted(id, None, clock::now()));
-    accept(broker, &message, &everybody(&matches)).await
+    let receivers = everybody(&matches);
+    let keeping =
+        Keeping { received: None, will_of: None, durability: broker.config.durability, behind: false };
+    match accept(broker, message, &receivers, keeping)? {
+        Submission::Nothing(message) => Ok(deliver(broker, &receivers, &message)),
+        Submission::Waiting(submitted) => submitted.wait(broker, None).await,
+    }
 }
 
 async fn authorize(
@@ -306,7 +391,7 @@ async fn authorize(
         return Err(PublishError::Denied(draft.topic.clone()));
     }
     // Where plugins may publish the operator has said.
-    if draft.origin.is_some() {
+    if draft.origin.is_some() || from.is_trusted {
         return Ok(());
     }
     let request = AclRequest {
@@ -340,42 +425,121 @@ pub(crate) fn request<'a>(from: &'a Publisher, draft: &'a Draft) -> PublishReque
     }
 }
 
+/// What of a message is kept beside itself, and how well.
+struct Keeping {
+    received: Option<(SessionId, PacketId)>,
+    will_of: Option<SessionId>,
+    durability: Durability,
+    /// Earlier messages are waiting.
+    behind: bool,
+}
+
+enum Submission {
+    /// There is nothing to store, and nothing to wait for.
+    Nothing(Arc<Message>),
+    Waiting(Box<Submitted>),
+}
+
 /// Store, then retain and deliver: nothing is seen by anybody before it is safe.
-async fn accept(
-    broker: &Shared,
-    message: &Arc<Message>,
+fn accept(
+    broker: &Arc<Shared>,
+    message: Arc<Message>,
     receivers: &Recipients<'_>,
-) -> Result<Receivers, PublishError> {
-    let retention = retention(broker, message)?;
-    let stored: Vec<_> = receivers
-        .iter()
-        .filter(|one| {
-            message.qos.min(one.to.maximum_qos) > QoS::AtMostOnce && one.to.subscriber.is_persistent()
-        })
-        .map(|one| (one.to.session, one.delivery(message)))
-        .collect();
-    let ticket = broker.store.accept(message, retention, &stored);
-    match ticket.wait().await {
-        Outcome::Durable => {}
-        Outcome::Refused(error) => return Err(error.into()),
-        Outcome::Unknown => return Err(PublishError::Unknown),
+    keeping: Keeping,
+) -> Result<Submission, PublishError> {
+    let Keeping { received, will_of, durability, behind } = keeping;
+    // `$SYS` is told anew after a restart.
+    let own = message.publisher.is_none() && message.origin.is_none();
+    let retention = retention(broker, &message)?;
+    let is_kept = |one: &&Receiver<'_>| {
+        message.qos.min(one.to.maximum_qos) > QoS::AtMostOnce && one.to.subscriber.is_persistent()
+    };
+    let nothing = retention == Retention::Untouched
+        && received.is_none()
+        && will_of.is_none()
+        && !receivers.iter().any(|one| is_kept(&one));
+    if nothing && !behind {
+        return Ok(Submission::Nothing(message));
     }
-    match retention {
-        Retention::Untouched => {}
-        Retention::Replace => drop(broker.retained.set(message.clone())),
-        Retention::Remove => drop(broker.retained.remove(&message.topic)),
-    }
+    let mut queued: Vec<_> =
+        receivers.iter().filter(is_kept).map(|one| (one.to.session, one.delivery(&message))).collect();
     if retention != Retention::Untouched {
-        broker.events.tell(EventKind::Retained, |event| {
-            let event = event.about(&message.topic).from(message.origin.as_deref());
-            if retention == Retention::Remove { event.with("removed", "true") } else { event }
-        });
+        broker.retaining.begin(&message.topic);
     }
+    let kept_retention = if own { Retention::Untouched } else { retention };
+    let (ticket, number) = broker.store.accept(Acceptance {
+        message: &message,
+        retention: kept_retention,
+        queued: &mut queued,
+        received,
+        will_of,
+        durability,
+    });
+    let mut queued = queued.into_iter().map(|(_, delivery)| delivery);
+    let receivers = receivers.iter().map(|one| {
+        let delivery = if is_kept(&one) { queued.next() } else { None };
+        (one.to.subscriber.clone(), delivery.unwrap_or_else(|| one.delivery(&message)))
+    });
+    let receivers = receivers.collect();
+    Ok(Submission::Waiting(Box::new(Submitted { ticket, message, retention, number, receivers })))
+}
+
+impl Submitted {
+    /// Waits for the store. `from`: who is said to have published it.
+    async fn wait(
+        mut self,
+        broker: &Arc<Shared>,
+        from: Option<&Publisher>,
+    ) -> Result<Receivers, PublishError> {
+        let outcome = self.ticket.until_settled().await;
+        self.settle(broker, from, outcome)
+    }
+
+    /// The store has it, or not.
+    pub(crate) fn settle(
+        self,
+        broker: &Arc<Shared>,
+        from: Option<&Publisher>,
+        outcome: Outcome,
+    ) -> Result<Receivers, PublishError> {
+        let Self { message, retention, number, receivers, .. } = self;
+        let accepted = match outcome {
+            Outcome::Durable => Ok(()),
+            Outcome::Refused(error) => Err(error.into()),
+            Outcome::Unknown => Err(PublishError::Unknown),
+        };
+        if retention != Retention::Untouched {
+            // What is only in memory comes after all that was stored.
+            let number = accepted.is_ok().then_some(if number == 0 { u64::MAX } else { number });
+            broker.retaining.end(&message.topic, number, || match retention {
+                Retention::Remove => drop(broker.retained.remove(&message.topic)),
+                _ => drop(broker.retained.set(message.clone())),
+            });
+        }
+        accepted?;
+        if retention != Retention::Untouched {
+            broker.events.tell(EventKind::Retained, |event| {
+                let event = event.about(&message.topic).from(message.origin.as_deref());
+                if retention == Retention::Remove { event.with("removed", "true") } else { event }
+            });
+        }
+        let mut taken = Receivers { count: receivers.len(), congested: false };
+        for (to, delivery) in receivers {
+            taken.congested |= post(broker, &to, delivery);
+        }
+        if let Some(from) = from {
+            tell_published(broker, from, &message, taken);
+        }
+        Ok(taken)
+    }
+}
+
+fn deliver(broker: &Arc<Shared>, receivers: &Recipients<'_>, message: &Arc<Message>) -> Receivers {
     let mut congested = false;
     for one in receivers {
         congested |= post(broker, &one.to.subscriber, one.delivery(message));
     }
-    Ok(Receivers { count: receivers.len(), congested })
+    Receivers { count: receivers.len(), congested }
 }
 
 fn retention(broker: &Shared, message: &Message) -> Result<Retention, PublishError> {
@@ -400,7 +564,7 @@ impl Draft {
         let properties = will.properties.publish;
         let properties = (properties != PublishProperties::default()).then(|| Box::new(properties));
         let Will { topic, payload, qos, retain, .. } = will;
-        Self { topic, payload, qos, retain, properties, origin: None }
+        Self { topic, payload, qos, retain, properties, origin: None, received: None, will_of: None }
     }
 
     fn apply(&mut self, edits: Patch) {
@@ -414,7 +578,7 @@ impl Draft {
 
     /// Its payload and properties become the message's.
     fn accepted(&mut self, id: MessageId, publisher: Option<SessionId>, accepted_at: Timestamp) -> Message {
-        let Self { topic, payload, qos, retain, properties, origin } = self;
+        let Self { topic, payload, qos, retain, properties, origin, .. } = self;
         let (topic, payload) = (topic.clone(), std::mem::take(payload));
         let (qos, retain, properties, origin) = (*qos, *retain, properties.take(), origin.take());
         let publisher = publisher.filter(|_| origin.is_none());

@@ -11,7 +11,6 @@ use tidegate_hooks::{Candidate, Chain, PickRequest, SelectRequest, Selected};
 use tidegate_mqtt::{Message, QoS, SessionId, SubscriptionFilter, Timestamp};
 use tidegate_routing::{Match, Matches, SharedMatch};
 use tidegate_session::Delivery;
-use tidegate_store::Retention;
 
 /// Those who get a message.
 pub(crate) type Recipients<'a> = smallvec::SmallVec<[Receiver<'a>; 8]>;
@@ -99,6 +98,7 @@ impl Receiver<'_> {
             retain: message.retain && self.to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
             identifiers: self.to.identifiers.clone(),
             group: self.group.cloned(),
+            stored: None,
         }
     }
 }
@@ -125,7 +125,7 @@ fn choose(shared: &SharedMatch<Arc<Subscriber>>, except: Option<SessionId>) -> O
 
 /// Gives messages of shared subscriptions, which a session leaves behind, to others of their groups.
 pub(crate) struct HandOver<'a> {
-    broker: &'a Shared,
+    broker: &'a Arc<Shared>,
     from: &'a Subscriber,
     /// Only to clients that are connected.
     at_once: bool,
@@ -134,11 +134,11 @@ pub(crate) struct HandOver<'a> {
 }
 
 impl<'a> HandOver<'a> {
-    pub(crate) fn new(broker: &'a Shared, from: &'a Subscriber, at_once: bool) -> Self {
+    pub(crate) fn new(broker: &'a Arc<Shared>, from: &'a Subscriber, at_once: bool) -> Self {
         Self { broker, from, at_once, group: None }
     }
 
-    /// False if nobody takes it.
+    /// False if nobody takes it. If somebody does, the one who leaves is done with it.
     pub(crate) fn give(&mut self, left: &Delivery) -> bool {
         let Some(filter) = &left.group else { return false };
         if self.group.as_ref().is_none_or(|group| !Arc::ptr_eq(&group.group, filter)) {
@@ -150,23 +150,40 @@ impl<'a> HandOver<'a> {
         if self.at_once && to.mailbox.readiness() == Readiness::Unable {
             return false;
         }
-        let delivery = receiver.delivery(&left.message);
-        if delivery.qos > QoS::AtMostOnce && to.is_persistent() {
-            // Nobody waits for it: until it is durable the record of the one who leaves stands.
-            let queued = [(to.session, delivery.clone())];
-            let _: tidegate_store::Ticket =
-                self.broker.store.accept(&left.message, Retention::Untouched, &queued);
+        let mut delivery = receiver.delivery(&left.message);
+        let is_kept = delivery.qos > QoS::AtMostOnce && to.is_persistent();
+        match left.stored {
+            Some(stored) if is_kept => {
+                self.broker.store.hand_over((self.from.session, stored), to.session, &mut delivery);
+            }
+            stored => {
+                self.broker.done(self.from.session, left.message.id, stored);
+                if is_kept {
+                    self.broker.keep(to.session, &mut delivery);
+                }
+            }
         }
         post(self.broker, to, delivery);
         true
     }
+
+    /// As [`HandOver::give`]; the one who leaves is done with it, whoever takes it.
+    pub(crate) fn give_or_end(&mut self, left: &Delivery) {
+        if !self.give(left) {
+            self.broker.done(self.from.session, left.message.id, left.stored);
+        }
+    }
 }
 
 /// Puts a message into a mailbox; true if that one is filling.
-pub(crate) fn post(broker: &Shared, to: &Subscriber, delivery: Delivery) -> bool {
+pub(crate) fn post(broker: &Arc<Shared>, to: &Arc<Subscriber>, delivery: Delivery) -> bool {
     match to.mailbox.post(delivery) {
         Posted::Queued | Posted::Offline => false,
         Posted::Congested => true,
+        Posted::MustTrim => {
+            broker.trim_queue(to);
+            true
+        }
         Posted::Dropped(dropped) => {
             broker.dropped_queue_full(to, &dropped);
             true

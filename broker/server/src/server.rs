@@ -3,7 +3,7 @@
 use crate::{
     admin::{AdminSocket, Answering},
     clock,
-    config::{Config, ConfigError, Listener},
+    config::{Config, ConfigError, Engine, Listener},
     door::Door,
     events,
     listen::{Bound, bind, listen},
@@ -17,6 +17,7 @@ use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{
     Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState, WaitFor,
 };
+use tidegate_store::{Backend, Fjall, FjallOptions, Memory, Recovered, Store, StoreError};
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -61,6 +62,14 @@ pub enum StartError {
     DataDirInUse {
         /// Which folder.
         path: PathBuf,
+    },
+    /// What an earlier run left cannot be read, or nothing can be written.
+    #[error("store {}: {error}", .path.display())]
+    Store {
+        /// Which folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        error: StoreError,
     },
     /// An address cannot be had.
     #[error("listener {address}: {error}; name a free address of this machine in [[listener]] address")]
@@ -126,6 +135,7 @@ impl Broker {
             None => (None, Vec::new()),
         };
         refuse_open_to_all(&config, &reports)?;
+        let (store, recovered) = open_store(&config).await?;
         let requires: Vec<_> = config.listeners.iter().map(|listener| listener.requires.clone()).collect();
         let mut bound = Vec::new();
         for listener in &config.listeners {
@@ -135,7 +145,9 @@ impl Broker {
         let (looks, parked) = mpsc::unbounded_channel();
         let (plugin_messages, of_plugins) = mpsc::channel(config.limits.max_plugin_messages.get());
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared::new(config, hooks, looks, plugin_messages, stopped.clone()));
+        let numbered = (store, recovered.first_number());
+        let shared = Arc::new(Shared::new(config, hooks, looks, plugin_messages, stopped.clone(), numbered));
+        shared.recover(recovered);
         let chain_changed = Arc::new(Notify::new());
         follow_chain(&shared, chain_changed.clone());
         let broker: Arc<dyn BrokerAccess> = shared.clone();
@@ -157,6 +169,7 @@ impl Broker {
             tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics }));
         }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
+        tasks.spawn(keep_time(shared.clone()));
         tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));
         tasks.spawn(revocation::watch(shared.clone(), chain_changed));
         let events = tokio::spawn(events::carry(shared.clone()));
@@ -243,11 +256,43 @@ impl Broker {
             tracing::error!(%error, "the task that carries events ended badly");
         }
         self.tasks.shutdown().await;
+        let shared = self.shared.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || shared.store.close()).await {
+            tracing::error!(%error, "the store was not closed");
+        }
         if let Some(plugins) = self.plugins.take() {
             plugins.stop().await;
         }
         info!(milliseconds = clock::now().since(began).as_millis(), "stopped");
     }
+}
+
+/// How often the store is told that the broker lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What expires counts the time that the broker was down: from the last time it is known to have lived.
+async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        if shared.store.is_used() {
+            shared.store.alive(clock::now());
+        }
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+/// What an earlier run left, before anybody comes in.
+async fn open_store(config: &Config) -> Result<(Store, Recovered), StartError> {
+    let (engine, durability) = (config.store.engine, config.durability);
+    let folder = config.data_dir.join("store");
+    let opening = tokio::task::spawn_blocking(move || {
+        let backend: Arc<dyn Backend> = match engine {
+            Engine::Disk => Arc::new(Fjall::open(&folder, FjallOptions::default())?),
+            Engine::Memory => Arc::new(Memory::default()),
+        };
+        Store::open(backend, durability)
+    });
+    let opened = opening.await.unwrap_or_else(|error| Err(StoreError::Unusable(error.to_string().into())));
+    opened.map_err(|error| StartError::Store { path: config.data_dir.join("store"), error })
 }
 
 /// Says what a start would say, without opening a listener.

@@ -1,14 +1,15 @@
 //! What all connections share.
 
 use crate::{
-    clients::{Clients, Due, Parked, Subscriber},
+    clients::{Clients, DelayedWill, Due, Parked, Subscriber},
     clock,
     config::Config,
     counters::Counters,
     events::Events,
     mailbox::{Bounds, Budget},
-    publish::{Draft, Publisher, publish},
+    publish::{Draft, Publisher, publish_and_wait},
     recipients::HandOver,
+    retaining::Retaining,
     traffic::Traffic,
 };
 use std::{
@@ -19,11 +20,13 @@ use std::{
     time::Duration,
 };
 use tidegate_hooks::{EventKind, HookRegistry};
-use tidegate_mqtt::{MessageId, QoS, SessionId, SubscriptionFilter, Will};
+use tidegate_mqtt::{HomeId, Message, MessageId, QoS, SessionId, Will};
 use tidegate_plugin_host::PluginMessage;
-use tidegate_routing::{Retained, Routes};
-use tidegate_session::{Delivery, Session, SessionState, Stage, Undelivered};
-use tidegate_store::{Memory, Store, Ticket};
+use tidegate_routing::{Retained, Routes, Subscription};
+use tidegate_session::{Delivery, Session, SessionState, Stage, Stored, Subscribed, Undelivered};
+use tidegate_store::{
+    Acceptance, Durability, Recovered, Retention, Store, StoredSession, StoredWill, Ticket,
+};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
@@ -35,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes<Arc<Subscriber>>,
     pub(crate) retained: Retained,
     pub(crate) store: Store,
+    pub(crate) retaining: Retaining,
     pub(crate) clients: Clients,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
@@ -57,7 +61,9 @@ impl Shared {
         parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
         plugin_messages: mpsc::Sender<PluginMessage>,
         stopping: watch::Receiver<bool>,
+        store: (Store, u64),
     ) -> Self {
+        let (store, first_number) = store;
         let limits = &config.limits;
         let bounds = Bounds {
             messages: limits.max_queued_messages,
@@ -67,19 +73,20 @@ impl Shared {
         let budget = Budget::new(limits.max_queued_bytes_total.bytes());
         let incoming = Arc::new(Budget::new(limits.max_incoming_bytes_total.bytes()));
         Self {
-            clients: Clients::new(bounds, budget),
+            clients: Clients::new(bounds, budget, first_number),
             config,
             hooks,
             routes: Routes::new(),
             retained: Retained::new(),
-            store: Store::new(Arc::new(Memory::default())),
+            store,
+            retaining: Retaining::default(),
             counters: Counters::default(),
             traffic: Traffic::default(),
             events: Events::default(),
             plugin_messages,
             incoming,
             stopping,
-            sequences: AtomicU64::new(1),
+            sequences: AtomicU64::new(first_number + 1),
             parked,
         }
     }
@@ -90,11 +97,29 @@ impl Shared {
     }
 
     /// A session is done with a message.
-    pub(crate) fn done(&self, subscriber: &Subscriber, message: MessageId) {
-        if subscriber.is_persistent() {
-            // Nobody waits for it: a message that is forgotten late is delivered again at worst.
-            let _: Ticket = self.store.done(subscriber.session, message);
+    pub(crate) fn done(&self, session: SessionId, message: MessageId, stored: Option<Stored>) {
+        if let Some(stored) = stored {
+            self.store.done(session, message, stored);
         }
+    }
+
+    /// Stores a delivery that was not: nobody waits for that, as its publisher was answered long ago.
+    pub(crate) fn keep(&self, session: SessionId, delivery: &mut Delivery) {
+        // Others may wait for the message by its name, and count for themselves.
+        let id = MessageId { home: HomeId::LOCAL, sequence: self.take_sequences(1) };
+        delivery.message = Arc::new(Message { id, ..(*delivery.message).clone() });
+        let message = delivery.message.clone();
+        let mut queued = [(session, delivery.clone())];
+        let _: (Ticket, u64) = self.store.accept(Acceptance {
+            message: &message,
+            retention: Retention::Untouched,
+            queued: &mut queued,
+            received: None,
+            will_of: None,
+            durability: Durability::Os,
+        });
+        let [(_, kept)] = queued;
+        delivery.stored = kept.stored;
     }
 
     /// A message did not go out to its receiver, and will not.
@@ -110,9 +135,7 @@ impl Shared {
             let event = event.of(subscriber.session, &subscriber.client_id).about(&delivery.message.topic);
             event.from(delivery.message.origin.as_deref()).with("why", why)
         });
-        if delivery.qos > QoS::AtMostOnce {
-            self.done(subscriber, delivery.message.id);
-        }
+        self.done(subscriber.session, delivery.message.id, delivery.stored);
     }
 
     pub(crate) fn dropped_queue_full(&self, subscriber: &Subscriber, dropped: &Delivery) {
@@ -120,7 +143,7 @@ impl Shared {
             self.counters.dropped_queue_full_qos0.add(1);
         } else {
             self.counters.dropped_queue_full.add(1);
-            self.done(subscriber, dropped.message.id);
+            self.done(subscriber.session, dropped.message.id, dropped.stored);
         }
         debug!(client_id = %subscriber.client_id, topic = %dropped.message.topic, "queue full, message dropped");
         self.events.tell(EventKind::Dropped, |event| {
@@ -130,68 +153,106 @@ impl Shared {
         });
     }
 
-    /// A session is over: its subscriptions, its queue and what is stored of it go.
-    pub(crate) fn forget_session<'a>(
-        &self,
-        subscriber: &Subscriber,
-        filters: impl Iterator<Item = &'a SubscriptionFilter>,
-        inflight: impl Iterator<Item = MessageId>,
-    ) {
-        for filter in filters {
+    /// A session is over: its subscriptions, its queue and what is stored of it go. The ticket says when a restart would not bring it back.
+    pub(crate) fn forget_session(
+        self: &Arc<Self>,
+        subscriber: &Arc<Subscriber>,
+        state: &SessionState,
+        durability: Durability,
+    ) -> Option<Ticket> {
+        for filter in state.subscriptions.keys() {
             self.routes.unsubscribe(subscriber.session, filter);
         }
-        let queued = subscriber.mailbox.take_all();
+        let ticket = subscriber.is_stored().then(|| {
+            let received = state.awaiting_release.iter().copied();
+            self.store.forget_session(subscriber.session, state.subscriptions.keys(), received, durability)
+        });
+        let session = subscriber.session;
         let mut heirs = HandOver::new(self, subscriber, false);
+        for inflight in &state.inflight {
+            match &inflight.stage {
+                // QoS 2 stays with the client that may have it [MQTT-4.8.2-5].
+                Stage::Published(delivery) if delivery.qos == QoS::AtLeastOnce => heirs.give_or_end(delivery),
+                Stage::Published(delivery) => self.done(session, delivery.message.id, delivery.stored),
+                Stage::Released(released) => self.done(session, released.id, released.stored),
+            }
+        }
+        let (queued, on_disk) = subscriber.mailbox.take_all();
         for delivery in &queued {
-            heirs.give(delivery);
+            heirs.give_or_end(delivery);
         }
-        for message in queued.iter().map(|delivery| delivery.message.id).chain(inflight) {
-            self.done(subscriber, message);
+        if on_disk {
+            let (broker, subscriber) = (self.clone(), subscriber.clone());
+            tokio::spawn(async move { broker.empty_queue(&subscriber).await });
         }
-        if subscriber.is_persistent() {
-            let _: Ticket = self.store.forget_session(subscriber.session);
+        ticket
+    }
+
+    /// Gives what waits on disk for a session that has ended to others of its groups, and drops the rest.
+    pub(crate) async fn empty_queue(self: &Arc<Self>, subscriber: &Subscriber) {
+        let session = subscriber.session;
+        let mut from = 0;
+        loop {
+            let page = match self.store.queue_page(session, from, PAGE_BYTES).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // It is found at the next start.
+                    tracing::warn!(client_id = %subscriber.client_id, %error, "what waited for an ended session stays");
+                    return;
+                }
+            };
+            let mut heirs = HandOver::new(self, subscriber, false);
+            page.deliveries.iter().for_each(|delivery| heirs.give_or_end(delivery));
+            for (message, stored) in page.released {
+                self.done(session, message, Some(stored));
+            }
+            if page.is_end {
+                return;
+            }
+            from = page.last + 1;
         }
+    }
+
+    /// Drops what a queue on disk has too much, the oldest first.
+    pub(crate) fn trim_queue(self: &Arc<Self>, subscriber: &Arc<Subscriber>) {
+        let (broker, subscriber) = (self.clone(), subscriber.clone());
+        tokio::spawn(async move {
+            while let Some((from, excess)) = subscriber.mailbox.excess() {
+                // Of small ones about as many as are too much.
+                let page = broker.store.queue_page(subscriber.session, from, excess * 256).await;
+                let Ok(mut page) = page else { return };
+                let all = page.deliveries.len() <= excess;
+                page.deliveries.truncate(excess);
+                let last = match page.deliveries.last().and_then(|delivery| delivery.stored) {
+                    Some(stored) if !all => stored.position(),
+                    _ => page.last,
+                };
+                for delivery in &page.deliveries {
+                    broker.dropped_queue_full(&subscriber, delivery);
+                }
+                subscriber.mailbox.trimmed(page.deliveries.len(), last, all && page.is_end);
+            }
+        });
     }
 
     /// The connection of a session is over: what it did not send or have acknowledged of shared subscriptions goes to others who are
     /// connected.
-    pub(crate) fn hand_over(&self, subscriber: &Subscriber, session: &mut Session) {
+    pub(crate) fn hand_over(self: &Arc<Self>, subscriber: &Subscriber, session: &mut Session) {
         let mut others = HandOver::new(self, subscriber, true);
-        let mut give = |delivery: &Delivery| {
-            let taken = others.give(delivery);
-            if taken && delivery.qos > QoS::AtMostOnce {
-                self.done(subscriber, delivery.message.id);
-            }
-            taken
-        };
+        let mut give = |delivery: &Delivery| others.give(delivery);
         session.hand_over(&mut give);
         subscriber.mailbox.hand_over(&mut give);
     }
 
-    pub(crate) fn forget_parked(&self, subscriber: &Subscriber, state: &SessionState) {
-        // QoS 2 stays with the client that may have it [MQTT-4.8.2-5].
-        let mut heirs = HandOver::new(self, subscriber, false);
-        for inflight in &state.inflight {
-            if let Stage::Published(delivery) = &inflight.stage
-                && delivery.qos == QoS::AtLeastOnce
-            {
-                heirs.give(delivery);
-            }
-        }
-        let inflight = state.inflight.iter().map(|inflight| match &inflight.stage {
-            Stage::Published(delivery) => delivery.message.id,
-            Stage::Released(released) => released.id,
-        });
-        self.forget_session(subscriber, state.subscriptions.keys(), inflight);
-    }
-
     /// Publishes a will, as its client would have.
-    pub(crate) async fn publish_will(&self, publisher: &mut Publisher, will: Will) {
+    pub(crate) async fn publish_will(self: &Arc<Self>, publisher: &mut Publisher, will: Will) {
+        let will_of = publisher.is_stored.then_some(publisher.session);
         let client_id = publisher.client_id.clone();
         // No Local means the client, whose session may be another by now [MQTT-3.8.3-3].
         publisher.session = self.clients.session_of(&client_id).unwrap_or(publisher.session);
         let topic = will.topic.clone();
-        match publish(self, publisher, Draft::of_will(will)).await {
+        let draft = Draft { will_of, ..Draft::of_will(will) };
+        match publish_and_wait(self, publisher, draft).await {
             Ok(receivers) => {
                 debug!(%client_id, %topic, receivers = receivers.count, "will published");
                 self.events
@@ -214,7 +275,7 @@ impl Shared {
     }
 
     /// The connection of a session that goes on is over.
-    pub(crate) fn park(&self, subscriber: &Subscriber, parked: Parked) {
+    pub(crate) fn park(&self, subscriber: &Arc<Subscriber>, parked: Parked) {
         let due = parked.due_at();
         self.clients.park(subscriber, parked);
         if let Some(at) = due {
@@ -234,7 +295,7 @@ impl Shared {
 
     /// Looks at a parked session; returns when to look again.
     pub(crate) async fn look(
-        &self,
+        self: &Arc<Self>,
         client_id: &tidegate_mqtt::ClientId,
         session: SessionId,
     ) -> Option<tidegate_mqtt::Timestamp> {
@@ -249,10 +310,12 @@ impl Shared {
                 self.counters.clients_expired.add(1);
                 debug!(%client_id, "session expired");
                 self.events.tell(EventKind::SessionExpired, |event| event.of(session, client_id));
-                self.forget_parked(&subscriber, &parked.state);
+                // The will first: it is stored with the session.
                 if let Some(mut will) = parked.will {
                     self.publish_will(&mut will.publisher, will.will).await;
                 }
+                let _: Option<Ticket> =
+                    self.forget_session(&subscriber, &parked.state, self.config.durability);
                 None
             }
         }
@@ -262,4 +325,59 @@ impl Shared {
     pub(crate) fn expires_at(&self, expiry: u32) -> Option<tidegate_mqtt::Timestamp> {
         (expiry != u32::MAX).then(|| clock::now().after(Duration::from_secs(expiry.into())))
     }
+
+    /// Takes up what an earlier run left: before any client comes in.
+    pub(crate) fn recover(self: &Arc<Self>, recovered: Recovered) {
+        let last_seen = recovered.last_seen.unwrap_or_else(clock::now);
+        for message in recovered.retained {
+            drop(self.retained.set(Arc::new(message)));
+        }
+        for session in recovered.sessions {
+            let tidegate_store::RecoveredSession { state, left_at, will, waiting } = session;
+            let subscriber = self.clients.recover(&state.client_id, state.id);
+            subscriber.mailbox.recover(waiting);
+            for (filter, subscribed) in &state.subscriptions {
+                let Subscribed { options, identifier } = *subscribed;
+                let subscription = Subscription { options, identifier };
+                self.routes.subscribe(HomeId::LOCAL, state.id, &subscriber, filter, subscription);
+            }
+            let left_at = left_at.unwrap_or(last_seen);
+            let expires_at =
+                (state.expiry != u32::MAX).then(|| left_at.after(Duration::from_secs(state.expiry.into())));
+            let will = will.map(|StoredWill { will, username, due_at }| {
+                let delay = will.properties.will_delay_interval.unwrap_or(0).min(state.expiry);
+                let at = due_at.unwrap_or_else(|| left_at.after(Duration::from_secs(delay.into())));
+                let publisher = Publisher::recovered(state.id, state.client_id.clone(), username);
+                DelayedWill { will, publisher: Box::new(publisher), at }
+            });
+            let parked = Parked { state, will, expires_at };
+            let due = parked.due_at();
+            self.clients.park_recovered(&subscriber, parked);
+            if let Some(at) = due {
+                self.look_later(&subscriber, at);
+            }
+        }
+        for session in recovered.orphans {
+            let ended = self.clients.ended(session);
+            let broker = self.clone();
+            tokio::spawn(async move { broker.empty_queue(&ended).await });
+        }
+    }
+
+    /// Stores that the client of a session is there, or left.
+    pub(crate) fn save_session(
+        &self,
+        subscriber: &Subscriber,
+        expiry: u32,
+        left_at: Option<tidegate_mqtt::Timestamp>,
+        will: Option<&StoredWill>,
+        durability: Durability,
+    ) -> Ticket {
+        let session = StoredSession { client_id: subscriber.client_id.clone(), expiry, left_at };
+        subscriber.set_stored();
+        self.store.save_session(subscriber.session, &session, will, durability)
+    }
 }
+
+/// Bytes of messages that are read from disk for one session at once.
+pub(crate) const PAGE_BYTES: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use tidegate_mqtt::{
 };
 use tidegate_routing::{Cursor, Subscription};
 use tidegate_session::{Delivery, Session, Subscribed};
-use tidegate_store::{Outcome, Ticket};
+use tidegate_store::{Durability, Outcome};
 use tracing::{debug, info, warn};
 
 /// Retained messages on their way to a new subscription, at the client's own pace.
@@ -81,6 +81,7 @@ pub(crate) async fn subscribe(
     let mut reasons = Vec::with_capacity(candidates.len());
     let mut text = String::new();
     let mut feeds = Vec::new();
+    let (mut changed, mut before) = (Vec::new(), Vec::new());
     for (candidate, (asked, _)) in candidates.into_iter().zip(&packet.subscriptions) {
         let answer = match candidate {
             Ok(candidate) if too_many(session, bounds, &candidate.filter) => {
@@ -109,6 +110,10 @@ pub(crate) async fn subscribe(
         broker.routes.subscribe(HomeId::LOCAL, session.id(), subscriber, &filter, subscription);
         session.rewrite(asked, filter.clone());
         let existed = session.subscribe(filter.clone(), subscribed);
+        if existed {
+            before.push(filter.clone());
+        }
+        changed.push(filter.clone());
         broker.events.tell(EventKind::Subscribed, |event| {
             let event = event.of(session.id(), session.client_id()).about_text(filter.to_string());
             event.with("qos", (options.maximum_qos as u8).to_string()).with("existed", existed.to_string())
@@ -124,25 +129,38 @@ pub(crate) async fn subscribe(
             feeds.push(RetainedFeed { filter, subscribed, page: VecDeque::new(), next: Some(None) });
         }
     }
-    if !save(broker, subscriber, session).await {
+    if !save(broker, subscriber, session, &changed, publisher.durability).await {
         // What is not safe is not acknowledged.
+        for filter in changed.iter().filter(|filter| !before.contains(filter)) {
+            broker.routes.unsubscribe(session.id(), filter);
+            session.unsubscribe(filter);
+        }
+        feeds.clear();
         reasons.iter_mut().for_each(|reason| *reason = ReasonCode::ImplementationSpecificError);
         text = "the subscriptions cannot be stored".to_owned();
     }
     Granted { reasons, text: Some(text).filter(|text| !text.is_empty()), feeds }
 }
 
-/// Stores the subscriptions of a session that outlives its connection; false if that failed.
-async fn save(broker: &Shared, subscriber: &Subscriber, session: &Session) -> bool {
-    if !subscriber.is_persistent() {
+/// Stores subscriptions of a session that outlives its connection, as they are now; false if that failed.
+async fn save(
+    broker: &Shared,
+    subscriber: &Subscriber,
+    session: &Session,
+    changed: &[SubscriptionFilter],
+    durability: Durability,
+) -> bool {
+    if !subscriber.is_stored() || changed.is_empty() {
         return true;
     }
-    let ticket: Ticket = broker.store.save_session(
-        session.id(),
-        session.client_id(),
-        session.expiry(),
-        session.subscriptions(),
-    );
+    let subscriptions = changed.iter().map(|filter| {
+        let asked = || {
+            let rewritten = session.rewritten().iter().filter(|(_, granted)| *granted == filter);
+            rewritten.map(|(asked, _)| asked).collect()
+        };
+        (filter, session.subscriptions().get(filter).map(|subscribed| (subscribed, asked())))
+    });
+    let ticket = broker.store.save_subscriptions(session.id(), subscriptions, durability);
     ticket.wait().await == Outcome::Durable
 }
 
@@ -223,7 +241,7 @@ pub(crate) async fn reauthorize(
 ) -> Result<usize, HookFailed> {
     let all: Vec<_> =
         session.subscriptions().iter().map(|(filter, subscribed)| (filter.clone(), *subscribed)).collect();
-    let mut revoked = 0;
+    let mut revoked = Vec::new();
     let mut failed = None;
     for (filter, subscribed) in all {
         match permission(broker, publisher, &filter, subscribed.options).await {
@@ -231,7 +249,7 @@ pub(crate) async fn reauthorize(
             Ok(Authorization::Denied) => {
                 broker.routes.unsubscribe(session.id(), &filter);
                 session.unsubscribe(&filter);
-                revoked += 1;
+                revoked.push(filter.clone());
                 broker.counters.subscriptions_revoked.add(1);
                 info!(client_id = %publisher.client_id, %filter, "subscription taken away: it is not allowed any more");
                 broker.events.tell(EventKind::Unsubscribed, |event| {
@@ -245,11 +263,9 @@ pub(crate) async fn reauthorize(
             }
         }
     }
-    if revoked > 0 {
-        // If it cannot be stored, it is asked about and taken away again after a restart.
-        save(broker, subscriber, session).await;
-    }
-    failed.map_or(Ok(revoked), Err)
+    // If it cannot be stored, it is asked about and taken away again after a restart.
+    save(broker, subscriber, session, &revoked, publisher.durability).await;
+    failed.map_or(Ok(revoked.len()), Err)
 }
 
 /// The filter below the mount point; None if that is too long.
@@ -337,7 +353,9 @@ pub(crate) async fn unsubscribe(
     session: &mut Session,
     mount_point: Option<&TopicName>,
     packet: &Unsubscribe,
+    durability: Durability,
 ) -> Vec<ReasonCode> {
+    let mut changed = Vec::new();
     let mut end = |filter: &SubscriptionFilter| {
         let Some(filter) = mounted(filter, mount_point) else { return ReasonCode::NoSubscriptionExisted };
         let Some(filter) = session.ended_by(filter) else { return ReasonCode::Success };
@@ -345,14 +363,18 @@ pub(crate) async fn unsubscribe(
         if !session.unsubscribe(&filter) {
             return ReasonCode::NoSubscriptionExisted;
         }
+        changed.push(filter.clone());
         broker.events.tell(EventKind::Unsubscribed, |event| {
             event.of(session.id(), session.client_id()).about_text(filter.to_string())
         });
         ReasonCode::Success
     };
-    let reasons = packet.filters.iter().map(&mut end).collect();
-    save(broker, subscriber, session).await;
-    reasons
+    let reasons: Vec<_> = packet.filters.iter().map(&mut end).collect();
+    if save(broker, subscriber, session, &changed, durability).await {
+        return reasons;
+    }
+    // It has ended, but a restart may bring it back: that is not acknowledged.
+    vec![ReasonCode::ImplementationSpecificError; reasons.len()]
 }
 
 impl RetainedFeed {
@@ -367,7 +389,7 @@ impl RetainedFeed {
         let message = self.page.front()?.clone();
         let qos = message.qos.min(self.subscribed.options.maximum_qos);
         let identifiers = self.subscribed.identifier.into_iter().collect();
-        Some(Delivery { message, qos, retain: true, identifiers, group: None }) // [MQTT-3.3.1-8]
+        Some(Delivery { message, qos, retain: true, identifiers, group: None, stored: None }) // [MQTT-3.3.1-8]
     }
 
     /// The message was sent.

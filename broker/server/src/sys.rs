@@ -65,7 +65,7 @@ pub(crate) async fn tell(
     }
 }
 
-async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &str, value: String) {
+async fn tell_one(broker: &Arc<Shared>, told: &mut HashMap<String, String>, topic: &str, value: String) {
     if told.get(topic) == Some(&value) {
         return;
     }
@@ -77,6 +77,8 @@ async fn tell_one(broker: &Shared, told: &mut HashMap<String, String>, topic: &s
         retain: true,
         properties: None,
         origin: None,
+        received: None,
+        will_of: None,
     };
     if publish_own(broker, draft).await.is_ok() {
         told.insert(topic.to_owned(), value);
@@ -248,8 +250,12 @@ fn metric_row(plugin: &str, metric: &PluginMetric) -> (String, String) {
 fn expire_retained(broker: &Shared) {
     const AT_ONCE: usize = 10_000;
     for message in broker.retained.expire(clock::now(), AT_ONCE) {
-        // It is gone from memory; a record that stays expires again at the next start.
-        let _: tidegate_store::Ticket = broker.store.retained_expired(&message);
+        // Unless there is another by now.
+        broker.retaining.if_idle(&message.topic, || {
+            if broker.retained.get(&message.topic).is_none() {
+                broker.store.retained_expired(&message);
+            }
+        });
         broker.counters.dropped_expired.add(1);
         broker.events.tell(EventKind::RetainedExpired, |event| {
             event.about(&message.topic).from(message.origin.as_deref())

@@ -15,7 +15,7 @@ mod will;
 pub use authentication::{AuthStep, Authentication};
 pub use keep_alive::KeepAlive;
 pub use receiving::PublishToken;
-pub use sending::{Delivery, Undelivered};
+pub use sending::{Delivery, Stored, Undelivered};
 pub use session::{Incoming, Request, Session, Terms, Violation};
 pub use state::{Finished, Inflight, SessionState, Stage, Subscribed};
 pub use topic_alias::ResolvedTopic;

@@ -9,6 +9,16 @@ use tidegate_mqtt::{PacketId, Publish, QoS};
 #[must_use]
 pub struct PublishToken(pub(crate) Waiting);
 
+impl PublishToken {
+    /// The packet identifier of a QoS 2 message: the client may repeat it until PUBREL.
+    pub fn exactly_once(&self) -> Option<PacketId> {
+        match self.0 {
+            Waiting::PubRec(packet_id) => Some(packet_id),
+            Waiting::Nothing | Waiting::PubAck(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Waiting {
     Nothing,

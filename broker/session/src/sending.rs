@@ -5,7 +5,7 @@ use crate::{
     state::{Finished, Inflight, Stage},
     topic_alias::{Aliased, OutgoingAliases},
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
 use tidegate_mqtt::{
     Ack, Message, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionFilter, SubscriptionIds,
     Timestamp, Version,
@@ -24,6 +24,31 @@ pub struct Delivery {
     pub identifiers: SubscriptionIds,
     /// The shared subscription that brought it, if one did: then another of its group may get it instead.
     pub group: Option<Arc<SubscriptionFilter>>,
+    /// Where it is stored, if it is.
+    pub stored: Option<Stored>,
+}
+
+/// Where a store keeps what a session waits for: given by the store, of no meaning to the session.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Stored(NonZeroU64);
+
+impl Stored {
+    const SHARED: u64 = 1 << 63;
+
+    /// `position`: rises with each delivery of a session; not 0, below 2^63. `shared`: others wait for the same message.
+    pub fn new(position: u64, shared: bool) -> Self {
+        Self(NonZeroU64::new(position | if shared { Self::SHARED } else { 0 }).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Its place in the queue of its session.
+    pub fn position(self) -> u64 {
+        self.0.get() & !Self::SHARED
+    }
+
+    /// Whether, when it was stored, others waited for the same message.
+    pub fn is_shared(self) -> bool {
+        self.0.get() & Self::SHARED != 0
+    }
 }
 
 /// How messages reach this client.
@@ -59,8 +84,10 @@ pub(crate) struct SendingWindow {
 pub(crate) enum Acknowledged {
     /// The client is done with this message.
     Done(Finished),
-    /// PUBREL follows.
-    Released,
+    /// PUBREL follows; the message is the client's from now on, but for its name.
+    Released(Finished),
+    /// PUBREL follows, not for the first time.
+    Again,
     /// No message has that packet identifier in that state.
     Unknown,
 }
@@ -84,6 +111,13 @@ impl SendingWindow {
         self.inflight.len()
     }
 
+    pub(crate) fn stored(&self) -> impl Iterator<Item = Stored> {
+        self.inflight.iter().filter_map(|inflight| match &inflight.stage {
+            Stage::Published(delivery) => delivery.stored,
+            Stage::Released(finished) => finished.stored,
+        })
+    }
+
     /// The caller has asked [`SendingWindow::has_room`] if the delivery needs a packet identifier.
     pub(crate) fn deliver(
         &mut self,
@@ -91,7 +125,7 @@ impl SendingWindow {
         outlet: &mut Outlet<'_>,
         now: Timestamp,
         out: &mut Outgoing,
-    ) -> Result<(), (Delivery, Undelivered)> {
+    ) -> Result<Option<PacketId>, (Delivery, Undelivered)> {
         let packet_id = (delivery.qos > QoS::AtMostOnce).then(|| self.free_packet_id());
         if let Err(why) = write(&delivery, packet_id, false, outlet, now, out) {
             return Err((delivery, why));
@@ -100,7 +134,7 @@ impl SendingWindow {
             self.inflight.push_back(Inflight { packet_id, stage: Stage::Published(delivery) });
             self.sent += 1;
         }
-        Ok(())
+        Ok(packet_id)
     }
 
     /// Sends again what the client has not acknowledged [MQTT-4.4.0-1], as far as the window goes [MQTT-3.3.4-9]; returns the messages that
@@ -164,16 +198,16 @@ impl SendingWindow {
         let Some(index) = self.position(packet_id) else { return Acknowledged::Unknown };
         match &self.inflight[index].stage {
             Stage::Published(delivery) if delivery.qos == QoS::ExactlyOnce => {
-                let finished = Finished::from(&*delivery.message);
+                let finished = Finished::from(delivery);
                 if reason.is_error() {
                     self.remove(index);
                     return Acknowledged::Done(finished);
                 }
-                self.inflight[index].stage = Stage::Released(finished);
-                Acknowledged::Released
+                self.inflight[index].stage = Stage::Released(finished.clone());
+                Acknowledged::Released(finished)
             }
             Stage::Published(_) => Acknowledged::Unknown,
-            Stage::Released(_) => Acknowledged::Released,
+            Stage::Released(_) => Acknowledged::Again,
         }
     }
 
@@ -185,7 +219,7 @@ impl SendingWindow {
     fn done(&mut self, packet_id: PacketId, is_it: impl Fn(&Stage) -> bool) -> Acknowledged {
         let index = self.position(packet_id).filter(|index| is_it(&self.inflight[*index].stage));
         match index.and_then(|index| self.remove(index)).map(|inflight| inflight.stage) {
-            Some(Stage::Published(delivery)) => Acknowledged::Done(Finished::from(&*delivery.message)),
+            Some(Stage::Published(delivery)) => Acknowledged::Done(Finished::from(&delivery)),
             Some(Stage::Released(finished)) => Acknowledged::Done(finished),
             None => Acknowledged::Unknown,
         }

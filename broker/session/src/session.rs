@@ -3,7 +3,7 @@
 use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
-    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Undelivered, ack},
+    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Stored, Undelivered, ack},
     state::{Finished, SessionState, Subscribed},
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
@@ -71,6 +71,15 @@ pub enum Request<'a> {
     Unsubscribe(Unsubscribe),
     /// The client is done with this message.
     Done(Finished),
+    /// The client has this message. What follows PUBREL may go out when that is stored.
+    Released {
+        /// Of the message, until PUBCOMP.
+        packet_id: PacketId,
+        /// Which message.
+        finished: Finished,
+    },
+    /// A QoS 2 message of the client came to its end. PUBCOMP may go out when that is stored.
+    Completed(PacketId),
     /// The client leaves.
     Disconnect(Disconnect),
     /// Ask hooks, then call [`Session::challenge`], [`Session::authenticated`] or [`Session::disconnect`].
@@ -242,8 +251,8 @@ impl Session {
             Packet::PubAck(ack) => Ok(done(self.sending.puback(ack.packet_id))),
             Packet::PubRec(pubrec) => {
                 let acknowledged = self.sending.pubrec(pubrec.packet_id, pubrec.reason);
-                match acknowledged {
-                    Acknowledged::Released => {
+                match &acknowledged {
+                    Acknowledged::Released(_) | Acknowledged::Again => {
                         self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out)
                     }
                     // A refusal ends the exchange, known or not [MQTT-4.3.3-4].
@@ -254,16 +263,18 @@ impl Session {
                     }
                     Acknowledged::Done(_) => {}
                 }
-                Ok(done(acknowledged))
+                Ok(match acknowledged {
+                    Acknowledged::Released(finished) => {
+                        Request::Released { packet_id: pubrec.packet_id, finished }
+                    }
+                    acknowledged => done(acknowledged),
+                })
             }
             Packet::PubRel(pubrel) => {
-                let reason = if self.receiving.release(pubrel.packet_id) {
-                    ReasonCode::Success
-                } else {
-                    ReasonCode::PacketIdentifierNotFound
-                };
+                let known = self.receiving.release(pubrel.packet_id);
+                let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
                 self.write(&Packet::PubComp(ack(pubrel.packet_id, reason)), out); // [MQTT-4.3.3-11]
-                Ok(Request::None)
+                Ok(if known { Request::Completed(pubrel.packet_id) } else { Request::None })
             }
             Packet::PubComp(ack) => Ok(done(self.sending.pubcomp(ack.packet_id))),
             Packet::Subscribe(subscribe) => Ok(Request::Subscribe(subscribe)),
@@ -387,7 +398,7 @@ impl Session {
         );
     }
 
-    /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first.
+    /// Sends a message to the client. For QoS 1 and 2 ask [`Session::has_room`] first; returns the packet identifier they got.
     ///
     /// # Errors
     /// The delivery, if it cannot go out to this client.
@@ -396,7 +407,7 @@ impl Session {
         delivery: Delivery,
         now: Timestamp,
         out: &mut Outgoing,
-    ) -> Result<(), (Delivery, Undelivered)> {
+    ) -> Result<Option<PacketId>, (Delivery, Undelivered)> {
         let mut outlet = Outlet {
             terms: &self.terms,
             mount_point: self.mount_point.as_deref(),
@@ -495,6 +506,16 @@ impl Session {
         self.sending.len()
     }
 
+    /// Where those of them are stored that are.
+    pub fn stored(&self) -> impl Iterator<Item = Stored> {
+        self.sending.stored()
+    }
+
+    /// Filters the client asked for, of which a plugin made others.
+    pub fn rewritten(&self) -> &BTreeMap<SubscriptionFilter, SubscriptionFilter> {
+        &self.rewritten
+    }
+
     /// QoS 1 and 2 messages from the client that are not acknowledged to their end.
     pub fn receiving(&self) -> usize {
         self.receiving.open()
@@ -508,7 +529,7 @@ impl Session {
 fn done<'a>(acknowledged: Acknowledged) -> Request<'a> {
     match acknowledged {
         Acknowledged::Done(finished) => Request::Done(finished),
-        Acknowledged::Released | Acknowledged::Unknown => Request::None,
+        Acknowledged::Released(_) | Acknowledged::Again | Acknowledged::Unknown => Request::None,
     }
 }
 

@@ -1,12 +1,12 @@
 //! What outlives a connection, as plain data: the same for takeover, restart and backup.
 
-use crate::sending::Delivery;
+use crate::sending::{Delivery, Stored};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
 };
 use tidegate_mqtt::{
-    ClientId, Message, MessageId, Origin, PacketId, SessionId, SubscriptionFilter, SubscriptionOptions,
+    ClientId, MessageId, Origin, PacketId, SessionId, SubscriptionFilter, SubscriptionOptions,
 };
 
 /// A session between two connections.
@@ -71,11 +71,14 @@ pub struct Finished {
     pub id: MessageId,
     /// The plugin that published it, if one did.
     pub origin: Option<Box<Origin>>,
+    /// Where it is stored, if it is.
+    pub stored: Option<Stored>,
 }
 
-impl From<&Message> for Finished {
-    fn from(message: &Message) -> Self {
-        Self { id: message.id, origin: message.origin.clone() }
+impl From<&Delivery> for Finished {
+    fn from(delivery: &Delivery) -> Self {
+        let message = &*delivery.message;
+        Self { id: message.id, origin: message.origin.clone(), stored: delivery.stored }
     }
 }
 

@@ -4,6 +4,9 @@
 
 use bytes::Bytes;
 
+/// Longest key that every engine takes, in bytes. Each also takes the empty one.
+pub const MAX_KEY: usize = 65_534;
+
 /// An ordered key-value engine.
 pub trait Backend: Send + Sync + 'static {
     /// All of the operations, in order, or none of them, and everything committed before at least as safe as `durability` asks. Returns
@@ -45,6 +48,11 @@ pub trait Backend: Send + Sync + 'static {
     fn disk_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// What could not be read and was set aside since the engine was opened, oldest first. The rest is served.
+    fn damage(&self) -> Vec<Damage> {
+        Vec::new()
+    }
 }
 
 /// What a commit survives.
@@ -82,11 +90,13 @@ pub enum Table {
     Received = 7,
     /// Session id -> the will of its client.
     Wills = 8,
+    /// Table and key of a record that is not what was written -> what was found.
+    Damaged = 9,
 }
 
 impl Table {
     /// All there are, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Messages,
         Self::Queues,
@@ -96,6 +106,7 @@ impl Table {
         Self::References,
         Self::Received,
         Self::Wills,
+        Self::Damaged,
     ];
 
     /// For people, and for files that a backend keeps.
@@ -110,6 +121,7 @@ impl Table {
             Self::References => "references",
             Self::Received => "received",
             Self::Wills => "wills",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -130,6 +142,18 @@ pub struct Row {
     pub key: Bytes,
     /// The value.
     pub value: Bytes,
+}
+
+/// Something that could not be read and was set aside.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}: {what}", .place.display())]
+pub struct Damage {
+    /// The file, or the copy that was kept of it.
+    pub place: std::path::PathBuf,
+    /// Whose rows are missing, if that is known.
+    pub table: Option<Table>,
+    /// What is missing, for people.
+    pub what: Box<str>,
 }
 
 /// Why an engine could not do it.

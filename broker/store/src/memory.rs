@@ -47,14 +47,14 @@ impl Backend for Memory {
     ) -> Result<Vec<Row>, StoreError> {
         let tables = self.tables.read();
         let Some(rows) = tables.rows.get(&table) else { return Ok(Vec::new()) };
-        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        let mut bytes = 0;
+        let from = after.filter(|after| *after >= prefix).map_or(Bound::Included(prefix), Bound::Excluded);
+        let (mut rows_taken, mut bytes) = (0, 0_usize);
         let found =
             rows.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
         let fitting = found.take_while(|(key, value)| {
-            let first = bytes == 0;
+            rows_taken += 1;
             bytes += key.len() + value.len();
-            first || bytes <= max_bytes
+            rows_taken == 1 || bytes <= max_bytes
         });
         Ok(fitting.map(|(key, value)| Row { key: key.clone(), value: value.clone() }).collect())
     }

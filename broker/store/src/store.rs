@@ -1,17 +1,17 @@
 //! What the broker says to its storage, in the words of MQTT.
 
 use crate::{
-    backend::{Backend, Durability, Operation, Row, StoreError, Table},
-    records,
+    backend::{Backend, Durability, StoreError, Table},
+    records::{self, Progress, QueueEntry},
+    recovery::{self, Recovered},
     ticket::{Outcome, Ticket},
+    writer::{Change, Figures, Gathering, Writer},
 };
+use bytes::Bytes;
 use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-use tidegate_mqtt::{ClientId, Message, MessageId, SessionId, SubscriptionFilter};
-use tidegate_session::{Delivery, SessionState, Subscribed};
+use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle};
+use tidegate_mqtt::{ClientId, Message, MessageId, PacketId, SessionId, SubscriptionFilter, Timestamp, Will};
+use tidegate_session::{Delivery, Finished, Stored, Subscribed};
 
 /// What a PUBLISH does to the retained message of its topic (section 3.3.1.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,156 +24,354 @@ pub enum Retention {
     Remove,
 }
 
+/// What is written when a message is accepted.
+#[derive(Debug)]
+pub struct Acceptance<'a> {
+    /// Which message.
+    pub message: &'a Message,
+    /// What it does to the retained message of its topic.
+    pub retention: Retention,
+    /// Who waits for it. The store says where.
+    pub queued: &'a mut [(SessionId, Delivery)],
+    /// The session whose client sent it with QoS 2, and its packet identifier: a repeat is not a new message.
+    pub received: Option<(SessionId, PacketId)>,
+    /// The session whose will it is: it has none any more.
+    pub will_of: Option<SessionId>,
+    /// What the acceptance is to survive before anybody hears of it.
+    pub durability: Durability,
+}
+
+/// A session that outlives its connection, beside what it waits for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredSession {
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// Seconds it outlives its connection; `u32::MAX` for ever.
+    pub expiry: u32,
+    /// When its client left; None while it is connected.
+    pub left_at: Option<Timestamp>,
+}
+
+/// A will that is to be published unless its client takes it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredWill {
+    /// What is published.
+    pub will: Will,
+    /// Of its client, as authenticated.
+    pub username: Option<Box<str>>,
+    /// When its client's connection is over and only its delay is left; None while the client is connected.
+    pub due_at: Option<Timestamp>,
+}
+
+/// A part of what waits for a session.
+#[derive(Debug)]
+pub struct QueuePage {
+    /// In the order of their positions.
+    pub deliveries: Vec<Delivery>,
+    /// The last position that was looked at.
+    pub last: u64,
+    /// Whether there was nothing after it.
+    pub is_end: bool,
+    /// What the client has already, but for the last words about it.
+    pub released: Vec<(MessageId, Stored)>,
+}
+
 /// Writes records through a [`Backend`].
 pub struct Store {
     backend: Arc<dyn Backend>,
-    /// Queue entries that still refer to a message: its body goes with the last one.
-    references: Mutex<HashMap<MessageId, usize>>,
+    gathering: Arc<Gathering>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Of what nobody waits for.
+    durability: Durability,
+    /// There was something at the start.
+    had_something: bool,
 }
 
 impl Store {
-    /// Over this engine.
-    pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, references: Mutex::default() }
+    /// Reads what is there, and begins to write. `durability`: of what nobody waits for. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine cannot be read, or keeps something else.
+    pub fn open(backend: Arc<dyn Backend>, durability: Durability) -> Result<(Self, Recovered), StoreError> {
+        let recovered = recovery::recover(&*backend)?;
+        let gathering = Arc::new(Gathering::new(recovered.first_number()));
+        let writer = Writer::new(backend.clone(), gathering.clone(), recovered.group);
+        let thread = std::thread::Builder::new().name("tidegate-store".into()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::Unusable(format!("no thread: {error}").into()))?;
+        let had_something = recovered.last_seen.is_some();
+        let writer = Mutex::new(Some(thread));
+        Ok((Self { backend, gathering, writer, durability, had_something }, recovered))
     }
 
-    /// A message is accepted: what it retains and whom it waits for, in one batch. Nothing to keep costs nothing.
-    pub fn accept(
-        &self,
-        message: &Message,
-        retention: Retention,
-        queued: &[(SessionId, Delivery)],
-    ) -> Ticket {
-        if retention == Retention::Untouched && queued.is_empty() {
-            return Ticket::settled(Outcome::Durable);
+    /// A message is accepted: all that this means, in one batch. Nothing to keep costs nothing. The number says who came first.
+    pub fn accept(&self, acceptance: Acceptance<'_>) -> (Ticket, u64) {
+        let Acceptance { message, retention, queued, received, will_of, durability } = acceptance;
+        if retention == Retention::Untouched && queued.is_empty() && received.is_none() && will_of.is_none() {
+            return (Ticket::settled(Outcome::Durable), 0);
         }
-        let mut batch = Vec::new();
-        let topic = || bytes::Bytes::copy_from_slice(message.topic.as_bytes());
+        let keeps_body = retention == Retention::Replace || !queued.is_empty();
+        let body = if keeps_body { records::message(message) } else { Bytes::new() };
+        let mut changes = Vec::with_capacity(queued.len() + 4);
+        let topic = || records::retained_key(&message.topic);
         match retention {
             Retention::Untouched => {}
-            Retention::Replace => {
-                batch.push(Operation::Put(Table::Retained, topic(), records::message(message)))
+            Retention::Replace => changes.push(Change::put(Table::Retained, topic(), &body)),
+            Retention::Remove => changes.push(Change::Delete(Table::Retained, topic())),
+        }
+        if let Some((session, packet_id)) = received {
+            changes.push(Change::put(Table::Received, records::received_key(session, packet_id), b""));
+        }
+        if let Some(session) = will_of {
+            changes.push(Change::Delete(Table::Wills, records::session_key(session)));
+        }
+        if !queued.is_empty() {
+            let key = records::message_key(message.id);
+            changes.push(Change::put(Table::Messages, key.clone(), &body));
+            if let Some(count) = u32::try_from(queued.len()).ok().filter(|count| *count > 1) {
+                changes.push(Change::put(Table::References, key, &count.to_be_bytes()));
             }
-            Retention::Remove => batch.push(Operation::Delete(Table::Retained, topic())),
         }
-        self.queue(message, queued, &mut batch);
-        self.commit(batch)
-    }
-
-    fn queue(&self, message: &Message, queued: &[(SessionId, Delivery)], batch: &mut Vec<Operation>) {
-        if queued.is_empty() {
-            return;
-        }
-        *self.references.lock().entry(message.id).or_default() += queued.len();
-        batch.push(Operation::Put(
-            Table::Messages,
-            records::message_key(message.id),
-            records::message(message),
-        ));
-        for (session, delivery) in queued {
-            let key = records::queue_key(*session, message.id);
-            batch.push(Operation::Put(Table::Queues, key, records::queue_entry(delivery)));
-        }
+        let mut number = 0;
+        let ticket = self.gathering.submit(durability, false, |position| {
+            *position += 1;
+            number = *position;
+            let shared = queued.len() > 1;
+            for (session, delivery) in &mut *queued {
+                *position += 1;
+                delivery.stored = Some(Stored::new(*position, shared));
+                let entry = QueueEntry::of(delivery, shared, Progress::Queued);
+                let key = records::queue_key(*session, *position);
+                changes.push(Change::put(Table::Queues, key, &entry.write()));
+            }
+            changes
+        });
+        (ticket, number)
     }
 
     /// A session is done with a message: delivered to its end, dropped or expired.
-    pub fn done(&self, session: SessionId, message: MessageId) -> Ticket {
-        let mut batch = vec![Operation::Delete(Table::Queues, records::queue_key(session, message))];
-        let mut references = self.references.lock();
-        let Some(count) = references.get_mut(&message) else { return Ticket::settled(Outcome::Durable) };
-        *count -= 1;
-        if *count == 0 {
-            references.remove(&message);
-            batch.push(Operation::Delete(Table::Messages, records::message_key(message)));
-        }
-        drop(references);
-        self.commit(batch)
+    pub fn done(&self, session: SessionId, message: MessageId, stored: Stored) {
+        let key = records::queue_key(session, stored.position());
+        let mut changes = vec![Change::Delete(Table::Queues, key)];
+        changes.push(if stored.is_shared() {
+            Change::Unreference(message)
+        } else {
+            Change::Delete(Table::Messages, records::message_key(message))
+        });
+        // Nobody waits for it: a message that is forgotten late is delivered again at worst.
+        self.gathering.note(self.durability.min(Durability::Os), changes);
+    }
+
+    /// A QoS 1 PUBLISH is about to go out with this packet identifier. Nobody waits for that: at worst it comes again as another.
+    pub fn sent(&self, session: SessionId, delivery: &Delivery, stored: Stored, packet_id: PacketId) {
+        let entry = QueueEntry::of(delivery, stored.is_shared(), Progress::Sent(packet_id));
+        let key = records::queue_key(session, stored.position());
+        let change = Change::put(Table::Queues, key, &entry.write());
+        self.gathering.note(self.durability.min(Durability::Os), vec![change]);
+    }
+
+    /// A QoS 2 PUBLISH is about to go out with this packet identifier, and must wait for the ticket: a restart would send it again as
+    /// another.
+    pub fn sent_once(
+        &self,
+        session: SessionId,
+        delivery: &Delivery,
+        stored: Stored,
+        packet_id: PacketId,
+        durability: Durability,
+    ) -> Ticket {
+        let entry = QueueEntry::of(delivery, stored.is_shared(), Progress::Sent(packet_id));
+        self.put_queue_entry(session, stored, &entry, durability)
+    }
+
+    /// PUBREL is about to go out, and must wait for the ticket.
+    pub fn released(
+        &self,
+        session: SessionId,
+        finished: &Finished,
+        stored: Stored,
+        packet_id: PacketId,
+        durability: Durability,
+    ) -> Ticket {
+        let entry = QueueEntry {
+            message: finished.id,
+            cost: 0,
+            progress: Progress::Released(packet_id),
+            shared: stored.is_shared(),
+            qos: tidegate_mqtt::QoS::ExactlyOnce,
+            retain: false,
+            group: None,
+            identifiers: Default::default(),
+        };
+        self.put_queue_entry(session, stored, &entry, durability)
+    }
+
+    fn put_queue_entry(
+        &self,
+        session: SessionId,
+        stored: Stored,
+        entry: &QueueEntry,
+        durability: Durability,
+    ) -> Ticket {
+        let key = records::queue_key(session, stored.position());
+        let change = Change::put(Table::Queues, key, &entry.write());
+        self.gathering.submit(durability, true, |_| vec![change])
+    }
+
+    /// PUBREL came for a QoS 2 message of this session's client. PUBCOMP must wait for the ticket, or a restart would take the next message
+    /// with that packet identifier for a repeat.
+    pub fn completed(&self, session: SessionId, packet_id: PacketId, durability: Durability) -> Ticket {
+        let change = Change::Delete(Table::Received, records::received_key(session, packet_id));
+        self.gathering.submit(durability, true, |_| vec![change])
+    }
+
+    /// A message that waits for one session waits for another from now on, which `delivery` says.
+    pub fn hand_over(&self, from: (SessionId, Stored), to: SessionId, delivery: &mut Delivery) {
+        let (session, stored) = from;
+        let ticket = self.gathering.submit(self.durability.min(Durability::Os), true, |position| {
+            *position += 1;
+            delivery.stored = Some(Stored::new(*position, stored.is_shared()));
+            let entry = QueueEntry::of(delivery, stored.is_shared(), Progress::Queued);
+            vec![
+                Change::Delete(Table::Queues, records::queue_key(session, stored.position())),
+                Change::put(Table::Queues, records::queue_key(to, *position), &entry.write()),
+            ]
+        });
+        // Until it is written the record of the one who leaves stands.
+        drop(ticket);
     }
 
     /// A retained message expired.
-    pub fn retained_expired(&self, message: &Message) -> Ticket {
-        let key = bytes::Bytes::copy_from_slice(message.topic.as_bytes());
-        self.commit(vec![Operation::Delete(Table::Retained, key)])
+    pub fn retained_expired(&self, message: &Message) {
+        let key = records::retained_key(&message.topic);
+        self.gathering.note(Durability::None, vec![Change::Delete(Table::Retained, key)]);
     }
 
-    /// A session that outlives its connection began, or its subscriptions changed.
+    /// A session that outlives its connection, its client came or left. `will`: its only one from now on.
     pub fn save_session(
         &self,
-        session: SessionId,
-        client_id: &ClientId,
-        expiry: u32,
-        subscriptions: &BTreeMap<SubscriptionFilter, Subscribed>,
+        id: SessionId,
+        session: &StoredSession,
+        will: Option<&StoredWill>,
+        durability: Durability,
     ) -> Ticket {
-        let record = records::session(client_id, expiry, subscriptions);
-        self.commit(vec![Operation::Put(
-            Table::Sessions,
-            records::session_key(session),
-            record,
-        )])
+        let key = records::session_key(id);
+        let will = match will {
+            Some(will) => Change::put(Table::Wills, key.clone(), &records::will(will)),
+            None => Change::Delete(Table::Wills, key.clone()),
+        };
+        let session = Change::put(Table::Sessions, key, &records::session(session));
+        self.gathering.submit(durability, true, |_| vec![session, will])
     }
 
-    /// All sessions that outlive their connections, by number.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the engine cannot read, or what it reads makes no sense.
-    pub fn sessions(&self) -> Result<Vec<SessionState>, StoreError> {
-        self.read_all(Table::Sessions, |row| records::read_session(&row.key, &row.value))
-    }
-
-    fn commit(&self, operations: Vec<Operation>) -> Ticket {
-        Ticket::settled(match self.backend.commit(&operations, Durability::Sync) {
-            Ok(_) => Outcome::Durable,
-            Err(StoreError::Unknown(_)) => Outcome::Unknown,
-            Err(error) => Outcome::Refused(error),
-        })
-    }
-
-    /// A session ended. The caller is done with each of its queued messages already.
-    pub fn forget_session(&self, session: SessionId) -> Ticket {
-        self.commit(vec![Operation::Delete(Table::Sessions, records::session_key(session))])
-    }
-
-    /// The messages that wait for a session, in the order they were accepted.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the engine cannot read, or what it reads makes no sense.
-    pub fn queue_of(&self, session: SessionId) -> Result<Vec<Delivery>, StoreError> {
-        let prefix = records::session_key(session);
-        let mut deliveries = Vec::new();
-        let mut after = None;
-        loop {
-            let rows = self.backend.scan(Table::Queues, &prefix, after.as_deref(), 1 << 20)?;
-            let Some(last) = rows.last() else { return Ok(deliveries) };
-            after = Some(last.key.clone());
-            for row in rows {
-                let key = row.key.slice(prefix.len()..);
-                let damaged = || StoreError::Damaged { table: Table::Queues, key: row.key.clone() };
-                let body = self.backend.get(Table::Messages, &key)?.ok_or_else(damaged)?;
-                let message = records::read_message(&body).ok_or_else(damaged)?;
-                deliveries.push(records::read_queue_entry(&row.value, message).ok_or_else(damaged)?);
+    /// These subscriptions of a session are as they are here; None: ended. With each what its client asked for, where a plugin made this of
+    /// it.
+    pub fn save_subscriptions<'a>(
+        &self,
+        session: SessionId,
+        subscriptions: impl IntoIterator<
+            Item = (&'a SubscriptionFilter, Option<(&'a Subscribed, Vec<&'a SubscriptionFilter>)>),
+        >,
+        durability: Durability,
+    ) -> Ticket {
+        let changes = subscriptions.into_iter().map(|(filter, subscribed)| {
+            let key = records::subscription_key(session, filter);
+            match subscribed {
+                Some((subscribed, asked)) => {
+                    Change::put(Table::Subscriptions, key, &records::subscription(filter, subscribed, &asked))
+                }
+                None => Change::Delete(Table::Subscriptions, key),
             }
+        });
+        let changes: Vec<_> = changes.collect();
+        self.gathering.submit(durability, false, |_| changes)
+    }
+
+    /// A session ended. What waited for it is taken out by [`Store::queue_page`] and [`Store::done`], by whoever can hand it on.
+    pub fn forget_session<'a>(
+        &self,
+        session: SessionId,
+        subscriptions: impl Iterator<Item = &'a SubscriptionFilter>,
+        received: impl Iterator<Item = PacketId>,
+        durability: Durability,
+    ) -> Ticket {
+        let key = records::session_key(session);
+        let mut changes =
+            vec![Change::Delete(Table::Sessions, key.clone()), Change::Delete(Table::Wills, key)];
+        changes.extend(
+            subscriptions.map(|filter| {
+                Change::Delete(Table::Subscriptions, records::subscription_key(session, filter))
+            }),
+        );
+        changes.extend(
+            received
+                .map(|packet_id| Change::Delete(Table::Received, records::received_key(session, packet_id))),
+        );
+        self.gathering.submit(durability, true, |_| changes)
+    }
+
+    /// Settles when everything handed over before is written, safe or not.
+    pub fn written(&self) -> Ticket {
+        self.gathering.submit(Durability::None, true, |_| Vec::new())
+    }
+
+    /// What waits for a session from this position on, about `max_bytes` of it, with all that was accepted before the call.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine cannot read.
+    pub async fn queue_page(
+        &self,
+        session: SessionId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<QueuePage, StoreError> {
+        if self.written().wait().await != Outcome::Durable {
+            return Err(StoreError::Unavailable("it is not written".into()));
+        }
+        let (backend, gathering) = (self.backend.clone(), self.gathering.clone());
+        let reading =
+            tokio::task::spawn_blocking(move || read_page(&*backend, &gathering, session, from, max_bytes));
+        reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
+    }
+
+    /// What the writer has done.
+    pub fn figures(&self) -> &Figures {
+        &self.gathering.figures
+    }
+
+    /// Bytes on disk, as far as the engine knows.
+    pub fn disk_bytes(&self) -> Option<u64> {
+        self.backend.disk_bytes()
+    }
+
+    /// Whether anything was ever stored: by this run or one before.
+    pub fn is_used(&self) -> bool {
+        self.had_something || self.figures().submissions() > 0
+    }
+
+    /// Remembers that the broker lived at this time: what expires counts from there if it ends without a word.
+    pub fn alive(&self, now: Timestamp) {
+        let key = Bytes::from_static(recovery::ALIVE);
+        let change = Change::put(Table::Meta, key, &now.0.to_be_bytes());
+        self.gathering.note(Durability::None, vec![change]);
+    }
+
+    /// Writes what is left, and makes it safe. Blocks. What comes after is lost.
+    pub fn close(&self) {
+        let Some(writer) = self.writer.lock().take() else { return };
+        drop(self.gathering.submit(self.durability, true, |_| Vec::new()));
+        self.gathering.stop();
+        if writer.join().is_err() {
+            tracing::error!("the thread that writes the store ended badly");
+        }
+        if let Err(error) = self.backend.commit(&[], self.durability) {
+            tracing::error!(%error, "the store is not safe at the end");
         }
     }
+}
 
-    /// All retained messages, by topic.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the engine cannot read, or what it reads makes no sense.
-    pub fn retained(&self) -> Result<Vec<Message>, StoreError> {
-        self.read_all(Table::Retained, |row| records::read_message(&row.value))
-    }
-
-    fn read_all<T>(&self, table: Table, read: impl Fn(&Row) -> Option<T>) -> Result<Vec<T>, StoreError> {
-        let mut records = Vec::new();
-        let mut after = None;
-        loop {
-            let rows = self.backend.scan(table, b"", after.as_deref(), 1 << 20)?;
-            let Some(last) = rows.last() else { return Ok(records) };
-            after = Some(last.key.clone());
-            for row in &rows {
-                records.push(read(row).ok_or_else(|| StoreError::Damaged { table, key: row.key.clone() })?);
-            }
-        }
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -183,128 +381,64 @@ impl std::fmt::Debug for Store {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Memory;
-    use bytes::Bytes;
-    use std::num::NonZeroU32;
-    use tidegate_mqtt::{
-        HomeId, PublishProperties, QoS, RetainHandling, SubscriptionOptions, Timestamp, TopicName,
+fn read_page(
+    backend: &dyn Backend,
+    gathering: &Gathering,
+    session: SessionId,
+    from: u64,
+    max_bytes: usize,
+) -> Result<QueuePage, StoreError> {
+    let prefix = records::session_key(session);
+    let mut page = QueuePage {
+        deliveries: Vec::new(),
+        last: from.saturating_sub(1),
+        is_end: false,
+        released: Vec::new(),
     };
-
-    fn message(sequence: u64) -> Message {
-        let properties = PublishProperties {
-            message_expiry_interval: Some(60),
-            content_type: Some("text/plain".into()),
-            ..PublishProperties::default()
-        };
-        Message {
-            id: MessageId { home: HomeId::LOCAL, sequence },
-            topic: TopicName::new("a/b").unwrap(),
-            payload: Bytes::from_static(b"payload"),
-            qos: QoS::AtLeastOnce,
-            retain: true,
-            properties: Some(Box::new(properties)),
-            publisher: Some(SessionId(9)),
-            origin: Some(Box::new(tidegate_mqtt::Origin { plugin: "stamp".into(), hops: 2 })),
-            accepted_at: Timestamp(1_234),
-            heads: Default::default(),
+    let mut bodies: BTreeMap<MessageId, Arc<Message>> = BTreeMap::new();
+    let mut bytes = 0;
+    while bytes < max_bytes {
+        let after = records::queue_key(session, page.last);
+        let rows = backend.scan(Table::Queues, &prefix, Some(&after), ENTRIES_BYTES)?;
+        if rows.is_empty() {
+            page.is_end = true;
+            break;
+        }
+        for row in rows {
+            let Some((_, position)) = records::read_queue_key(&row.key) else { continue };
+            page.last = position;
+            let entry = records::unseal(Table::Queues, &row.key, row.value);
+            let Some(entry) = entry.and_then(|entry| QueueEntry::read(&entry)) else {
+                recovery::set_aside(gathering, Table::Queues, &row.key, backend);
+                continue;
+            };
+            if matches!(entry.progress, Progress::Released(_)) {
+                page.released.push((entry.message, Stored::new(position, entry.shared)));
+                continue;
+            }
+            let message = match bodies.get(&entry.message) {
+                Some(message) => Some(message.clone()),
+                None => recovery::body(backend, entry.message)?.map(Arc::new),
+            };
+            let Some(message) = message else {
+                recovery::set_aside(gathering, Table::Queues, &row.key, backend);
+                continue;
+            };
+            bytes += message.cost();
+            if entry.shared {
+                bodies.insert(entry.message, message.clone());
+            }
+            page.deliveries.push(entry.delivery(position, message));
+            if bytes >= max_bytes {
+                break;
+            }
         }
     }
-
-    fn delivery(message: &Message) -> Delivery {
-        let identifiers = [NonZeroU32::new(7).unwrap()].into_iter().collect();
-        let group = SubscriptionFilter::new("$share/g/a/#").ok().map(Arc::new);
-        Delivery {
-            message: Arc::new(message.clone()),
-            qos: QoS::AtLeastOnce,
-            retain: true,
-            identifiers,
-            group,
-        }
-    }
-
-    fn rows(backend: &Memory, table: Table) -> usize {
-        backend.scan(table, b"", None, usize::MAX).unwrap().len()
-    }
-
-    #[test]
-    fn a_retained_message_reads_back_as_it_was_written() {
-        let store = Store::new(Arc::new(Memory::default()));
-        let message = message(1);
-        assert_eq!(store.accept(&message, Retention::Replace, &[]).outcome(), Some(&Outcome::Durable));
-        assert_eq!(store.retained().unwrap(), std::slice::from_ref(&message));
-        let _ = store.accept(&message, Retention::Remove, &[]);
-        assert!(store.retained().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_body_is_stored_once_and_goes_with_the_last_session_that_waits_for_it() {
-        let backend = Arc::new(Memory::default());
-        let store = Store::new(backend.clone());
-        for sequence in 1..=3 {
-            let message = message(sequence);
-            let queued = [SessionId(1), SessionId(2)].map(|session| (session, delivery(&message)));
-            let _ = store.accept(&message, Retention::Untouched, &queued);
-        }
-        assert_eq!((rows(&backend, Table::Messages), rows(&backend, Table::Queues)), (3, 6));
-        let queue = store.queue_of(SessionId(1)).unwrap();
-        let sequences: Vec<_> = queue.iter().map(|delivery| delivery.message.id.sequence).collect();
-        assert_eq!(sequences, [1, 2, 3]);
-        assert_eq!(*queue[0].message, message(1));
-        assert_eq!(queue[0].identifiers, delivery(&message(1)).identifiers);
-
-        let id = message(2).id;
-        let _ = store.done(SessionId(1), id);
-        assert_eq!(rows(&backend, Table::Messages), 3);
-        let _ = store.done(SessionId(2), id);
-        assert_eq!((rows(&backend, Table::Messages), rows(&backend, Table::Queues)), (2, 4));
-        let _ = store.done(SessionId(2), id);
-        assert_eq!(rows(&backend, Table::Messages), 2);
-    }
-
-    #[test]
-    fn a_session_reads_back_with_its_subscriptions() {
-        let store = Store::new(Arc::new(Memory::default()));
-        let options = SubscriptionOptions {
-            maximum_qos: QoS::AtLeastOnce,
-            no_local: true,
-            retain_as_published: true,
-            retain_handling: RetainHandling::SendNever,
-        };
-        let one = Subscribed { options, identifier: NonZeroU32::new(7) };
-        let filters = ["a/#", "$share/g/b/+"].map(|filter| SubscriptionFilter::new(filter).unwrap());
-        let subscriptions: BTreeMap<_, _> = filters.into_iter().zip([one, Subscribed::default()]).collect();
-        let _ = store.save_session(SessionId(5), &ClientId::new("c1"), 60, &subscriptions);
-        let sessions = store.sessions().unwrap();
-        assert_eq!((sessions[0].id, &*sessions[0].client_id, sessions[0].expiry), (SessionId(5), "c1", 60));
-        assert_eq!(sessions[0].subscriptions, subscriptions);
-        let _ = store.forget_session(SessionId(5));
-        assert!(store.sessions().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_damaged_record_is_said_and_not_served() {
-        let backend = Arc::new(Memory::default());
-        let store = Store::new(backend.clone());
-        let put = Operation::Put(Table::Retained, Bytes::from_static(b"a"), Bytes::from_static(b"nonsense"));
-        let _ = backend.commit(&[put], Durability::Sync);
-        assert!(matches!(store.retained(), Err(StoreError::Damaged { table: Table::Retained, .. })));
-    }
-
-    #[test]
-    fn scans_go_on_after_a_key_and_stop_at_their_bound() {
-        let backend = Memory::default();
-        let puts =
-            ["a1", "a2", "a3", "b1"].map(|key| Operation::Put(Table::Sessions, key.into(), Bytes::new()));
-        let _ = backend.commit(&puts, Durability::Sync);
-        let keys = |after: Option<&str>, bytes| {
-            let rows = backend.scan(Table::Sessions, b"a", after.map(str::as_bytes), bytes).unwrap();
-            rows.into_iter().map(|row| String::from_utf8(row.key.to_vec()).unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(keys(None, 4), ["a1", "a2"]);
-        assert_eq!(keys(Some("a2"), 100), ["a3"]);
-        assert_eq!(keys(None, 0), ["a1"]);
-    }
+    Ok(page)
 }
+
+/// Bytes of queue entries, without their messages, that are read at once.
+const ENTRIES_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The promise of a commit. An acknowledgement goes out when its ticket says [`Outcome::Durable`], not before.
 
 use crate::backend::StoreError;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// How a commit ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,6 +47,30 @@ impl Ticket {
             State::Settled(outcome) => Some(outcome),
             State::Pending(_) => None,
         }
+    }
+
+    /// Waits for the outcome; to be called again if it is given up.
+    pub async fn until_settled(&mut self) -> Outcome {
+        match &mut self.0 {
+            State::Settled(outcome) => outcome.clone(),
+            State::Pending(receiver) => {
+                let outcome = receiver.await.unwrap_or(Outcome::Unknown);
+                self.0 = State::Settled(outcome.clone());
+                outcome
+            }
+        }
+    }
+
+    /// Whether the outcome is known, now.
+    pub fn is_settled(&mut self) -> bool {
+        if let State::Pending(receiver) = &mut self.0 {
+            match receiver.try_recv() {
+                Ok(outcome) => self.0 = State::Settled(outcome),
+                Err(TryRecvError::Closed) => self.0 = State::Settled(Outcome::Unknown),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        matches!(self.0, State::Settled(_))
     }
 
     /// Waits for the outcome.

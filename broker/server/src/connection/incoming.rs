@@ -1,11 +1,11 @@
 //! What comes from the client: bytes, packets, and what they ask for.
 
-use super::{Connection, End, OUTGOING_BOUND, socket::Buffer};
+use super::{Connection, End, MOST_UNSETTLED, OUTGOING_BOUND, Unsettled, socket::Buffer};
 use crate::{
     clients::Presence,
     clock,
     connect::{Step, Visitor, levels},
-    publish::{Draft, PublishError, Receivers, fault_kind, publish, publish_batch},
+    publish::{Draft, PublishError, Receivers, Taken, fault_kind, publish, publish_batch},
     rate::Rate,
     scratch::Scratch,
     subscribe::{Bounds, subscribe, unsubscribe},
@@ -18,6 +18,7 @@ use tidegate_mqtt::{
     Packet, PacketType, PublishProperties, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
 };
 use tidegate_session::{AuthStep, Finished, Incoming, PublishToken, Request};
+use tidegate_store::Ticket;
 use tracing::{debug, warn};
 
 /// What a packet asks for that may take time. Owns what it needs: the read buffer is given back before anything is waited for.
@@ -97,7 +98,8 @@ impl Connection {
         let max_packet_size = self.door.limits.max_packet_size.get();
         let mut batch: Option<Box<Batch>> = None;
         while let Some(frame) = next_frame(&buffer.bytes()[*at..], max_packet_size).map_err(End::Malformed)? {
-            if self.out.len() >= OUTGOING_BOUND || self.is_too_fast() {
+            let waiting = self.unsettled.len() >= MOST_UNSETTLED;
+            if self.out.len() >= OUTGOING_BOUND || waiting || self.is_too_fast() {
                 self.backlog = true;
                 break;
             }
@@ -186,13 +188,33 @@ impl Connection {
                 };
                 let payload = Bytes::copy_from_slice(publish.payload);
                 let (qos, retain) = (publish.qos, publish.retain);
-                let draft = Draft { topic, payload, qos, retain, properties, origin: None };
+                // A session that is not stored ends with the broker, and so do repeats.
+                let received = token.exactly_once().filter(|_| self.subscriber.is_stored());
+                let draft =
+                    Draft { topic, payload, qos, retain, properties, origin: None, received, will_of: None };
                 Ok(Some(Work::Publish { token, draft }))
             }
             Request::Subscribe(subscribe) => Ok(Some(Work::Subscribe(subscribe))),
             Request::Unsubscribe(unsubscribe) => Ok(Some(Work::Unsubscribe(unsubscribe))),
-            Request::Done(Finished { id, origin }) => {
-                self.broker.done(&self.subscriber, id);
+            Request::Completed(packet_id) => {
+                if self.subscriber.is_stored() {
+                    let (session, durability) = (self.session.id(), self.publisher.durability);
+                    let ticket = self.broker.store.completed(session, packet_id, durability);
+                    self.hold_for(ticket);
+                }
+                Ok(None)
+            }
+            Request::Released { packet_id, finished } => {
+                if let Some(stored) = finished.stored {
+                    let (session, durability) = (self.session.id(), self.publisher.durability);
+                    let ticket =
+                        self.broker.store.released(session, &finished, stored, packet_id, durability);
+                    self.hold_for(ticket);
+                }
+                Ok(None)
+            }
+            Request::Done(Finished { id, origin, stored }) => {
+                self.broker.done(self.session.id(), id, stored);
                 self.broker.events.tell(EventKind::Acknowledged, |event| {
                     let event = event.of(self.session.id(), self.session.client_id());
                     event.from(origin.as_deref()).with("message", id.sequence.to_string())
@@ -209,8 +231,9 @@ impl Connection {
             Work::Batch(batch) => return Box::pin(self.perform_batch(*batch)).await,
             Work::Publish { token, draft } => {
                 let topic = draft.topic.clone();
-                let decision = publish(&self.broker, &mut self.publisher, draft).await;
-                self.answer_publish(token, &topic, decision)
+                let behind = !self.unsettled.is_empty();
+                let taken = publish(&self.broker, &mut self.publisher, draft, behind).await;
+                self.answer_or_wait(token, topic, taken)
             }
             // Boxed: what is rare shall not be held by every idle connection.
             Work::Subscribe(packet) => Box::pin(self.subscribe(packet)).await,
@@ -225,9 +248,10 @@ impl Connection {
         let Batch { messages, then } = batch;
         let (tokens, drafts): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let topics: Vec<TopicName> = drafts.iter().map(|draft: &Draft| draft.topic.clone()).collect();
-        let decisions = publish_batch(&self.broker, &mut self.publisher, drafts).await;
-        for ((token, topic), decision) in tokens.into_iter().zip(&topics).zip(decisions) {
-            self.answer_publish(token, topic, decision)?;
+        let behind = !self.unsettled.is_empty();
+        let decisions = publish_batch(&self.broker, &mut self.publisher, drafts, behind).await;
+        for ((token, topic), taken) in tokens.into_iter().zip(topics).zip(decisions) {
+            self.answer_or_wait(token, topic, taken)?;
             self.handled = PacketType::Publish;
             self.show_processed();
         }
@@ -254,8 +278,10 @@ impl Connection {
 
     pub(super) async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
         let mount_point = self.door.mount_point.as_ref();
+        let durability = self.publisher.durability;
         let reasons =
-            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet).await;
+            unsubscribe(&self.broker, &self.subscriber, &mut self.session, mount_point, &packet, durability)
+                .await;
         self.session.unsubscribed(packet.packet_id, reasons, &mut self.out);
         Ok(())
     }
@@ -297,6 +323,45 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Answers now, or when the store has the message.
+    fn answer_or_wait(
+        &mut self,
+        token: PublishToken,
+        topic: TopicName,
+        taken: Result<Taken, PublishError>,
+    ) -> Result<(), End> {
+        match taken {
+            Ok(Taken::Waiting(submitted)) => {
+                self.unsettled.push_back(Unsettled { token, topic, submitted: *submitted });
+                Ok(())
+            }
+            Ok(Taken::In(receivers)) => self.answer_publish(token, &topic, Ok(receivers)),
+            Err(error) => self.answer_publish(token, &topic, Err(error)),
+        }
+    }
+
+    /// Delivers and answers what the store has taken by now, in the order it came.
+    pub(super) async fn settle(&mut self) -> Result<(), End> {
+        while let Some(front) = self.unsettled.front_mut() {
+            if !front.submitted.ticket.is_settled() {
+                break;
+            }
+            let outcome = front.submitted.ticket.until_settled().await;
+            let Some(Unsettled { token, topic, submitted }) = self.unsettled.pop_front() else { break };
+            let decision = submitted.settle(&self.broker, Some(&self.publisher), outcome);
+            self.answer_publish(token, &topic, decision)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing goes out before this is settled.
+    pub(super) fn hold_for(&mut self, mut ticket: Ticket) {
+        // Tickets settle in the order in which they were given.
+        if !ticket.is_settled() {
+            self.hold = Some(ticket);
+        }
     }
 
     pub(super) fn answer_publish(

@@ -1,11 +1,11 @@
 //! What goes to the client: deliveries from its mailbox, retained messages, and what hooks make of them.
 
 use super::{Connection, End, OUTGOING_BOUND};
-use crate::{clock, config::OnRevoked, mailbox::Command, subscribe::reauthorize};
-use std::sync::Arc;
+use crate::{clock, config::OnRevoked, mailbox::Command, shared::PAGE_BYTES, subscribe::reauthorize};
+use std::{collections::HashSet, sync::Arc};
 use tidegate_hooks::{DeliverRequest, EventKind, Patch, PublishRequest};
-use tidegate_mqtt::{Heads, Message, QoS, ReasonCode, Timestamp, Version};
-use tidegate_session::Delivery;
+use tidegate_mqtt::{Heads, Message, PacketId, QoS, ReasonCode, Timestamp, Version};
+use tidegate_session::{Delivery, Stored};
 use tracing::{debug, warn};
 
 /// Deliveries taken from the mailbox at once.
@@ -44,6 +44,10 @@ impl Connection {
                 return Ok(true);
             }
             if deliveries.is_empty() {
+                if room > 0 && self.subscriber.mailbox.wanted_page().is_some() {
+                    self.wants_page = true;
+                    return Ok(true);
+                }
                 return Ok(self.feed_retained());
             }
             if self.served.deliver {
@@ -104,9 +108,25 @@ impl Connection {
             let event = event.from(delivery.message.origin.as_deref());
             event.with("why", "plugin").with("plugin", plugin)
         });
-        if delivery.qos > QoS::AtMostOnce {
-            self.broker.done(&self.subscriber, delivery.message.id);
-        }
+        self.broker.done(self.session.id(), delivery.message.id, delivery.stored);
+    }
+
+    /// Brings what waits on disk into the mailbox.
+    pub(super) async fn load_page(&mut self) -> Result<(), End> {
+        let Some(from) = self.subscriber.mailbox.wanted_page() else { return Ok(()) };
+        let page = match self.broker.store.queue_page(self.session.id(), from, PAGE_BYTES).await {
+            Ok(page) => page,
+            Err(error) => {
+                warn!(%error, "disconnected: what waits for the client cannot be read");
+                let text = "what waits for the client cannot be read".into();
+                return Err(End::Told { reason: ReasonCode::ImplementationSpecificError, text });
+            }
+        };
+        let open: HashSet<_> = self.session.stored().map(Stored::position).collect();
+        let is_open =
+            |delivery: &Delivery| delivery.stored.is_some_and(|stored| open.contains(&stored.position()));
+        self.subscriber.mailbox.add_page(page, is_open);
+        Ok(())
     }
 
     /// Those who decide have changed, or the session was another connection's before: what is not allowed any more goes.
@@ -151,8 +171,12 @@ impl Connection {
         let payload = delivery.message.payload.len() as u64;
         // What went out is the session's: who wants to know of it needs another.
         let told = self.broker.events.wants(EventKind::Delivered).then(|| delivery.clone());
+        let kept = delivery.stored.map(|stored| (stored, delivery.clone()));
         match self.session.deliver(delivery, now, &mut self.out) {
-            Ok(()) => {
+            Ok(packet_id) => {
+                if let (Some((stored, delivery)), Some(packet_id)) = (kept, packet_id) {
+                    self.keep_sent(&delivery, stored, packet_id);
+                }
                 self.moved.publishes_sent += 1;
                 self.moved.publish_bytes_sent += payload;
                 if let Some(delivery) = told {
@@ -160,6 +184,18 @@ impl Connection {
                 }
             }
             Err((delivery, why)) => self.broker.dropped_on_the_way(&self.subscriber, &delivery, why),
+        }
+    }
+
+    /// A restart shall send it again as what it is. One of QoS 2 goes out when that is safe, or it might be taken for another.
+    fn keep_sent(&mut self, delivery: &Delivery, stored: Stored, packet_id: PacketId) {
+        let store = &self.broker.store;
+        if delivery.qos == QoS::ExactlyOnce {
+            let durability = self.publisher.durability;
+            let ticket = store.sent_once(self.session.id(), delivery, stored, packet_id, durability);
+            self.hold_for(ticket);
+        } else {
+            store.sent(self.session.id(), delivery, stored, packet_id);
         }
     }
 
@@ -180,7 +216,7 @@ impl Connection {
         let asked = self.served.deliver;
         for _ in 0..COLLECT {
             let Some(feed) = self.feeds.front_mut() else { return false };
-            let Some(delivery) = feed.next(&self.broker) else {
+            let Some(mut delivery) = feed.next(&self.broker) else {
                 self.feeds.pop_front();
                 continue;
             };
@@ -188,6 +224,9 @@ impl Connection {
                 return false;
             }
             feed.advance();
+            if delivery.qos > QoS::AtMostOnce && self.subscriber.is_persistent() {
+                self.broker.keep(self.session.id(), &mut delivery);
+            }
             self.broker.events.tell(EventKind::RetainedDelivered, |event| {
                 let event = event.of(self.session.id(), self.session.client_id());
                 event.about(&delivery.message.topic).from(delivery.message.origin.as_deref())

@@ -154,7 +154,14 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
         accepted_at: Timestamp(1_000_000),
         heads: Default::default(),
     };
-    Delivery { message: Arc::new(message), qos, retain: false, identifiers: Default::default(), group: None }
+    Delivery {
+        message: Arc::new(message),
+        qos,
+        retain: false,
+        identifiers: Default::default(),
+        group: None,
+        stored: None,
+    }
 }
 
 fn expiring(sequence: u64, seconds: u32) -> Delivery {

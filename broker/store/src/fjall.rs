@@ -1,0 +1,182 @@
+//! The engine that keeps rows on a disk: the LSM trees of fjall, with a journal of our own in front of them.
+
+mod engine;
+#[cfg(test)]
+mod faults;
+mod folder;
+mod journal;
+mod keys;
+mod room;
+mod trees;
+
+use crate::backend::{Backend, Damage, Durability, Operation, Row, StoreError, Table};
+use bytes::Bytes;
+use engine::{CommitError, Engine};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+use trees::OpenError;
+
+/// How the engine uses disk and memory.
+#[derive(Clone, Debug)]
+pub struct FjallOptions {
+    /// Bytes of the disk that messages must leave free, so that what deletes them can still be written.
+    pub reserve: u64,
+    /// Bytes of memory for what was read.
+    pub cache: u64,
+    /// Bytes of a journal before it becomes tables. The trees have about as much in memory, up to four times if the disk is slow.
+    pub journal: u64,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self { reserve: 64 << 20, cache: 8 << 20, journal: 16 << 20 }
+    }
+}
+
+/// Rows on a disk: an LSM tree for each table (`lsm-tree`, the trees of fjall), and a journal in front of them.
+///
+/// # What a commit survives
+/// - [`Durability::Sync`]: the journal is synced with `fdatasync`, which also writes its length. A journal's name is on disk before the
+///   first record goes into it (file and folder are synced). Tables are synced before the tree's manifest names them, manifests before
+///   the file `current` points to them, each with its folder; and a journal is deleted after all that. So a power cut loses nothing that
+///   was confirmed, as far as the disk does what it says.
+/// - [`Durability::Os`]: the record is written to the journal with one `pwrite`; it survives the end of the process, however it ends.
+/// - [`Durability::None`]: up to 64 KiB of records wait in the process.
+///
+/// A batch is one record with a checksum, so a start finds all of it or nothing.
+///
+/// # Disk full, and worse
+/// A write that fails is undone by cutting the journal, so it is [`StoreError::Unavailable`] and the engine goes on. Only if that fails
+/// too, or a sync fails, it is [`StoreError::Unknown`]; then [`Backend::recover`] opens the folder again and writes what it finds to new
+/// files, because after a failed sync the system's memory may show what the disk does not have. Until then nothing can be read. See
+/// [`FjallOptions::reserve`] for what is refused before it is written.
+pub struct Fjall {
+    folder: PathBuf,
+    options: FjallOptions,
+    running: RwLock<Option<Running>>,
+    damage: Mutex<Vec<Damage>>,
+    /// Held as long as this lives.
+    _lock: File,
+}
+
+struct Running {
+    engine: Arc<Engine>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    fn stop(self) {
+        self.engine.stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store ended badly");
+            }
+        }
+        self.engine.close();
+    }
+}
+
+impl Fjall {
+    /// Opens or creates the store in a folder. Blocks until what the journals say is in tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`]: another broker uses the folder, it was written by a newer one, holds something else, or cannot be written.
+    pub fn open(folder: &Path, options: FjallOptions) -> Result<Self, StoreError> {
+        let lock = folder::claim(folder)?;
+        let store = Self {
+            folder: folder.to_owned(),
+            options,
+            running: RwLock::default(),
+            damage: Mutex::default(),
+            _lock: lock,
+        };
+        let running = store.run().map_err(|error| folder::unusable(folder, &error.to_string()))?;
+        *store.running.write() = Some(running);
+        Ok(store)
+    }
+
+    fn run(&self) -> Result<Running, OpenError> {
+        let (engine, damage) = Engine::open(&self.folder, &self.options)?;
+        for (place, what) in damage {
+            tracing::error!(file = %place.display(), "the store is damaged, it goes on without {what}");
+            self.damage.lock().push(Damage { place, table: None, what: what.into() });
+        }
+        let engine = Arc::new(engine);
+        let threads = engine.start()?;
+        Ok(Running { engine, threads })
+    }
+
+    fn read<T>(&self, read: impl Fn(&Engine) -> Result<T, lsm_tree::Error>) -> Result<T, StoreError> {
+        let running = self.running.read();
+        let Some(Running { engine, .. }) = &*running else {
+            return Err(StoreError::Unavailable("it failed a moment ago".into()));
+        };
+        read(engine).map_err(|error| StoreError::Unavailable(error.to_string().into()))
+    }
+}
+
+impl Backend for Fjall {
+    fn commit(&self, operations: &[Operation], durability: Durability) -> Result<u64, StoreError> {
+        let running = self.running.read();
+        let Some(Running { engine, .. }) = &*running else {
+            return Err(StoreError::Unavailable("it failed a moment ago".into()));
+        };
+        engine.commit(operations, durability).map_err(|error| match error {
+            CommitError::Refused(why) => StoreError::Unavailable(why.into()),
+            CommitError::Unknown(why) => StoreError::Unknown(why.into()),
+        })
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.read(|engine| engine.get(table, key))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read(|engine| engine.scan(table, prefix, after, max_bytes))
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let mut running = self.running.write();
+        if let Some(running) = running.take() {
+            running.stop();
+        }
+        *running = Some(self.run().map_err(|error| StoreError::Unavailable(error.to_string().into()))?);
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> Option<u64> {
+        folder::bytes(&self.folder).ok()
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.damage.lock().clone()
+    }
+}
+
+impl Drop for Fjall {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            running.stop();
+        }
+    }
+}
+
+impl std::fmt::Debug for Fjall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fjall").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

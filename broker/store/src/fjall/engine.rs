@@ -1,0 +1,540 @@
+//! The trees and the journal in front of them.
+//!
+//! A commit goes to the journal, then to the memory of the trees. When the journal is long enough all trees change their memory for an
+//! empty one, a new journal is begun, and a thread writes what the trees had in memory to tables; then the journal goes. Another thread
+//! merges tables. Rows that come and go within one journal never reach a table.
+
+use super::{
+    FjallOptions,
+    journal::{self, AppendError, Journal},
+    keys,
+    room::Room,
+    trees,
+};
+use crate::backend::{Durability, Operation, Row, Table};
+use bytes::Bytes;
+use lsm_tree::{
+    AbstractTree, Guard, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Tree, ValueType,
+    compaction::Leveled, table::filter::standard_bloom::Builder as Bloom,
+};
+use parking_lot::{Condvar, Mutex, RwLock};
+use std::{
+    collections::{HashSet, VecDeque},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Bytes of a table that a merge writes.
+const TABLE_BYTES: u64 = 8 << 20;
+/// Journals that may wait for the disk before a commit waits, too.
+const WAITING_JOURNALS: usize = 3;
+/// How long a commit waits for the disk before it is refused.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long after a failure the disk is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Tables of the first level, each perhaps to be looked into by a reader, before a commit waits for merges.
+const FIRST_LEVEL: usize = 24;
+
+/// An open folder, without its threads.
+pub(super) struct Engine {
+    folder: PathBuf,
+    options: FjallOptions,
+    /// By number of the table.
+    trees: Vec<Tree>,
+    /// Of batches, and of the versions of trees.
+    seqno: SequenceNumberCounter,
+    /// Readers see what has a smaller number.
+    visible: AtomicU64,
+    /// Readers hold it while they pick a version of a tree. Who has had it alone knows that no reader will pick one from before.
+    picking: RwLock<()>,
+    writer: Mutex<Writer>,
+    table_writers: RwLock<()>,
+    room: Room,
+    work: Mutex<Work>,
+    /// There is work, or an end.
+    wanted: Condvar,
+    /// Some was done, or went wrong.
+    done: Condvar,
+}
+
+struct Writer {
+    journal: Journal,
+    /// Bytes of the trees' memory.
+    memory: u64,
+    /// Bytes in tables that were deleted since the journal was begun, more or less.
+    dead: u64,
+    /// Nobody knows what the journal has on disk.
+    broken: bool,
+}
+
+#[derive(Default)]
+struct Work {
+    /// To be written to tables, oldest first.
+    sealed: VecDeque<Sealed>,
+    /// One of them is being written.
+    writing: bool,
+    /// Trees that may have something to merge.
+    unmerged: Vec<usize>,
+    trouble: Option<String>,
+    stop: bool,
+}
+
+/// What the trees had in memory while journals up to this one were written.
+struct Sealed {
+    journal: u64,
+    memory: Vec<(usize, Arc<Memtable>)>,
+}
+
+/// Why a commit failed.
+pub(super) enum CommitError {
+    Refused(String),
+    Unknown(String),
+}
+
+impl Engine {
+    /// Reads the journals; returns what of them could not be read.
+    pub(super) fn open(
+        folder: &Path,
+        options: &FjallOptions,
+    ) -> Result<(Self, Vec<(PathBuf, String)>), trees::OpenError> {
+        let seqno = SequenceNumberCounter::new(1);
+        let trees = trees::open(folder, options, &seqno)?;
+        let mut damage = Vec::new();
+        let mut next = 1;
+        for tree in &trees {
+            next = next.max(tree.get_highest_persisted_seqno().map_or(1, |highest| highest + 1));
+        }
+        let persisted: Vec<_> = trees.iter().map(|tree| tree.get_highest_persisted_seqno()).collect();
+        let journals = journal::list(folder)?;
+        let mut contents = Vec::new();
+        for (number, path) in &journals {
+            contents.push(journal::read(path, *number)?);
+        }
+        for (index, ((_, path), journal)) in journals.iter().zip(&contents).enumerate() {
+            let followed =
+                contents.get(index + 1..).is_some_and(|later| later.iter().any(|l| !l.batches.is_empty()));
+            damage.extend(journal.damage.iter().map(|what| (path.clone(), what.clone())));
+            if followed && !journal.ended && journal.damage.is_empty() {
+                damage.push((path.clone(), "its end".into()));
+            }
+            next = next.max(journal.next);
+        }
+        for (batch_seqno, operations) in contents.into_iter().flat_map(|journal| journal.batches) {
+            next = next.max(batch_seqno + 1);
+            for operation in &operations {
+                let table = match operation {
+                    Operation::Put(table, ..) | Operation::Delete(table, _) => *table as usize,
+                };
+                // It is in a table already.
+                if persisted.get(table).copied().flatten().is_some_and(|highest| batch_seqno <= highest) {
+                    continue;
+                }
+                apply(&trees, operation, batch_seqno);
+            }
+        }
+        seqno.fetch_max(next);
+        let number = journals.last().map_or(1, |(number, _)| number + 1);
+        let journal = Journal::create(folder, number, next)?;
+        let engine = Self {
+            folder: folder.to_owned(),
+            options: options.clone(),
+            trees,
+            visible: AtomicU64::new(next),
+            seqno,
+            picking: RwLock::default(),
+            writer: Mutex::new(Writer { journal, memory: 0, dead: 0, broken: false }),
+            table_writers: RwLock::default(),
+            room: Room::new(folder.to_owned(), options.reserve),
+            work: Mutex::default(),
+            wanted: Condvar::new(),
+            done: Condvar::new(),
+        };
+        // What the journals said goes to tables at once, so that nothing depends on what a failed sync left in the system's memory.
+        let mut sealed = Sealed { journal: number - 1, memory: engine.seal() };
+        engine.write_out(&mut sealed)?;
+        Ok((engine, damage))
+    }
+
+    /// Starts its threads.
+    pub(super) fn start(self: &Arc<Self>) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let start = |name: &str, run: fn(&Self)| {
+            let engine = self.clone();
+            std::thread::Builder::new().name(name.into()).spawn(move || run(&engine))
+        };
+        self.work.lock().unmerged = (0..self.trees.len()).collect();
+        Ok(vec![start("store-flush", Self::flush_forever)?, start("store-merge", Self::merge_forever)?])
+    }
+
+    pub(super) fn stop(&self) {
+        self.work.lock().stop = true;
+        self.wanted.notify_all();
+        self.done.notify_all();
+    }
+
+    /// After the threads have ended: the journal is complete.
+    pub(super) fn close(&self) {
+        let mut writer = self.writer.lock();
+        if !writer.broken {
+            // If that fails the next start reads on until it finds no record; so it does after a kill.
+            let _ = writer.journal.end(self.seqno.next());
+        }
+    }
+
+    pub(super) fn commit(
+        &self,
+        operations: &[Operation],
+        durability: Durability,
+    ) -> Result<u64, CommitError> {
+        self.wait_for_disk().map_err(CommitError::Refused)?;
+        if let Some(full) = self.room.refusal(operations) {
+            return Err(CommitError::Refused(full));
+        }
+        let operations = last_of_each_key(operations);
+        let sizes = |operation: &&Operation| match operation {
+            Operation::Put(_, key, value) => (key.len(), value.len()),
+            Operation::Delete(_, key) => (key.len(), 0),
+        };
+        if operations
+            .iter()
+            .map(sizes)
+            .any(|(key, value)| key > crate::MAX_KEY || u32::try_from(value).is_err())
+        {
+            let longest = crate::MAX_KEY;
+            return Err(CommitError::Refused(format!(
+                "a key is longer than {longest} bytes or a value than 4 GiB"
+            )));
+        }
+        let batch = journal::encode(&operations);
+        let mut writer = self.writer.lock();
+        if writer.broken {
+            return Err(CommitError::Refused("it failed a moment ago".into()));
+        }
+        let seqno = self.seqno.next();
+        // An empty batch would end the journal.
+        if !batch.is_empty() {
+            match writer.journal.append(seqno, &batch, durability >= Durability::Os) {
+                Ok(()) => {}
+                Err(AppendError::NotThere(error)) => return Err(CommitError::Refused(error.to_string())),
+                Err(AppendError::Unknown(error)) => {
+                    writer.broken = true;
+                    return Err(CommitError::Unknown(error.to_string()));
+                }
+            }
+        }
+        if durability == Durability::Sync
+            && let Err(error) = writer.journal.sync()
+        {
+            writer.broken = true;
+            return Err(CommitError::Unknown(error.to_string()));
+        }
+        for operation in operations {
+            writer.memory += apply(&self.trees, operation, seqno);
+            if let Operation::Delete(table, _) = operation {
+                writer.dead += self.trees.get(*table as usize).map_or(0, row_bytes);
+            }
+        }
+        self.visible.store(self.seqno.get(), Ordering::Release);
+        let enough = self.options.journal;
+        if writer.journal.bytes() >= enough || writer.memory >= 2 * enough || writer.dead >= enough {
+            self.rotate(&mut writer);
+        }
+        Ok(seqno)
+    }
+
+    /// A new journal, and new memory for the trees. If that cannot be had now the old ones go on.
+    fn rotate(&self, writer: &mut Writer) {
+        let rotated = Journal::create(&self.folder, writer.journal.number() + 1, self.seqno.get());
+        let journal = match rotated {
+            Ok(journal) => journal,
+            Err(error) => return self.trouble(&error.to_string()),
+        };
+        match writer.journal.end(self.seqno.next()) {
+            Ok(()) => {}
+            Err(AppendError::NotThere(error)) => {
+                let _ = std::fs::remove_file(journal.path());
+                return self.trouble(&error.to_string());
+            }
+            Err(AppendError::Unknown(error)) => {
+                writer.broken = true;
+                return self.trouble(&error.to_string());
+            }
+        }
+        let sealed = Sealed { journal: writer.journal.number(), memory: self.seal() };
+        *writer = Writer { journal, memory: 0, dead: 0, broken: false };
+        self.work.lock().sealed.push_back(sealed);
+        self.wanted.notify_all();
+    }
+
+    fn seal(&self) -> Vec<(usize, Arc<Memtable>)> {
+        let trees = self.trees.iter().enumerate();
+        trees.filter_map(|(index, tree)| Some((index, tree.rotate_memtable()?))).collect()
+    }
+
+    fn trouble(&self, why: &str) {
+        tracing::error!(folder = %self.folder.display(), "the store cannot write: {why}");
+        self.work.lock().trouble = Some(why.into());
+        self.done.notify_all();
+    }
+
+    fn wait_for_disk(&self) -> Result<(), String> {
+        let late = |work: &mut Work| {
+            let waiting = work.sealed.len() + usize::from(work.writing);
+            !work.stop
+                && (waiting > WAITING_JOURNALS
+                    || self.trees.iter().any(|tree| tree.l0_run_count() > FIRST_LEVEL))
+        };
+        let mut work = self.work.lock();
+        if !late(&mut work) {
+            return Ok(());
+        }
+        if let Some(trouble) = &work.trouble {
+            return Err(trouble.clone());
+        }
+        self.done.wait_while_for(&mut work, |work| late(work) && work.trouble.is_none(), PATIENCE);
+        match late(&mut work) {
+            false => Ok(()),
+            true => Err(work.trouble.clone().unwrap_or_else(|| "the disk does not keep up".into())),
+        }
+    }
+
+    fn flush_forever(&self) {
+        loop {
+            let mut work = self.work.lock();
+            let mut sealed = loop {
+                if work.stop {
+                    return;
+                }
+                match work.sealed.pop_front() {
+                    Some(sealed) => break sealed,
+                    None => self.wanted.wait(&mut work),
+                }
+            };
+            work.writing = true;
+            drop(work);
+            let written = self.write_out(&mut sealed);
+            let mut work = self.work.lock();
+            work.writing = false;
+            match written {
+                Ok(()) => {
+                    work.trouble = None;
+                    work.unmerged = (0..self.trees.len()).collect();
+                    self.wanted.notify_all();
+                    self.done.notify_all();
+                }
+                Err(error) => {
+                    work.sealed.push_front(sealed);
+                    drop(work);
+                    self.trouble(&error.to_string());
+                    let mut work = self.work.lock();
+                    self.wanted.wait_while_for(&mut work, |work| !work.stop, TRY_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// To tables, then away with its journals. What failed may be tried again.
+    fn write_out(&self, sealed: &mut Sealed) -> Result<(), lsm_tree::Error> {
+        while let Some((index, memory)) = sealed.memory.last() {
+            if let Some(tree) = self.trees.get(*index) {
+                trees::tidily(&self.table_writers, tree, || self.write_table(tree, memory))?;
+                self.forget_versions(tree);
+            }
+            sealed.memory.pop();
+        }
+        // The oldest goes first, for good, or its rows could come back without what was done to them later.
+        for (number, path) in journal::list(&self.folder)? {
+            if number <= sealed.journal {
+                std::fs::remove_file(path)?;
+                journal::sync_folder(&self.folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_table(&self, tree: &Tree, memory: &Memtable) -> Result<(), lsm_tree::Error> {
+        let tables = tree.current_version();
+        // A deletion is of use only while a table has the row.
+        let is_of_use = |row: &InternalValue| {
+            if !row.is_tombstone() {
+                return true;
+            }
+            let hash = Bloom::get_hash(&row.key.user_key);
+            let mut older = tables
+                .iter_levels()
+                .flat_map(|level| level.iter())
+                .filter_map(|run| run.get_for_key(&row.key.user_key))
+                .filter_map(|table| table.get(&row.key.user_key, SeqNo::MAX, hash).transpose());
+            match older.next() {
+                Some(Ok(older)) => !older.is_tombstone(),
+                Some(Err(_)) => true,
+                None => false,
+            }
+        };
+        let mut last = None;
+        let newest = memory.iter().filter(move |row| {
+            let newest = last.as_ref() != Some(&row.key.user_key);
+            last = Some(row.key.user_key.clone());
+            newest
+        });
+        let lock = tree.get_flush_lock();
+        let tables = tree.flush_to_tables(newest.filter(is_of_use).map(Ok))?;
+        let tables = tables.map(|(tables, _)| tables).unwrap_or_default();
+        tree.register_tables(&tables, None, None, &[memory.id()], self.oldest_reader())?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// No reader will ask for a version of a tree that has a smaller number.
+    fn oldest_reader(&self) -> SeqNo {
+        drop(self.picking.write());
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Lets go of tables that are not part of the tree any more.
+    fn forget_versions(&self, tree: &Tree) {
+        let writer = self.writer.lock();
+        self.visible.store(self.seqno.get(), Ordering::Release);
+        drop(writer);
+        let oldest = self.oldest_reader();
+        if let Err(error) = tree.get_version_history_lock().maintenance(&tree.tree_config().path, oldest) {
+            tracing::warn!(folder = %self.folder.display(), "old files of the store stay: {error}");
+        }
+    }
+
+    fn merge_forever(&self) {
+        loop {
+            let mut work = self.work.lock();
+            let index = loop {
+                if work.stop {
+                    return;
+                }
+                match work.unmerged.pop() {
+                    Some(index) => break index,
+                    None => self.wanted.wait(&mut work),
+                }
+            };
+            drop(work);
+            let Some(tree) = self.trees.get(index) else { continue };
+            if let Err(error) = self.merge(tree) {
+                // Tried again after the next journal.
+                tracing::error!(folder = %self.folder.display(), "the store cannot merge its tables: {error}");
+            }
+            self.done.notify_all();
+        }
+    }
+
+    fn merge(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
+        let usual = Leveled::default().with_table_target_size(TABLE_BYTES);
+        self.settle(tree, usual.clone())?;
+        if self.dead_bytes(tree) > self.options.journal.max(tree.disk_space() / 4) {
+            // Everything down to the last level, a few tables at a time.
+            let down = usual.with_l0_threshold(1).with_level_ratio_policy(vec![0.001]);
+            self.settle(tree, down)?;
+        }
+        let (rows, deletions) = rows(tree);
+        // Deletions that came to the last level without meeting a row.
+        if deletions > (rows / 4).max(50_000) {
+            trees::tidily(&self.table_writers, tree, || {
+                tree.major_compact(TABLE_BYTES, self.oldest_reader())
+            })?;
+            self.forget_versions(tree);
+        }
+        Ok(())
+    }
+
+    fn settle(&self, tree: &Tree, strategy: Leveled) -> Result<(), lsm_tree::Error> {
+        let strategy = Arc::new(strategy);
+        loop {
+            let before = tree.current_version().id();
+            trees::tidily(&self.table_writers, tree, || {
+                tree.compact(strategy.clone(), self.oldest_reader())
+            })?;
+            if tree.current_version().id() == before || self.work.lock().stop {
+                return Ok(());
+            }
+            self.forget_versions(tree);
+            self.done.notify_all();
+        }
+    }
+
+    fn dead_bytes(&self, tree: &Tree) -> u64 {
+        rows(tree).1 * row_bytes(tree)
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, lsm_tree::Error> {
+        let (Some(tree), Some(key)) = (self.trees.get(table as usize), keys::stored(key)) else {
+            return Ok(None);
+        };
+        let _picking = self.picking.read();
+        let value = tree.get(key, self.visible.load(Ordering::Acquire))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, lsm_tree::Error> {
+        let (Some(tree), Some(range)) = (self.trees.get(table as usize), keys::range(prefix, after)) else {
+            return Ok(Vec::new());
+        };
+        let picking = self.picking.read();
+        let found = tree.range(range, self.visible.load(Ordering::Acquire), None);
+        drop(picking);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for row in found {
+            let (key, value) = row.into_inner()?;
+            let key = keys::original(&key);
+            bytes += key.len() + value.len();
+            if !rows.is_empty() && bytes > max_bytes {
+                break;
+            }
+            rows.push(Row { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(&value) });
+        }
+        Ok(rows)
+    }
+}
+
+/// Returns the bytes of memory it takes.
+fn apply(trees: &[Tree], operation: &Operation, seqno: SeqNo) -> u64 {
+    let (table, key, value, kind) = match operation {
+        Operation::Put(table, key, value) => (*table, key, &value[..], ValueType::Value),
+        Operation::Delete(table, key) => (*table, key, &[][..], ValueType::Tombstone),
+    };
+    let (Some(tree), Some(key)) = (trees.get(table as usize), keys::stored(key)) else { return 0 };
+    // What an entry costs besides: more than half of a small row.
+    const ENTRY: u64 = 64;
+    tree.append_entry(InternalValue::from_components(key, value, seqno, kind)).0 + ENTRY
+}
+
+/// The trees know no order within a batch.
+fn last_of_each_key(operations: &[Operation]) -> Vec<&Operation> {
+    let key = |operation: &&Operation| match operation {
+        Operation::Put(table, key, _) | Operation::Delete(table, key) => (*table, key.clone()),
+    };
+    let mut seen = HashSet::with_capacity(operations.len());
+    let mut last: Vec<_> = operations.iter().rev().filter(|operation| seen.insert(key(operation))).collect();
+    last.reverse();
+    last
+}
+
+/// Rows in tables, and how many of them are deletions.
+fn rows(tree: &Tree) -> (u64, u64) {
+    let tables = tree.current_version();
+    tables.iter_tables().fold((0, 0), |(rows, deletions), table| {
+        (rows + table.metadata.item_count, deletions + table.metadata.tombstone_count)
+    })
+}
+
+/// Bytes of a row in tables.
+fn row_bytes(tree: &Tree) -> u64 {
+    let (rows, deletions) = rows(tree);
+    tree.disk_space() / rows.saturating_sub(deletions).max(1)
+}
