@@ -3,7 +3,8 @@
 //! Publishers, subscribers, a shared subscription, retained messages and wills keep a record of their own of what was sent, acknowledged and
 //! received. Nothing acknowledged is lost, no QoS 2 message comes twice, nothing finished comes back, order is kept.
 //!
-//! `CRASH_ROUNDS` and `CRASH_SEED` make a run longer, or repeat it.
+//! `CRASH_ROUNDS` and `CRASH_SEED` make a run longer, or repeat it as far as threads allow. `CRASH_WITHOUT="will keeper"` leaves out those
+//! whose names begin so.
 //!
 //! Reading order: `driver` (rounds, and who takes part), `record` (the checks), `publisher`, `subscriber`, `keeper` (retained messages),
 //! `mortal` (wills), `session` (what a client remembers), `world`, `wire`.
@@ -30,6 +31,7 @@ mod crash {
 
 use crash::driver::{End, Plan, run};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tidegate_tests::Names;
 
 /// A variable of the environment as a number.
 fn number(name: &str) -> Option<u64> {
@@ -62,4 +64,29 @@ fn without_a_crash_nothing_is_lost_doubled_or_brought_back() {
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     passes(&plan(End::Kill, 60));
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    passes(&plan(End::PowerCut { names: Names::default(), lies: false }, 20));
+}
+
+/// What must not pass: a broker that is broken, or a disk.
+fn is_caught(mut plan: Plan) {
+    plan.rounds = 50;
+    match run(&plan) {
+        Ok(summary) => panic!("not caught: {summary}"),
+        Err(violation) => println!("caught: {}", violation.0),
+    }
+}
+
+#[test]
+fn a_broker_that_acknowledges_before_it_writes_is_caught() {
+    let plan = plan(End::Kill, 50);
+    is_caught(Plan { config: format!("durability = \"none\"\n{}", plan.config), ..plan });
+}
+
+#[test]
+fn a_disk_that_does_not_sync_is_caught() {
+    is_caught(plan(End::PowerCut { names: Names::default(), lies: true }, 50));
 }

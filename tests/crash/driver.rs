@@ -18,7 +18,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tidegate_tests::{Broker, Folder, PATIENCE};
+use tidegate_tests::{Broker, Folder, Names, PATIENCE, PowerCut};
 
 /// What is to happen, and for how long.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub(crate) enum End {
     Never,
     /// `kill -9`; one time in eight it is told to stop (SIGTERM).
     Kill,
+    /// As with `Kill`, and the disk loses what was not synced; one that lies loses what was.
+    PowerCut { names: Names, lies: bool },
 }
 
 /// What a run has seen.
@@ -90,6 +92,7 @@ struct Run {
     plan: Plan,
     random: Random,
     folder: Folder,
+    power: Option<PowerCut>,
     broker: Option<Broker>,
     world: World,
     actors: Vec<Box<dyn Actor>>,
@@ -102,10 +105,16 @@ impl Run {
         let mut random = Random::new(plan.seed);
         let mut record = Record::default();
         let actors = cast(&mut record, &mut random);
+        let folder = Folder::new(&plan.config);
+        let power = match plan.end {
+            End::PowerCut { names, .. } => Some(PowerCut::new(&folder, names)),
+            End::Never | End::Kill => None,
+        };
         Self {
             plan: plan.clone(),
             random,
-            folder: Folder::new(&plan.config),
+            folder,
+            power,
             broker: None,
             world: World::new(record),
             names: actors.iter().map(|actor| actor.name().to_owned()).collect(),
@@ -122,8 +131,17 @@ impl Run {
         }
     }
 
-    fn environment(&self) -> Vec<(&'static str, OsString)> {
-        Vec::new()
+    /// Of a broker that is about to start.
+    fn environment(&mut self) -> Vec<(&'static str, OsString)> {
+        let lies = matches!(self.plan.end, End::PowerCut { lies: true, .. });
+        let sync = Duration::from_micros([0, 200, 2_000][self.random.below(3) as usize]);
+        self.power.as_ref().map(|power| power.environment(sync, lies)).unwrap_or_default()
+    }
+
+    fn cut_power(&mut self) {
+        if let Some(power) = &mut self.power {
+            power.strike(&mut |end| self.random.below(end));
+        }
     }
 
     fn round(&mut self, round: u32) -> Result<(), Violation> {
@@ -153,15 +171,18 @@ impl Run {
             world.end(self.plan.end == End::Never);
             match self.plan.end {
                 End::Never => {}
-                End::Kill if self.random.once_in(8) => {
+                _ if self.random.once_in(8) => {
                     self.summary.stops += 1;
                     drop(broker.take().map(Broker::stop));
                 }
-                End::Kill => drop(broker.take().map(Broker::kill)),
+                _ => drop(broker.take().map(Broker::kill)),
             }
             drained
         });
         self.broker = broker;
+        if ended.is_ok() {
+            self.cut_power();
+        }
         self.summary.drains += u32::from(drains);
         match self.world.look(|state| state.violation.clone()) {
             Some(violation) => Err(violation),
@@ -171,12 +192,14 @@ impl Run {
 
     /// Sometimes the broker is ended while it starts.
     fn start(&mut self) -> Broker {
-        let environment = self.environment();
         while self.random.once_in(8) {
             self.summary.kills_while_starting += 1;
             let after = Duration::from_micros(self.random.below(60_000));
+            let environment = self.environment();
             self.folder.start_and_kill(&environment, after);
+            self.cut_power();
         }
+        let environment = self.environment();
         self.folder.start_with(&environment)
     }
 }
@@ -302,5 +325,7 @@ fn cast(record: &mut Record, random: &mut Random) -> Vec<Box<dyn Actor>> {
     }
     actors.push(Box::new(Keeper::new("keeper-1", (V5, 1), random.fork())));
     actors.push(Box::new(Keeper::new("keeper-2", (V311, 2), random.fork())));
+    let without = std::env::var("CRASH_WITHOUT").unwrap_or_default();
+    actors.retain(|actor| without.split(' ').all(|name| name.is_empty() || !actor.name().starts_with(name)));
     actors
 }
