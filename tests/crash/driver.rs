@@ -37,7 +37,7 @@ pub(crate) enum End {
     Never,
     /// `kill -9`; one time in eight it is told to stop (SIGTERM).
     Kill,
-    /// As with `Kill`, and the disk loses what was not synced; one that lies loses what was.
+    /// As with `Kill`, and the disk loses what was not synced; one that lies loses what `fdatasync` has promised.
     PowerCut { names: Names, lies: bool },
 }
 

@@ -71,7 +71,7 @@ impl Keeper {
         };
         let (mut connection, _) = Connection::open(address, &connect)?;
         connection.send_subscribe(1, &format!("retained/{}/#", self.name), 1, None)?;
-        let mut found = BTreeMap::new();
+        let (mut found, mut live): (BTreeMap<String, Vec<u8>>, BTreeMap<_, _>) = Default::default();
         loop {
             match connection.receive(PATIENCE)? {
                 Some(Packet::SubAck(1, _)) => {
@@ -88,12 +88,17 @@ impl Keeper {
                     if publish.topic == end {
                         // Nothing depends on its being heard.
                         let _ = connection.send_disconnect(0, None);
+                        found.extend(live);
+                        found.retain(|_, payload| !payload.is_empty());
                         return Ok(found);
                     }
-                    if !publish.retain || found.contains_key(&publish.topic) {
-                        return Err(Ended::wrong(format!("{client_id}: not what is retained: {publish:?}")));
+                    let Publish { retain, topic, payload, .. } = publish;
+                    if !retain {
+                        // An update that was still on its way when its connection ended.
+                        live.insert(topic, payload);
+                    } else if found.insert(topic.clone(), payload).is_some() {
+                        return Err(Ended::wrong(format!("{client_id}: {topic} has two retained messages")));
                     }
-                    found.insert(publish.topic, publish.payload);
                 }
                 other => return Err(Ended::wrong(format!("{client_id}: unexpected {other:?}"))),
             }

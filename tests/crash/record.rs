@@ -69,7 +69,12 @@ struct Reader {
     seen: Vec<Seen>,
     /// A SUBACK came: the session must not be lost.
     safe: bool,
+    /// What it did at last.
+    log: VecDeque<Event>,
 }
+
+/// Events of a reader that are told of when something is wrong.
+const LOG: usize = 80;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Subscription {
@@ -176,8 +181,19 @@ impl Record {
             filters: BTreeMap::new(),
             seen: vec![Seen::default(); self.streams.len()],
             safe: false,
+            log: VecDeque::new(),
         });
         self.readers.len() - 1
+    }
+
+    /// What a reader does, for whoever looks for a mistake.
+    pub(crate) fn does(&mut self, reader: ReaderId, what: String) {
+        let event = self.event(what);
+        let log = &mut self.readers[reader].log;
+        log.push_back(event);
+        if log.len() > LOG {
+            log.pop_front();
+        }
     }
 
     pub(crate) fn tick(&mut self) -> Clock {
@@ -250,7 +266,7 @@ impl Record {
         reader: ReaderId,
         session_present: bool,
     ) -> Result<(), Violation> {
-        self.tick();
+        self.does(reader, format!("CONNACK, session present: {session_present}"));
         let reader = &mut self.readers[reader];
         if !session_present && reader.safe {
             return Err(Violation(format!(
@@ -363,6 +379,7 @@ impl Record {
             publish.qos,
             if publish.dup { ", DUP" } else { "" }
         );
+        self.does(reader, format!("{} {number} {text}", publish.topic));
         self.note((stream, number), text);
         let wrong = |what: &str| Err(self.violation(&format!("{name}: {what}"), stream, number));
         let qos = self.streams[stream].qos.min(self.readers[reader].qos);
@@ -412,9 +429,16 @@ impl Record {
         if let (true, true, Some(latest)) = (in_order, first, seen.latest)
             && number < latest
         {
-            return wrong(&format!(
-                "arrives for the first time, but {latest} was there before [MQTT-4.6.0-6]"
-            ));
+            let what =
+                format!("{name}: arrives for the first time, but {latest} was there before [MQTT-4.6.0-6]");
+            let Violation(text) = self.violation(&what, stream, number);
+            let other = self.message(stream, latest).map_or(&[][..], |message| &message.history);
+            let log: Vec<Event> = self.readers[reader].log.iter().cloned().collect();
+            return Err(Violation(format!(
+                "{text}\nmessage {latest}{}\n{name}, at last{}",
+                told(other),
+                told(&log)
+            )));
         }
         let seen = &mut self.readers[reader].seen[stream];
         *seen.arrived.entry(number).or_default() += 1;

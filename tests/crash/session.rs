@@ -233,13 +233,14 @@ impl Inbox {
         self.incoming.is_empty() && self.held.is_empty()
     }
 
-    /// Sends the oldest PUBACK or PUBREC that was held back.
-    pub(crate) fn acknowledge(&mut self, connection: &mut Connection) -> Result<(), Gone> {
-        let Some((first_byte, id)) = self.held.pop_front() else { return Ok(()) };
+    /// Sends the oldest PUBACK or PUBREC that was held back, and returns its packet identifier.
+    pub(crate) fn acknowledge(&mut self, connection: &mut Connection) -> Result<Option<u16>, Gone> {
+        let Some((first_byte, id)) = self.held.pop_front() else { return Ok(None) };
         if first_byte == PUBACK {
             self.unacknowledged.remove(&id);
         }
-        connection.send_ack(first_byte, id)
+        connection.send_ack(first_byte, id)?;
+        Ok(Some(id))
     }
 
     /// The connection has ended. What was not acknowledged comes again; QoS 2 identifiers are kept if the session is.

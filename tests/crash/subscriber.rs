@@ -190,10 +190,10 @@ impl Subscriber {
             if let Some(packet) = packet {
                 self.hear(world, connection, packet)?;
             } else {
-                self.inbox.acknowledge(connection)?;
+                self.acknowledge(world, connection)?;
             }
             while self.inbox.held() > late {
-                self.inbox.acknowledge(connection)?;
+                self.acknowledge(world, connection)?;
             }
             if phase == Phase::Work {
                 if let Some(leave) = self.restless(world, connection)? {
@@ -208,6 +208,13 @@ impl Subscriber {
                 world.through(&self.name, phase);
             }
         }
+    }
+
+    fn acknowledge(&mut self, world: &World, connection: &mut Connection) -> Result<(), Gone> {
+        if let Some(id) = self.inbox.acknowledge(connection)? {
+            world.record(|record| record.does(self.reader, format!("acknowledges {id}")));
+        }
+        Ok(())
     }
 
     fn is_through(&self, world: &World, phase: Phase) -> bool {

@@ -23,10 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ffi::{OsStr, OsString},
     fs, io,
-    os::unix::{
-        ffi::OsStringExt,
-        fs::MetadataExt,
-    },
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -69,7 +66,7 @@ impl PowerCut {
         cut
     }
 
-    /// What the broker's environment must say. A sync takes as long as it is told; if the disk lies, it counts for nothing.
+    /// What the broker's environment must say. A sync takes as long as it is told; if the disk lies, `fdatasync` counts for nothing.
     ///
     /// # Panics
     /// If the library that watches is not built.

@@ -133,7 +133,7 @@ writes_at! {
 fn sync(file: c_int, call: c_long) -> c_int {
     match watched(file) {
         Some(watched) => {
-            watched.sync(file);
+            watched.sync(file, call == libc::SYS_fdatasync);
             0
         }
         // SAFETY: no memory takes part.

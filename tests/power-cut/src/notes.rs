@@ -180,9 +180,10 @@ impl Watched {
     }
 
     /// Stands for a sync: what was written before it began is safe once it has ended.
-    pub(crate) fn sync(&self, file: c_int) {
+    pub(crate) fn sync(&self, file: c_int, data_only: bool) {
         let number = self.notes.syncs.fetch_add(1, Relaxed);
-        if !self.notes.lies {
+        let lies = self.notes.lies && data_only;
+        if !lies {
             if self.is_folder {
                 self.note_bytes(SYNC_OF_FOLDER_BEGINS, number, &self.names_in(file));
             } else {
@@ -199,7 +200,7 @@ impl Watched {
             // SAFETY: the time is there, and what would be left of it is not asked for.
             unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, nowhere) };
         }
-        if !self.notes.lies {
+        if !lies {
             self.note(SYNC_ENDS, number, &[], 0);
         }
     }
