@@ -7,7 +7,7 @@
 //! whose names begin so.
 //!
 //! Reading order: `driver` (rounds, and who takes part), `record` (the checks), `publisher`, `subscriber`, `keeper` (retained messages),
-//! `mortal` (wills), `session` (what a client remembers), `world`, `wire`.
+//! `mortal` (wills), `guest` (sessions that end), `session` (what a client remembers), `world`, `wire`.
 
 #![allow(
     clippy::expect_used,
@@ -18,6 +18,7 @@
 
 mod crash {
     pub(crate) mod driver;
+    mod guest;
     mod keeper;
     mod mortal;
     mod publisher;

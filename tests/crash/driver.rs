@@ -1,6 +1,7 @@
 //! Rounds: everybody works, the broker ends, it is started again on what it left behind.
 
 use super::{
+    guest::Guest,
     keeper::Keeper,
     mortal::Mortal,
     publisher::Publisher,
@@ -325,6 +326,8 @@ fn cast(record: &mut Record, random: &mut Random) -> Vec<Box<dyn Actor>> {
     }
     actors.push(Box::new(Keeper::new("keeper-1", (V5, 1), random.fork())));
     actors.push(Box::new(Keeper::new("keeper-2", (V311, 2), random.fork())));
+    actors.push(Box::new(Guest::new("guest-1", random.fork())));
+    actors.push(Box::new(Guest::new("guest-2", random.fork())));
     let without = std::env::var("CRASH_WITHOUT").unwrap_or_default();
     actors.retain(|actor| without.split(' ').all(|name| name.is_empty() || !actor.name().starts_with(name)));
     actors

@@ -4,7 +4,7 @@ use super::{
     random::Random,
     record::payload,
     session::{Ended, Outbox, Progress},
-    wire::{Connect, Connection, PUBACK, Packet, Publish, Version},
+    wire::{Connect, Connection, DAY, PUBACK, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -66,6 +66,7 @@ impl Keeper {
             version: Version::V5,
             client_id: &client_id,
             clean_start: true,
+            expiry: 0,
             receive_maximum: None,
             will: None,
         };
@@ -134,6 +135,7 @@ impl Keeper {
             version: self.version,
             client_id: &self.name,
             clean_start: false,
+            expiry: DAY,
             receive_maximum: None,
             will: None,
         };

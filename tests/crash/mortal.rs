@@ -4,7 +4,7 @@ use super::{
     random::Random,
     record::{Fate, ReaderId, payload},
     session::Ended,
-    wire::{Connect, Connection, Gone, Version, Will},
+    wire::{Connect, Connection, DAY, Gone, Version, Will},
     world::{Actor, Phase, State, World},
 };
 use std::net::SocketAddr;
@@ -64,6 +64,7 @@ impl Mortal {
             version: self.version,
             client_id: &self.name,
             clean_start: false,
+            expiry: DAY,
             receive_maximum: None,
             will: Some(Will { topic, payload, qos, delay }),
         };

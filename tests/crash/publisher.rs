@@ -4,7 +4,7 @@ use super::{
     random::Random,
     record::{Record, StreamId},
     session::{Ended, Outbox, Progress},
-    wire::{Connect, Connection, Packet, Publish, Version},
+    wire::{Connect, Connection, DAY, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
 use std::net::SocketAddr;
@@ -52,6 +52,7 @@ impl Publisher {
             version: self.version,
             client_id: &self.name,
             clean_start: false,
+            expiry: DAY,
             receive_maximum: None,
             will: None,
         };

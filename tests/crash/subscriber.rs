@@ -4,7 +4,7 @@ use super::{
     random::Random,
     record::{ReaderId, Record},
     session::{Ended, Inbox},
-    wire::{Connect, Connection, Gone, Packet, Publish, Version},
+    wire::{Connect, Connection, DAY, Gone, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
 use std::{collections::HashMap, net::SocketAddr};
@@ -101,6 +101,7 @@ impl Subscriber {
             version: self.version,
             client_id: &self.name,
             clean_start: false,
+            expiry: DAY,
             receive_maximum: self.habits.receive_maximum,
             will: None,
         };

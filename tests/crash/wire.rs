@@ -13,12 +13,14 @@ pub(crate) enum Version {
     V5,
 }
 
-/// What a client says in CONNECT. Keep alive is 0; the session outlives its connection by a day unless it begins clean.
+/// What a client says in CONNECT. Keep alive is 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Connect<'a> {
     pub(crate) version: Version,
     pub(crate) client_id: &'a str,
     pub(crate) clean_start: bool,
+    /// Seconds that the session outlives its connection; MQTT 5 only.
+    pub(crate) expiry: u32,
     /// MQTT 5 only.
     pub(crate) receive_maximum: Option<u16>,
     pub(crate) will: Option<Will>,
@@ -78,7 +80,7 @@ pub(crate) struct Connection {
     bytes: Vec<u8>,
 }
 
-const DAY: u32 = 86_400;
+pub(crate) const DAY: u32 = 86_400;
 
 impl Connection {
     /// Says CONNECT and waits for CONNACK. Returns whether there is a session.
@@ -225,9 +227,9 @@ impl Connect<'_> {
         body.extend([if v5 { 5 } else { 4 }, flags, 0, 0]);
         if v5 {
             let mut properties = Vec::new();
-            if !self.clean_start {
+            if self.expiry > 0 {
                 properties.push(0x11);
-                properties.extend(DAY.to_be_bytes());
+                properties.extend(self.expiry.to_be_bytes());
             }
             if let Some(maximum) = self.receive_maximum {
                 properties.push(0x21);
