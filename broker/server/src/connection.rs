@@ -18,7 +18,7 @@ use crate::{
     traffic::Moved,
     watched::Watched,
 };
-use socket::{Buffer, Held};
+use socket::{Buffer, Held, LAST_WORDS};
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -471,20 +471,18 @@ impl Connection {
             let reference = reference.filter(|_| reason == ReasonCode::UseAnotherServer);
             self.session.disconnect(reason, text.as_deref(), reference, &mut self.out);
         }
-        if self.hold.is_some() {
-            // What is there may not be said yet, and will not be.
-            self.out = Outgoing::new();
+        if let Some(hold) = &mut self.hold {
+            // What is there may not be said before it is safe.
+            let safe = tokio::time::timeout(LAST_WORDS, hold.until_settled()).await;
+            if safe != Ok(Outcome::Durable) {
+                self.out = Outgoing::new();
+            }
         }
         self.show_sent();
         self.count();
         // What was taken in comes to its end: others shall have it before anybody else speaks for this session.
-        while !self.unsettled.is_empty() {
-            if let Some(front) = self.unsettled.front_mut() {
-                front.submitted.ticket.until_settled().await;
-            }
-            if self.settle().await.is_err() {
-                debug!("a message was not accepted, and its connection is gone");
-            }
+        while self.settle_all().await.is_err() {
+            debug!("a message was not accepted, and its connection is gone");
         }
         let Self {
             broker, mut socket, mut out, mut session, subscriber, mut publisher, counted, to_ask, ..

@@ -241,10 +241,12 @@ impl Mailbox {
     /// What a shared subscription looks for: who can take a message.
     pub(crate) fn readiness(&self) -> Readiness {
         let waiting = self.waiting.lock();
-        let full = waiting.len() >= self.bounds.messages || waiting.bytes >= self.bounds.bytes;
+        let full = !waiting.has_place(1, &self.bounds);
         match () {
             () if !waiting.connected || full => Readiness::Unable,
-            () if waiting.stalled || waiting.len() >= BUSY_FROM => Readiness::Slow,
+            () if waiting.on_disk.is_some() || waiting.stalled || waiting.len() >= BUSY_FROM => {
+                Readiness::Slow
+            }
             () => Readiness::Free,
         }
     }
@@ -289,8 +291,15 @@ impl Mailbox {
     /// Where the next page begins, if what was in memory has gone out and more is on disk.
     pub(crate) fn wanted_page(&self) -> Option<u64> {
         let waiting = self.waiting.lock();
-        let on_disk = waiting.on_disk.filter(|on_disk| !on_disk.is_trimmed)?;
+        let on_disk = waiting.on_disk?;
         (waiting.connected && waiting.at_least_once.is_empty()).then_some(on_disk.waiting.from)
+    }
+
+    /// Waits until nobody drops what is on disk. Takes wakes away: whoever waited looks at everything again.
+    pub(crate) async fn until_trimmed(&self) {
+        while self.waiting.lock().on_disk.is_some_and(|on_disk| on_disk.is_trimmed) {
+            self.wake.notified().await;
+        }
     }
 
     /// Takes the page that was wanted into memory, but for what `is_open`: it is on its way to the client already.
@@ -312,13 +321,20 @@ impl Mailbox {
         let mut waiting = self.waiting.lock();
         let on_disk = waiting.on_disk.as_mut()?;
         if on_disk.excess == 0 {
-            on_disk.is_trimmed = false;
             drop(waiting);
-            // Whoever wanted a page had to wait.
-            self.wake.notify_one();
+            self.end_trimming();
             return None;
         }
         Some((on_disk.waiting.from, on_disk.excess))
+    }
+
+    /// Whoever is told next that there is too much drops it.
+    pub(crate) fn end_trimming(&self) {
+        if let Some(on_disk) = &mut self.waiting.lock().on_disk {
+            on_disk.is_trimmed = false;
+        }
+        // Whoever wanted a page had to wait.
+        self.wake.notify_one();
     }
 
     /// So many of the oldest were dropped, all up to this position.
@@ -433,7 +449,8 @@ impl Waiting {
     }
 
     fn note_on_disk(&mut self, position: u64, cost: usize) {
-        let none = WaitingOnDisk { from: position, ..WaitingOnDisk::default() };
+        // Positions are given before messages are posted: one before this may come later.
+        let none = WaitingOnDisk { from: self.loaded_to + 1, ..WaitingOnDisk::default() };
         let waiting = &mut self.on_disk.get_or_insert(OnDisk { waiting: none, ..OnDisk::default() }).waiting;
         waiting.from = waiting.from.min(position);
         waiting.last = waiting.last.max(position);

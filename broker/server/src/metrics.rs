@@ -56,6 +56,15 @@ impl Collector for Numbers {
         for (topic, help, value) in moved.chain(broker.counters.rows()) {
             count(&mut out.family(&name(topic), help, MetricType::Counter)?, value)?;
         }
+        let store = broker.store.figures();
+        let of_store = [
+            ("tidegate_store_batches", "Batches written to the store", store.groups()),
+            ("tidegate_store_commits", "What was committed in them: many share a batch", store.submissions()),
+            ("tidegate_store_refused", "What the store could not write and refused", store.refused()),
+        ];
+        for (name, help, value) in of_store {
+            count(&mut out.family(name, help, MetricType::Counter)?, value)?;
+        }
         let reports = self.plugins.as_ref().map_or_else(Vec::new, PluginControl::list);
         of_plugins(&mut out, &reports)?;
         of_hooks(&mut out, &reports)?;

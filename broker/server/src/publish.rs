@@ -466,6 +466,8 @@ fn accept(
     if retention != Retention::Untouched {
         broker.retaining.begin(&message.topic);
     }
+    // Nobody waits for an acknowledgement of QoS 0.
+    let durability = if message.qos == QoS::AtMostOnce { durability.min(Durability::Os) } else { durability };
     let kept_retention = if own { Retention::Untouched } else { retention };
     let (ticket, number) = broker.store.accept(Acceptance {
         message: &message,
@@ -474,6 +476,7 @@ fn accept(
         received,
         will_of,
         durability,
+        is_certain: false,
     });
     let mut queued = queued.into_iter().map(|(_, delivery)| delivery);
     let receivers = receivers.iter().map(|one| {

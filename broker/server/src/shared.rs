@@ -117,6 +117,7 @@ impl Shared {
             received: None,
             will_of: None,
             durability: Durability::Os,
+            is_certain: true,
         });
         let [(_, kept)] = queued;
         delivery.stored = kept.stored;
@@ -220,7 +221,7 @@ impl Shared {
             while let Some((from, excess)) = subscriber.mailbox.excess() {
                 // Of small ones about as many as are too much.
                 let page = broker.store.queue_page(subscriber.session, from, excess * 256).await;
-                let Ok(mut page) = page else { return };
+                let Ok(mut page) = page else { return subscriber.mailbox.end_trimming() };
                 let all = page.deliveries.len() <= excess;
                 page.deliveries.truncate(excess);
                 let last = match page.deliveries.last().and_then(|delivery| delivery.stored) {

@@ -103,17 +103,21 @@ fn rows(broker: &Shared, started: tidegate_mqtt::Timestamp, maximum: usize) -> V
 }
 
 /// What there is now: topics below `$SYS/broker/`, and what they mean.
-pub(crate) fn gauges(broker: &Shared) -> [(&'static str, &'static str, usize); 7] {
+pub(crate) fn gauges(broker: &Shared) -> [(&'static str, &'static str, usize); 9] {
     let connected = broker.clients.connected();
     let total = broker.clients.len();
     let (waiting, waiting_bytes) = broker.clients.waiting();
     let retained = broker.retained.len();
+    let disk = usize::try_from(broker.store.disk_bytes().unwrap_or(0)).unwrap_or(usize::MAX);
+    let failing = usize::from(broker.store.figures().is_failing());
     [
         ("clients/connected", "Clients that are connected", connected),
         ("clients/disconnected", "Sessions whose clients are away", total.saturating_sub(connected)),
         ("clients/total", "Sessions", total),
         ("store/messages/count", "Retained messages, and those that wait in queues", retained + waiting),
         ("store/messages/bytes", "Bytes of their payloads", broker.retained.bytes() + waiting_bytes),
+        ("store/disk bytes", "Bytes that the store takes on disk", disk),
+        ("store/failing", "Whether the store cannot be written: 0 it can, 1 it cannot", failing),
         ("subscriptions/count", "Subscriptions", broker.routes.len()),
         ("retained messages/count", "Retained messages", retained),
     ]

@@ -39,6 +39,8 @@ pub struct Acceptance<'a> {
     pub will_of: Option<SessionId>,
     /// What the acceptance is to survive before anybody hears of it.
     pub durability: Durability,
+    /// It cannot be refused any more: tried until it is written.
+    pub is_certain: bool,
 }
 
 /// A session that outlives its connection, beside what it waits for.
@@ -105,7 +107,7 @@ impl Store {
 
     /// A message is accepted: all that this means, in one batch. Nothing to keep costs nothing. The number says who came first.
     pub fn accept(&self, acceptance: Acceptance<'_>) -> (Ticket, u64) {
-        let Acceptance { message, retention, queued, received, will_of, durability } = acceptance;
+        let Acceptance { message, retention, queued, received, will_of, durability, is_certain } = acceptance;
         if retention == Retention::Untouched && queued.is_empty() && received.is_none() && will_of.is_none() {
             return (Ticket::settled(Outcome::Durable), 0);
         }
@@ -132,7 +134,7 @@ impl Store {
             }
         }
         let mut number = 0;
-        let ticket = self.gathering.submit(durability, false, |position| {
+        let ticket = self.gathering.submit(durability, is_certain, |position| {
             *position += 1;
             number = *position;
             let shared = queued.len() > 1;
@@ -352,7 +354,7 @@ impl Store {
     pub fn alive(&self, now: Timestamp) {
         let key = Bytes::from_static(recovery::ALIVE);
         let change = Change::put(Table::Meta, key, &now.0.to_be_bytes());
-        self.gathering.note(Durability::None, vec![change]);
+        self.gathering.note(Durability::Os, vec![change]);
     }
 
     /// Writes what is left, and makes it safe. Blocks. What comes after is lost.

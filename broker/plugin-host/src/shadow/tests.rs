@@ -157,7 +157,6 @@ fn what_waits_is_of_no_interest_once_the_live_generation_or_the_shadow_is_anothe
     }
     // One of the first ten may have been in the candidate's hands already.
     assert!((1..=2).contains(&calls.load(Ordering::Relaxed)));
-    let before = calls.load(Ordering::Relaxed);
 
     for _ in 0..10 {
         _ = second.on_publish(&message("x"));
@@ -167,7 +166,8 @@ fn what_waits_is_of_no_interest_once_the_live_generation_or_the_shadow_is_anothe
     while let_through.send(()).is_ok() {
         std::thread::yield_now();
     }
-    assert!(calls.load(Ordering::Relaxed) <= before + 1);
+    // Two were let through, and one more may have been in the candidate's hands.
+    assert!(calls.load(Ordering::Relaxed) <= 3);
 }
 
 #[test]

@@ -262,6 +262,8 @@ impl Connection {
     }
 
     pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        // A client that subscribes finds what it retained before.
+        self.settle_all().await?;
         let packet_id = packet.packet_id;
         let limits = &self.door.limits;
         let bounds = Bounds {
@@ -352,6 +354,15 @@ impl Connection {
             let Some(Unsettled { token, topic, submitted }) = self.unsettled.pop_front() else { break };
             let decision = submitted.settle(&self.broker, Some(&self.publisher), outcome);
             self.answer_publish(token, &topic, decision)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Connection::settle`], and waits until nothing is left.
+    pub(super) async fn settle_all(&mut self) -> Result<(), End> {
+        while let Some(front) = self.unsettled.front_mut() {
+            front.submitted.ticket.until_settled().await;
+            self.settle().await?;
         }
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Connection {
 
     /// Brings what waits on disk into the mailbox.
     pub(super) async fn load_page(&mut self) -> Result<(), End> {
+        self.subscriber.mailbox.until_trimmed().await;
         let Some(from) = self.subscriber.mailbox.wanted_page() else { return Ok(()) };
         let page = match self.broker.store.queue_page(self.session.id(), from, PAGE_BYTES).await {
             Ok(page) => page,

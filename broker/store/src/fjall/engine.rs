@@ -14,7 +14,7 @@ use super::{
 use crate::backend::{Durability, Operation, Row, Table};
 use bytes::Bytes;
 use lsm_tree::{
-    AbstractTree, Guard, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Tree, ValueType,
+    AbstractTree, Guard, InternalValue, KeyRange, Memtable, SeqNo, SequenceNumberCounter, Tree, ValueType,
     compaction::Leveled, table::filter::standard_bloom::Builder as Bloom,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -31,6 +31,8 @@ use std::{
 
 /// Bytes of a table that a merge writes.
 const TABLE_BYTES: u64 = 8 << 20;
+/// Of a tree; deletions need not go further down.
+const LAST_LEVEL: usize = 6;
 /// Journals that may wait for the disk before a commit waits, too.
 const WAITING_JOURNALS: usize = 3;
 /// How long a commit waits for the disk before it is refused.
@@ -68,6 +70,8 @@ struct Writer {
     memory: u64,
     /// Bytes in tables that were deleted since the journal was begun, more or less.
     dead: u64,
+    /// Bytes of a row of each tree in tables.
+    row_bytes: Vec<u64>,
     /// Nobody knows what the journal has on disk.
     broken: bool,
 }
@@ -137,9 +141,16 @@ impl Engine {
                 apply(&trees, operation, batch_seqno);
             }
         }
-        seqno.fetch_max(next);
         let number = journals.last().map_or(1, |(number, _)| number + 1);
         let journal = Journal::create(folder, number, next)?;
+        for tree in &trees {
+            if tree.get(keys::FIRST, SeqNo::MAX)?.is_none() {
+                tree.insert(keys::FIRST, b"", next);
+            }
+        }
+        next += 1;
+        seqno.fetch_max(next);
+        let row_bytes = trees.iter().map(row_bytes).collect();
         let engine = Self {
             folder: folder.to_owned(),
             options: options.clone(),
@@ -147,7 +158,7 @@ impl Engine {
             visible: AtomicU64::new(next),
             seqno,
             picking: RwLock::default(),
-            writer: Mutex::new(Writer { journal, memory: 0, dead: 0, broken: false }),
+            writer: Mutex::new(Writer { journal, memory: 0, dead: 0, row_bytes, broken: false }),
             table_writers: RwLock::default(),
             room: Room::new(folder.to_owned(), options.reserve),
             work: Mutex::default(),
@@ -235,12 +246,12 @@ impl Engine {
         for operation in operations {
             writer.memory += apply(&self.trees, operation, seqno);
             if let Operation::Delete(table, _) = operation {
-                writer.dead += self.trees.get(*table as usize).map_or(0, row_bytes);
+                writer.dead += writer.row_bytes.get(*table as usize).copied().unwrap_or_default();
             }
         }
         self.visible.store(self.seqno.get(), Ordering::Release);
         let enough = self.options.journal;
-        if writer.journal.bytes() >= enough || writer.memory >= 2 * enough || writer.dead >= enough {
+        if writer.journal.bytes() >= enough || writer.memory >= 2 * enough || writer.dead >= enough / 2 {
             self.rotate(&mut writer);
         }
         Ok(seqno)
@@ -265,7 +276,8 @@ impl Engine {
             }
         }
         let sealed = Sealed { journal: writer.journal.number(), memory: self.seal() };
-        *writer = Writer { journal, memory: 0, dead: 0, broken: false };
+        let row_bytes = self.trees.iter().map(row_bytes).collect();
+        *writer = Writer { journal, memory: 0, dead: 0, row_bytes, broken: false };
         self.work.lock().sealed.push_back(sealed);
         self.wanted.notify_all();
     }
@@ -381,9 +393,18 @@ impl Engine {
             last = Some(row.key.user_key.clone());
             newest
         });
+        // What lies behind all else in a table of its own: it can be moved down as it is, and does not hold up what is before it.
+        let last_level =
+            tables.iter_levels().skip(LAST_LEVEL).flat_map(|level| level.iter()).flat_map(|run| run.iter());
+        let end = last_level.map(|table| table.metadata.key_range.max().clone()).max();
+        let mut rows = newest.filter(is_of_use).peekable();
         let lock = tree.get_flush_lock();
-        let tables = tree.flush_to_tables(newest.filter(is_of_use).map(Ok))?;
-        let tables = tables.map(|(tables, _)| tables).unwrap_or_default();
+        let within = std::iter::from_fn(|| {
+            rows.next_if(|row| end.as_ref().is_some_and(|end| row.key.user_key <= *end))
+        });
+        let within = tree.flush_to_tables(within.map(Ok))?;
+        let behind = tree.flush_to_tables(rows.map(Ok))?;
+        let tables: Vec<_> = within.into_iter().chain(behind).flat_map(|(tables, _)| tables).collect();
         tree.register_tables(&tables, None, None, &[memory.id()], self.oldest_reader())?;
         drop(lock);
         Ok(())
@@ -429,20 +450,63 @@ impl Engine {
     }
 
     fn merge(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
-        let usual = Leveled::default().with_table_target_size(TABLE_BYTES);
-        self.settle(tree, usual.clone())?;
-        if self.dead_bytes(tree) > self.options.journal.max(tree.disk_space() / 4) {
-            // Everything down to the last level, a few tables at a time.
-            let down = usual.with_l0_threshold(1).with_level_ratio_policy(vec![0.001]);
-            self.settle(tree, down)?;
+        self.settle(tree, Leveled::default().with_table_target_size(TABLE_BYTES))?;
+        if upper_bound_of_dead(tree) > self.options.journal / 2 {
+            self.drop_dead_tables(tree)?;
+            // Deletions go down to their rows, a few tables at a time. A level is let alone while it is smaller than a table, so tables
+            // must be smaller than all the deletions.
+            let above: u64 =
+                tree.current_version().iter_levels().take(LAST_LEVEL).map(|level| level.size()).sum();
+            let down = Leveled::default().with_table_target_size((above / 4).clamp(64 << 10, TABLE_BYTES));
+            self.settle(tree, down.with_l0_threshold(1).with_level_ratio_policy(vec![0.001]))?;
+            let dead: u64 = deletions_by_table(tree)?.map(|(_, dead, _)| dead).sum();
+            if dead > self.options.journal.max(tree.disk_space() / 8) {
+                return self.merge_all(tree);
+            }
         }
         let (rows, deletions) = rows(tree);
-        // Deletions that came to the last level without meeting a row.
-        if deletions > (rows / 4).max(50_000) {
-            trees::tidily(&self.table_writers, tree, || {
-                tree.major_compact(TABLE_BYTES, self.oldest_reader())
-            })?;
-            self.forget_versions(tree);
+        // Deletions without a row, or tables that became too small.
+        let too_many_tables = tree.table_count() as u64 > 256 + 4 * tree.disk_space() / TABLE_BYTES;
+        if deletions > (rows / 4).max(50_000) || too_many_tables {
+            self.merge_all(tree)?;
+        }
+        Ok(())
+    }
+
+    /// Costs as much room as the tree has rows.
+    fn merge_all(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
+        trees::tidily(&self.table_writers, tree, || tree.major_compact(TABLE_BYTES, self.oldest_reader()))?;
+        self.forget_versions(tree);
+        Ok(())
+    }
+
+    /// Tables of which every row is deleted, as of a queue that is read from its beginning, need not be read to go.
+    fn drop_dead_tables(&self, tree: &Tree) -> Result<(), lsm_tree::Error> {
+        let version = tree.current_version();
+        let dead: Vec<_> =
+            deletions_by_table(tree)?.filter(|(_, _, all)| *all).map(|(keys, ..)| keys).collect();
+        for keys in dead {
+            let (min, max) = (keys.min(), keys.max());
+            // What else lies in between would go with it.
+            let within = version
+                .iter_levels()
+                .take(LAST_LEVEL)
+                .flat_map(|level| level.iter())
+                .flat_map(|run| run.iter());
+            let mut within = within
+                .map(|table| &table.metadata)
+                .filter(|table| table.key_range.min() >= min && table.key_range.max() <= max);
+            if within.all(|table| table.item_count == table.tombstone_count) {
+                // No table may come into that range meanwhile.
+                let _flushing = tree.get_flush_lock();
+                if tree.current_version().id() != version.id() {
+                    return Ok(());
+                }
+                tree.drop_range(min.as_ref()..=max.as_ref())?;
+                drop(_flushing);
+                self.forget_versions(tree);
+                return self.drop_dead_tables(tree);
+            }
         }
         Ok(())
     }
@@ -454,16 +518,13 @@ impl Engine {
             trees::tidily(&self.table_writers, tree, || {
                 tree.compact(strategy.clone(), self.oldest_reader())
             })?;
+
             if tree.current_version().id() == before || self.work.lock().stop {
                 return Ok(());
             }
             self.forget_versions(tree);
             self.done.notify_all();
         }
-    }
-
-    fn dead_bytes(&self, tree: &Tree) -> u64 {
-        rows(tree).1 * row_bytes(tree)
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, lsm_tree::Error> {
@@ -531,6 +592,49 @@ fn rows(tree: &Tree) -> (u64, u64) {
     tables.iter_tables().fold((0, 0), |(rows, deletions), table| {
         (rows + table.metadata.item_count, deletions + table.metadata.tombstone_count)
     })
+}
+
+/// Bytes of rows in tables that are deleted, if every deletion has one of the usual size.
+fn upper_bound_of_dead(tree: &Tree) -> u64 {
+    rows(tree).1 * row_bytes(tree)
+}
+
+/// For each table of the last level: its keys, how many of its bytes are deleted further up, and whether that is all of them.
+fn deletions_by_table(tree: &Tree) -> Result<impl Iterator<Item = (KeyRange, u64, bool)>, lsm_tree::Error> {
+    let version = tree.current_version();
+    let mut deleted = Vec::new();
+    for table in
+        version.iter_levels().take(LAST_LEVEL).flat_map(|level| level.iter()).flat_map(|run| run.iter())
+    {
+        if table.metadata.tombstone_count == 0 {
+            continue;
+        }
+        for row in table.iter() {
+            let row = row?;
+            if row.is_tombstone() {
+                deleted.push(row.key.user_key);
+            }
+        }
+    }
+    deleted.sort_unstable();
+    deleted.dedup();
+    let last: Vec<_> = version
+        .iter_levels()
+        .skip(LAST_LEVEL)
+        .flat_map(|level| level.iter())
+        .flat_map(|run| run.iter())
+        .cloned()
+        .collect();
+    Ok(last.into_iter().map(move |table| {
+        let (table, keys) = (&table.metadata, &table.metadata.key_range);
+        let (from, to) = (
+            deleted.partition_point(|key| key < keys.min()),
+            deleted.partition_point(|key| key <= keys.max()),
+        );
+        let count = to.saturating_sub(from) as u64;
+        let rows = (table.item_count - table.tombstone_count).max(1);
+        (keys.clone(), count.min(rows) * (table.file_size / rows), count >= rows)
+    }))
 }
 
 /// Bytes of a row in tables.

@@ -98,11 +98,6 @@ impl Journal {
         self.length + self.kept_back.len() as u64
     }
 
-    /// Nothing was appended yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes() == HEAD as u64
-    }
-
     /// Appends a batch. `to_system`: the operating system has it, and all before, when this returns.
     pub(super) fn append(&mut self, seqno: u64, batch: &[u8], to_system: bool) -> Result<(), AppendError> {
         let before = self.kept_back.len();

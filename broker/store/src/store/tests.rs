@@ -49,6 +49,7 @@ fn acceptance<'a>(message: &'a Message, queued: &'a mut [(SessionId, Delivery)])
         received: None,
         will_of: None,
         durability: Durability::Sync,
+        is_certain: false,
     }
 }
 
