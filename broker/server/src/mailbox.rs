@@ -500,6 +500,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use tidegate_mqtt::{HomeId, Message, MessageId, Timestamp, TopicName};
+    use tidegate_session::Stored;
 
     fn delivery(sequence: u64, qos: QoS) -> Delivery {
         let message = Message {
@@ -617,6 +618,84 @@ mod tests {
         });
         assert_eq!(offered, [2, 3]);
         assert_eq!(sequences(&mailbox, 9), [1, 3]);
+    }
+
+    fn stored(position: u64) -> Delivery {
+        Delivery { stored: Some(Stored::new(position, false)), ..delivery(position, QoS::AtLeastOnce) }
+    }
+
+    fn page(positions: &[u64], last: u64, is_end: bool) -> QueuePage {
+        let deliveries = positions.iter().map(|position| stored(*position)).collect();
+        QueuePage { deliveries, last, is_end, released: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_stored_for_a_client_that_is_away_takes_no_memory_and_comes_in_pages() {
+        let budget = Arc::new(Budget::new(0));
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &budget);
+        mailbox.set_connected(false);
+        (1..=5).for_each(|position| assert!(matches!(mailbox.post(stored(position)), Posted::Queued)));
+        assert_eq!((mailbox.waiting().0, mailbox.wanted_page()), (5, None));
+        mailbox.set_connected(true);
+        assert_eq!(mailbox.wanted_page(), Some(1));
+        mailbox.add_page(page(&[1, 2], 2, false), |_| false);
+        assert_eq!((sequences(&mailbox, 9), mailbox.wanted_page()), (vec![1, 2], Some(3)));
+        // One comes while the rest is read: it is on disk as well.
+        mailbox.post(stored(6));
+        mailbox.add_page(page(&[3, 4, 5], 5, true), |_| false);
+        assert_eq!((sequences(&mailbox, 9), mailbox.wanted_page()), (vec![3, 4, 5], Some(6)));
+        mailbox.add_page(page(&[6], 6, true), |_| false);
+        assert_eq!(
+            (sequences(&mailbox, 9), mailbox.wanted_page(), mailbox.waiting()),
+            (vec![6], None, (0, 0))
+        );
+        mailbox.post(stored(7));
+        assert_eq!(sequences(&mailbox, 9), [7]);
+    }
+
+    #[test]
+    fn what_a_page_brought_before_its_publisher_did_comes_once_and_nothing_is_passed_over() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        mailbox.set_connected(false);
+        // 1 was given its position first, and is posted later.
+        mailbox.post(stored(2));
+        mailbox.set_connected(true);
+        assert_eq!(mailbox.wanted_page(), Some(1));
+        mailbox.add_page(page(&[1, 2, 3], 3, true), |one| one.message.id.sequence == 3);
+        mailbox.post(stored(1));
+        mailbox.post(stored(3));
+        mailbox.post(stored(4));
+        assert_eq!(sequences(&mailbox, 9), [1, 2, 4]);
+    }
+
+    #[test]
+    fn what_was_in_memory_is_on_disk_only_when_the_client_leaves() {
+        let mailbox = mailbox(10, 1 << 20, QueueFull::DropNewest, &Arc::new(Budget::new(1 << 20)));
+        (1..=3).for_each(|position| drop(mailbox.post(stored(position))));
+        mailbox.post(delivery(9, QoS::AtLeastOnce));
+        assert_eq!(sequences(&mailbox, 1), [1]);
+        mailbox.set_connected(false);
+        mailbox.rest(vec![stored(1)]);
+        mailbox.post(stored(4));
+        mailbox.set_connected(true);
+        assert_eq!(sequences(&mailbox, 9), [9]);
+        assert_eq!((mailbox.waiting().0, mailbox.wanted_page()), (4, Some(1)));
+    }
+
+    #[test]
+    fn the_oldest_on_disk_are_dropped_by_whoever_is_told() {
+        let mailbox = mailbox(2, 1 << 20, QueueFull::DropOldest, &Arc::new(Budget::new(1 << 20)));
+        mailbox.set_connected(false);
+        (1..=2).for_each(|position| drop(mailbox.post(stored(position))));
+        assert!(matches!(mailbox.post(stored(3)), Posted::MustTrim));
+        assert!(matches!(mailbox.post(stored(4)), Posted::Queued));
+        assert_eq!(mailbox.excess(), Some((1, 2)));
+        mailbox.trimmed(2, 2, false);
+        assert_eq!((mailbox.excess(), mailbox.waiting().0), (None, 2));
+        mailbox.set_connected(true);
+        assert_eq!(mailbox.wanted_page(), Some(3));
+        mailbox.add_page(page(&[3, 4], 4, true), |_| false);
+        assert_eq!(sequences(&mailbox, 9), [3, 4]);
     }
 
     #[test]

@@ -49,6 +49,14 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Reads everything that is kept, and says what cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine cannot read at all.
+    fn check(&self) -> Result<Vec<Damage>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// What could not be read and was set aside since the engine was opened, oldest first. The rest is served.
     fn damage(&self) -> Vec<Damage> {
         Vec::new()

@@ -7,14 +7,16 @@ mod folder;
 mod journal;
 mod keys;
 mod room;
+mod salvage;
 mod trees;
 
 use crate::backend::{Backend, Damage, Durability, Operation, Row, StoreError, Table};
 use bytes::Bytes;
 use engine::{CommitError, Engine};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use std::{
     fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
@@ -101,39 +103,102 @@ impl Fjall {
     }
 
     fn run(&self) -> Result<Running, OpenError> {
-        let (engine, damage) = Engine::open(&self.folder, &self.options)?;
-        for (place, what) in damage {
-            tracing::error!(file = %place.display(), "the store is damaged, it goes on without {what}");
-            self.damage.lock().push(Damage { place, table: None, what: what.into() });
-        }
+        let (engine, damage) = salvage::calmly(|| Ok(Engine::open(&self.folder, &self.options)))??;
+        self.report(damage);
         let engine = Arc::new(engine);
         let threads = engine.start()?;
         Ok(Running { engine, threads })
     }
 
-    fn read<T>(&self, read: impl Fn(&Engine) -> Result<T, lsm_tree::Error>) -> Result<T, StoreError> {
-        let running = self.running.read();
-        let Some(Running { engine, .. }) = &*running else {
-            return Err(StoreError::Unavailable("it failed a moment ago".into()));
-        };
-        read(engine).map_err(|error| StoreError::Unavailable(error.to_string().into()))
+    fn report(&self, damage: Vec<Damage>) {
+        for damage in &damage {
+            let table = damage.table.map(Table::name);
+            tracing::error!(
+                table,
+                "the store is damaged, and goes on without what could not be read: {damage}"
+            );
+        }
+        self.damage.lock().extend(damage);
     }
+
+    fn running(&self) -> Result<MappedRwLockReadGuard<'_, Engine>, StoreError> {
+        let running =
+            RwLockReadGuard::try_map(self.running.read(), |running| running.as_ref().map(|r| &*r.engine));
+        match running {
+            Ok(engine) if !engine.is_broken() => Ok(engine),
+            _ => Err(unavailable("it failed a moment ago")),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        table: Table,
+        read: impl Fn(&Engine) -> Result<T, lsm_tree::Error>,
+    ) -> Result<T, StoreError> {
+        let once = || {
+            let engine = self.running()?;
+            Ok(salvage::calmly(|| read(&engine)))
+        };
+        match once()? {
+            Err(error) if salvage::is_damage(&error) => {
+                self.repair(table, |engine| salvage::calmly(|| read(engine)).is_ok())?;
+                once()?
+            }
+            done => done,
+        }
+        .map_err(unavailable)
+    }
+
+    /// Writes a damaged table anew, unless somebody did so in the meantime.
+    fn repair(&self, table: Table, is_well: impl Fn(&Engine) -> bool) -> Result<(), StoreError> {
+        let mut running = self.running.write();
+        if running.as_ref().is_some_and(|running| !running.engine.is_broken() && is_well(&running.engine)) {
+            return Ok(());
+        }
+        if let Some(running) = running.take() {
+            running.stop();
+        }
+        let damage = salvage::calmly(|| salvage::salvage(&self.folder, table)).map_err(unavailable)?;
+        self.report(damage);
+        *running = Some(self.run().map_err(unavailable)?);
+        Ok(())
+    }
+
+    /// Does what is to be done before the next commit.
+    fn heal(&self) -> Result<(), StoreError> {
+        let (broken, damaged) = match &*self.running.read() {
+            Some(Running { engine, .. }) => (engine.is_broken(), engine.damaged()),
+            None => (true, None),
+        };
+        match damaged {
+            Some(table) => self.repair(table, |engine| engine.damaged() != Some(table)),
+            None if broken => self.recover(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unavailable(why: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(why.to_string().into())
 }
 
 impl Backend for Fjall {
     fn commit(&self, operations: &[Operation], durability: Durability) -> Result<u64, StoreError> {
-        let running = self.running.read();
-        let Some(Running { engine, .. }) = &*running else {
-            return Err(StoreError::Unavailable("it failed a moment ago".into()));
-        };
-        engine.commit(operations, durability).map_err(|error| match error {
-            CommitError::Refused(why) => StoreError::Unavailable(why.into()),
-            CommitError::Unknown(why) => StoreError::Unknown(why.into()),
-        })
+        self.heal()?;
+        let engine = self.running()?;
+        match catch_unwind(AssertUnwindSafe(|| engine.commit(operations, durability))) {
+            Ok(Ok(number)) => Ok(number),
+            Ok(Err(CommitError::Refused(why))) => Err(unavailable(why)),
+            Ok(Err(CommitError::Unknown(why))) => Err(StoreError::Unknown(why.into())),
+            Err(_) => {
+                engine.set_broken();
+                Err(StoreError::Unknown("a bug, see the log".into()))
+            }
+        }
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.read(|engine| engine.get(table, key))
+        self.read(table, |engine| engine.get(table, key))
     }
 
     fn scan(
@@ -143,7 +208,7 @@ impl Backend for Fjall {
         after: Option<&[u8]>,
         max_bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.read(|engine| engine.scan(table, prefix, after, max_bytes))
+        self.read(table, |engine| engine.scan(table, prefix, after, max_bytes))
     }
 
     fn recover(&self) -> Result<(), StoreError> {
@@ -151,12 +216,16 @@ impl Backend for Fjall {
         if let Some(running) = running.take() {
             running.stop();
         }
-        *running = Some(self.run().map_err(|error| StoreError::Unavailable(error.to_string().into()))?);
+        *running = Some(self.run().map_err(unavailable)?);
         Ok(())
     }
 
     fn disk_bytes(&self) -> Option<u64> {
         folder::bytes(&self.folder).ok()
+    }
+
+    fn check(&self) -> Result<Vec<Damage>, StoreError> {
+        self.running()?.check().map_err(unavailable)
     }
 
     fn damage(&self) -> Vec<Damage> {

@@ -9,9 +9,10 @@ use super::{
     journal::{self, AppendError, Journal},
     keys,
     room::Room,
-    trees,
+    salvage,
+    trees::{self, OpenError},
 };
-use crate::backend::{Durability, Operation, Row, Table};
+use crate::backend::{Damage, Durability, Operation, Row, Table};
 use bytes::Bytes;
 use lsm_tree::{
     AbstractTree, Guard, InternalValue, KeyRange, Memtable, SeqNo, SequenceNumberCounter, Tree, ValueType,
@@ -23,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -35,6 +36,10 @@ const TABLE_BYTES: u64 = 8 << 20;
 const LAST_LEVEL: usize = 6;
 /// Journals that may wait for the disk before a commit waits, too.
 const WAITING_JOURNALS: usize = 3;
+/// Journals that may become tables before what they deleted is merged.
+const UNMERGED_JOURNALS: usize = 3;
+/// How long a commit waits for merges before it goes on anyway.
+const SLOWED: Duration = Duration::from_millis(50);
 /// How long a commit waits for the disk before it is refused.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long after a failure the disk is tried again.
@@ -55,6 +60,10 @@ pub(super) struct Engine {
     /// Readers hold it while they pick a version of a tree. Who has had it alone knows that no reader will pick one from before.
     picking: RwLock<()>,
     writer: Mutex<Writer>,
+    /// Nobody knows what the journal has on disk, or what the trees have in memory.
+    broken: AtomicBool,
+    /// Tables of which something could not be read, a bit each.
+    damaged: AtomicUsize,
     table_writers: RwLock<()>,
     room: Room,
     work: Mutex<Work>,
@@ -72,8 +81,6 @@ struct Writer {
     dead: u64,
     /// Bytes of a row of each tree in tables.
     row_bytes: Vec<u64>,
-    /// Nobody knows what the journal has on disk.
-    broken: bool,
 }
 
 #[derive(Default)]
@@ -84,6 +91,10 @@ struct Work {
     writing: bool,
     /// Trees that may have something to merge.
     unmerged: Vec<usize>,
+    /// Journals that became tables since the last time all trees were merged.
+    unmerged_journals: usize,
+    /// One of them is being merged.
+    merging: bool,
     trouble: Option<String>,
     stop: bool,
 }
@@ -101,64 +112,52 @@ pub(super) enum CommitError {
 }
 
 impl Engine {
-    /// Reads the journals; returns what of them could not be read.
-    pub(super) fn open(
-        folder: &Path,
-        options: &FjallOptions,
-    ) -> Result<(Self, Vec<(PathBuf, String)>), trees::OpenError> {
-        let seqno = SequenceNumberCounter::new(1);
-        let trees = trees::open(folder, options, &seqno)?;
-        let mut damage = Vec::new();
-        let mut next = 1;
-        for tree in &trees {
-            next = next.max(tree.get_highest_persisted_seqno().map_or(1, |highest| highest + 1));
-        }
+    /// Reads the journals; returns what could not be read.
+    pub(super) fn open(folder: &Path, options: &FjallOptions) -> Result<(Self, Vec<Damage>), OpenError> {
+        let shared = trees::Shared::new(options);
+        let (trees, mut damage) = trees::open(folder, &shared)?;
         let persisted: Vec<_> = trees.iter().map(|tree| tree.get_highest_persisted_seqno()).collect();
-        let journals = journal::list(folder)?;
-        let mut contents = Vec::new();
-        for (number, path) in &journals {
-            contents.push(journal::read(path, *number)?);
-        }
-        for (index, ((_, path), journal)) in journals.iter().zip(&contents).enumerate() {
-            let followed =
-                contents.get(index + 1..).is_some_and(|later| later.iter().any(|l| !l.batches.is_empty()));
-            damage.extend(journal.damage.iter().map(|what| (path.clone(), what.clone())));
-            if followed && !journal.ended && journal.damage.is_empty() {
-                damage.push((path.clone(), "its end".into()));
-            }
+        let mut next = persisted.iter().flatten().max().map_or(1, |highest| highest + 1);
+        let journals = journal::read_all(folder)?;
+        for journal in &journals {
             next = next.max(journal.next);
-        }
-        for (batch_seqno, operations) in contents.into_iter().flat_map(|journal| journal.batches) {
-            next = next.max(batch_seqno + 1);
-            for operation in &operations {
-                let table = match operation {
-                    Operation::Put(table, ..) | Operation::Delete(table, _) => *table as usize,
-                };
-                // It is in a table already.
-                if persisted.get(table).copied().flatten().is_some_and(|highest| batch_seqno <= highest) {
-                    continue;
-                }
-                apply(&trees, operation, batch_seqno);
+            if !journal.damage.is_empty() {
+                let place = journal::keep(folder, &journal.path)?;
+                damage.push(Damage { place, table: None, what: journal.damage.join(", ").into() });
             }
         }
-        let number = journals.last().map_or(1, |(number, _)| number + 1);
-        let journal = Journal::create(folder, number, next)?;
+        for (seqno, operations) in journals.iter().flat_map(|journal| &journal.batches) {
+            for operation in operations {
+                let (Operation::Put(table, ..) | Operation::Delete(table, _)) = operation;
+                // It may be in a table already.
+                if persisted.get(*table as usize).is_some_and(|highest| *seqno > highest.unwrap_or_default())
+                {
+                    apply(&trees, operation, *seqno);
+                }
+            }
+        }
         for tree in &trees {
-            if tree.get(keys::FIRST, SeqNo::MAX)?.is_none() {
+            // If it cannot be read it is there; readers will see to the damage.
+            if let Ok(None) = salvage::calmly(|| tree.get(keys::FIRST, SeqNo::MAX)) {
                 tree.insert(keys::FIRST, b"", next);
             }
         }
         next += 1;
-        seqno.fetch_max(next);
+        shared.seqno.fetch_max(next);
         let row_bytes = trees.iter().map(row_bytes).collect();
+        let number = journals.last().map_or(1, |journal| journal.number + 1);
+        let journal = Journal::create(folder, number, next)?;
+        drop(journals);
         let engine = Self {
             folder: folder.to_owned(),
             options: options.clone(),
             trees,
             visible: AtomicU64::new(next),
-            seqno,
+            seqno: shared.seqno,
             picking: RwLock::default(),
-            writer: Mutex::new(Writer { journal, memory: 0, dead: 0, row_bytes, broken: false }),
+            writer: Mutex::new(Writer { journal, memory: 0, dead: 0, row_bytes }),
+            broken: AtomicBool::new(false),
+            damaged: AtomicUsize::new(0),
             table_writers: RwLock::default(),
             room: Room::new(folder.to_owned(), options.reserve),
             work: Mutex::default(),
@@ -167,7 +166,12 @@ impl Engine {
         };
         // What the journals said goes to tables at once, so that nothing depends on what a failed sync left in the system's memory.
         let mut sealed = Sealed { journal: number - 1, memory: engine.seal() };
-        engine.write_out(&mut sealed)?;
+        if let Err(error) = engine.write_out(&mut sealed) {
+            let writer = engine.writer.lock();
+            // Or every try would leave one more.
+            let _ = std::fs::remove_file(writer.journal.path());
+            return Err(error.into());
+        }
         Ok((engine, damage))
     }
 
@@ -181,6 +185,15 @@ impl Engine {
         Ok(vec![start("store-flush", Self::flush_forever)?, start("store-merge", Self::merge_forever)?])
     }
 
+    /// Its threads have nothing to do.
+    #[cfg(test)]
+    pub(super) fn wait_until_idle(&self) {
+        let busy = |work: &mut Work| {
+            work.writing || work.merging || !work.sealed.is_empty() || !work.unmerged.is_empty()
+        };
+        self.done.wait_while(&mut self.work.lock(), busy);
+    }
+
     pub(super) fn stop(&self) {
         self.work.lock().stop = true;
         self.wanted.notify_all();
@@ -190,10 +203,24 @@ impl Engine {
     /// After the threads have ended: the journal is complete.
     pub(super) fn close(&self) {
         let mut writer = self.writer.lock();
-        if !writer.broken {
+        if !self.is_broken() {
             // If that fails the next start reads on until it finds no record; so it does after a kill.
             let _ = writer.journal.end(self.seqno.next());
         }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_broken(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// A table of which something could not be read.
+    pub(super) fn damaged(&self) -> Option<Table> {
+        let damaged = self.damaged.load(Ordering::Acquire);
+        Table::ALL.into_iter().find(|table| damaged >> *table as usize & 1 == 1)
     }
 
     pub(super) fn commit(
@@ -222,9 +249,6 @@ impl Engine {
         }
         let batch = journal::encode(&operations);
         let mut writer = self.writer.lock();
-        if writer.broken {
-            return Err(CommitError::Refused("it failed a moment ago".into()));
-        }
         let seqno = self.seqno.next();
         // An empty batch would end the journal.
         if !batch.is_empty() {
@@ -232,7 +256,7 @@ impl Engine {
                 Ok(()) => {}
                 Err(AppendError::NotThere(error)) => return Err(CommitError::Refused(error.to_string())),
                 Err(AppendError::Unknown(error)) => {
-                    writer.broken = true;
+                    self.set_broken();
                     return Err(CommitError::Unknown(error.to_string()));
                 }
             }
@@ -240,7 +264,7 @@ impl Engine {
         if durability == Durability::Sync
             && let Err(error) = writer.journal.sync()
         {
-            writer.broken = true;
+            self.set_broken();
             return Err(CommitError::Unknown(error.to_string()));
         }
         for operation in operations {
@@ -271,13 +295,13 @@ impl Engine {
                 return self.trouble(&error.to_string());
             }
             Err(AppendError::Unknown(error)) => {
-                writer.broken = true;
+                self.set_broken();
                 return self.trouble(&error.to_string());
             }
         }
         let sealed = Sealed { journal: writer.journal.number(), memory: self.seal() };
         let row_bytes = self.trees.iter().map(row_bytes).collect();
-        *writer = Writer { journal, memory: 0, dead: 0, row_bytes, broken: false };
+        *writer = Writer { journal, memory: 0, dead: 0, row_bytes };
         self.work.lock().sealed.push_back(sealed);
         self.wanted.notify_all();
     }
@@ -301,6 +325,11 @@ impl Engine {
                     || self.trees.iter().any(|tree| tree.l0_run_count() > FIRST_LEVEL))
         };
         let mut work = self.work.lock();
+        // Deletions make no room before they are merged; so who commits very fast waits a little.
+        let ahead = |work: &mut Work| !work.stop && work.unmerged_journals > UNMERGED_JOURNALS;
+        if ahead(&mut work) {
+            self.done.wait_while_for(&mut work, ahead, SLOWED);
+        }
         if !late(&mut work) {
             return Ok(());
         }
@@ -328,19 +357,23 @@ impl Engine {
             };
             work.writing = true;
             drop(work);
-            let written = self.write_out(&mut sealed);
+            let written = salvage::calmly(|| self.write_out(&mut sealed));
             let mut work = self.work.lock();
             work.writing = false;
             match written {
                 Ok(()) => {
                     work.trouble = None;
                     work.unmerged = (0..self.trees.len()).collect();
+                    work.unmerged_journals += 1;
                     self.wanted.notify_all();
                     self.done.notify_all();
                 }
                 Err(error) => {
                     work.sealed.push_front(sealed);
                     drop(work);
+                    if salvage::is_damage(&error) {
+                        self.set_broken();
+                    }
                     self.trouble(&error.to_string());
                     let mut work = self.work.lock();
                     self.wanted.wait_while_for(&mut work, |work| !work.stop, TRY_AGAIN);
@@ -439,9 +472,21 @@ impl Engine {
                     None => self.wanted.wait(&mut work),
                 }
             };
+            let last = work.unmerged.is_empty();
+            work.merging = true;
             drop(work);
             let Some(tree) = self.trees.get(index) else { continue };
-            if let Err(error) = self.merge(tree) {
+            let merged = salvage::calmly(|| self.merge(tree));
+            let mut work = self.work.lock();
+            work.merging = false;
+            if last {
+                work.unmerged_journals = 0;
+            }
+            drop(work);
+            if let Err(error) = merged {
+                if salvage::is_damage(&error) {
+                    self.damaged.fetch_or(1 << index, Ordering::AcqRel);
+                }
                 // Tried again after the next journal.
                 tracing::error!(folder = %self.folder.display(), "the store cannot merge its tables: {error}");
             }
@@ -527,12 +572,31 @@ impl Engine {
         }
     }
 
+    /// Reads every table.
+    pub(super) fn check(&self) -> std::io::Result<Vec<Damage>> {
+        let mut damage = Vec::new();
+        for (table, tree) in Table::ALL.into_iter().zip(&self.trees) {
+            for file in self.read(|_| tree.current_version()).iter_tables() {
+                if !salvage::is_whole(&file.path, file.checksum())? {
+                    let rows = file.metadata.item_count;
+                    let what = format!("some of the {rows} rows of `{}` in it", table.name()).into();
+                    damage.push(Damage { place: file.path.to_path_buf(), table: Some(table), what });
+                }
+            }
+        }
+        Ok(damage)
+    }
+
+    fn read<T>(&self, pick: impl FnOnce(SeqNo) -> T) -> T {
+        let _picking = self.picking.read();
+        pick(self.visible.load(Ordering::Acquire))
+    }
+
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, lsm_tree::Error> {
         let (Some(tree), Some(key)) = (self.trees.get(table as usize), keys::stored(key)) else {
             return Ok(None);
         };
-        let _picking = self.picking.read();
-        let value = tree.get(key, self.visible.load(Ordering::Acquire))?;
+        let value = self.read(|visible| tree.get(key, visible))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -546,9 +610,7 @@ impl Engine {
         let (Some(tree), Some(range)) = (self.trees.get(table as usize), keys::range(prefix, after)) else {
             return Ok(Vec::new());
         };
-        let picking = self.picking.read();
-        let found = tree.range(range, self.visible.load(Ordering::Acquire), None);
-        drop(picking);
+        let found = self.read(|visible| tree.range(range, visible, None));
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for row in found {
             let (key, value) = row.into_inner()?;

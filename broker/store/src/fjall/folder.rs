@@ -1,5 +1,6 @@
 //! The folder: whose it is, which format it has, how large it is.
 
+use super::journal::sync_folder;
 use crate::backend::StoreError;
 use std::{
     fs::{File, TryLockError},
@@ -14,13 +15,31 @@ const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "lock";
 
+/// With all that leads to it, each name on disk before anything lies below.
+fn make(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    for path in missing.into_iter().rev() {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    // Whoever made the folder above this one may not have known that it matters.
+    for path in folder.ancestors().skip(1).take(2) {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        sync_folder(path)?;
+    }
+    Ok(())
+}
+
 /// Creates it if there is none, and holds it while the file lives.
 ///
 /// # Errors
 /// [`StoreError::Unusable`] says what to do.
 pub(super) fn claim(folder: &Path) -> Result<File, StoreError> {
     let unusable = |error: io::Error| unusable(folder, &error.to_string());
-    std::fs::create_dir_all(folder).map_err(unusable)?;
+    make(folder).map_err(unusable)?;
     let format = match std::fs::read(folder.join(FORMAT_FILE)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -76,7 +95,7 @@ fn holds_something_else(folder: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-fn format_text(number: u32) -> String {
+pub(super) fn format_text(number: u32) -> String {
     let line = format!("tidegate store, format {number}");
     format!("{line}, {:016x}\n", xxh3_64(line.as_bytes()))
 }

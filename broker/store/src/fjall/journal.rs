@@ -211,11 +211,13 @@ fn decode(mut batch: &[u8]) -> Option<Vec<Operation>> {
 /// What a journal says.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
     /// Sequence numbers from here on were not given.
     pub(super) next: u64,
     pub(super) batches: Vec<(u64, Vec<Operation>)>,
-    /// It was complete.
-    pub(super) ended: bool,
+    /// It is complete.
+    ended: bool,
     /// What could not be read, for people.
     pub(super) damage: Vec<String>,
 }
@@ -234,10 +236,38 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(journals)
 }
 
-/// Reads a journal as far as it can be read.
-pub(super) fn read(path: &Path, number: u64) -> io::Result<Contents> {
-    let file = std::fs::read(path)?;
-    let mut contents = Contents::default();
+/// All that can be read, by number.
+pub(super) fn read_all(folder: &Path) -> io::Result<Vec<Contents>> {
+    let mut journals = Vec::new();
+    for (number, path) in list(folder)? {
+        journals.push(read(path, number)?);
+    }
+    // One that is followed by another was complete.
+    let mut followed = false;
+    for journal in journals.iter_mut().rev() {
+        if followed && !journal.ended && journal.damage.is_empty() {
+            journal.damage.push("its end".into());
+        }
+        followed |= !journal.batches.is_empty();
+    }
+    Ok(journals)
+}
+
+/// Keeps a copy of a damaged file.
+pub(super) fn keep(folder: &Path, journal: &Path) -> io::Result<PathBuf> {
+    let kept = folder.join(super::salvage::KEPT);
+    std::fs::create_dir_all(&kept)?;
+    let place = kept.join(journal.file_name().unwrap_or_default());
+    match std::fs::hard_link(journal, &place) {
+        // It was read before, and could not be deleted.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(place),
+    }
+}
+
+fn read(path: PathBuf, number: u64) -> io::Result<Contents> {
+    let file = std::fs::read(&path)?;
+    let mut contents = Contents { number, path, ..Contents::default() };
     match file.get(..HEAD) {
         Some(head) if head.starts_with(MAGIC) && head[24..] == xxh3_64(&head[..24]).to_le_bytes() => {
             contents.next = number_at(head, 16).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The trees of a folder, one a table, each in a folder of its own.
 
-use super::FjallOptions;
-use crate::backend::Table;
+use super::{FjallOptions, salvage};
+use crate::backend::{Damage, Table};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SequenceNumberCounter, Tree};
 use parking_lot::RwLock;
 use std::{io, path::Path, sync::Arc};
@@ -18,24 +18,59 @@ pub(super) enum OpenError {
     Tree(#[from] lsm_tree::Error),
 }
 
-pub(super) fn open(
-    folder: &Path,
-    options: &FjallOptions,
-    seqno: &SequenceNumberCounter,
-) -> Result<Vec<Tree>, OpenError> {
-    let cache = Arc::new(Cache::with_capacity_bytes(options.cache));
-    let files = Arc::new(DescriptorTable::new(OPEN_FILES));
-    let mut trees = Vec::new();
-    for table in Table::ALL {
-        let config = Config::new(folder.join(table.name()), seqno.clone(), SequenceNumberCounter::default());
-        let config = config.use_cache(cache.clone()).use_descriptor_table(Some(files.clone()));
-        match config.open()? {
-            AnyTree::Standard(tree) => trees.push(tree),
-            AnyTree::Blob(_) => return Err(lsm_tree::Error::Unrecoverable.into()),
+/// What all trees use together.
+pub(super) struct Shared {
+    cache: Arc<Cache>,
+    files: Arc<DescriptorTable>,
+    pub(super) seqno: SequenceNumberCounter,
+}
+
+impl Shared {
+    pub(super) fn new(options: &FjallOptions) -> Self {
+        Self {
+            cache: Arc::new(Cache::with_capacity_bytes(options.cache)),
+            files: Arc::new(DescriptorTable::new(OPEN_FILES)),
+            seqno: SequenceNumberCounter::new(1),
         }
     }
+
+    /// For a tree that is only written.
+    pub(super) fn small() -> Self {
+        Self::new(&FjallOptions { cache: 1 << 20, ..FjallOptions::default() })
+    }
+}
+
+/// By number of the table. What cannot be read of them is set aside.
+pub(super) fn open(folder: &Path, shared: &Shared) -> Result<(Vec<Tree>, Vec<Damage>), OpenError> {
+    let (mut trees, mut damage) = (Vec::new(), Vec::new());
+    for table in Table::ALL {
+        salvage::tidy(folder, table)?;
+        let path = folder.join(table.name());
+        let is_new = !path.join("tables").exists();
+        let tree = match is_new || salvage::version_file(&path).is_some() {
+            true => salvage::calmly(|| open_one(&path, shared)),
+            false => Err(lsm_tree::Error::Unrecoverable),
+        };
+        trees.push(match tree {
+            Err(error) if salvage::is_damage(&error) && !is_new => {
+                tracing::error!(folder = %path.display(), "the store is damaged, reading what can be read: {error}");
+                damage.extend(salvage::salvage(folder, table)?);
+                open_one(&path, shared)?
+            }
+            tree => tree?,
+        });
+    }
     super::journal::sync_folder(folder)?;
-    Ok(trees)
+    Ok((trees, damage))
+}
+
+pub(super) fn open_one(path: &Path, shared: &Shared) -> lsm_tree::Result<Tree> {
+    let config = Config::new(path, shared.seqno.clone(), SequenceNumberCounter::default());
+    let config = config.use_cache(shared.cache.clone()).use_descriptor_table(Some(shared.files.clone()));
+    match config.open()? {
+        AnyTree::Standard(tree) => Ok(tree),
+        AnyTree::Blob(_) => Err(lsm_tree::Error::Unrecoverable),
+    }
 }
 
 /// Does what writes tables. If it fails, what it has written so far goes, unless others write tables, too: then it goes at the next start.

@@ -1,0 +1,473 @@
+//! What survives the broker, each item alone: over `kill -9` and over a stop, in both versions. `crash.rs` tries all of it at once.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, num::NonZeroU32};
+use tidegate_mqtt::{
+    Connect, ConnectProperties, Packet, Publish, PublishProperties, QoS, ReasonCode, SubscribeProperties,
+    SubscriptionOptions, TopicName, Version, Will, WillProperties,
+};
+use tidegate_tests::{BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, publish};
+
+use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+use Version::{V3_1_1, V5};
+
+/// How a broker ends before it starts again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Killed,
+    Stopped,
+}
+
+const ENDS: [End; 2] = [End::Killed, End::Stopped];
+
+fn again(broker: Broker, end: End) -> Broker {
+    match end {
+        End::Killed => broker.kill().start(),
+        End::Stopped => broker.stop().start(),
+    }
+}
+
+/// Each test in both versions, over both ends.
+fn all(test: impl Fn(Version, End)) {
+    for version in BOTH {
+        ENDS.into_iter().for_each(|end| test(version, end));
+    }
+}
+
+fn session(broker: &Broker, version: Version, client_id: &str) -> (Client, bool) {
+    Client::connect_session(broker, version, client_id, false)
+}
+
+/// A session that is subscribed and whose client is away.
+fn away(broker: &Broker, version: Version, client_id: &str, filter: &str) {
+    let (mut client, _) = session(broker, version, client_id);
+    client.subscribe(filter, ExactlyOnce);
+    client.disconnect();
+}
+
+fn expiring(broker: &Broker, client_id: &str, expiry: u32) -> (Client, bool) {
+    let properties =
+        ConnectProperties { session_expiry_interval: Some(expiry), ..ConnectProperties::default() };
+    let connect = Connect { clean_start: false, properties, ..connect(V5, client_id) };
+    let (client, connack) = Client::connect_with(broker, connect);
+    (client, connack.session_present)
+}
+
+const TELLS_EXPIRY: &str = "[log]\nformat = \"json\"\nlevel = \"info,tidegate=debug\"\n";
+
+#[test]
+fn v5_4_1_0_1_and_v311_4_1_0_1_messages_wait_over_a_restart_in_their_order() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        away(&broker, version, "c", "a/#");
+        let mut publisher = Client::connect(&broker, version, "p");
+        for n in 0..20 {
+            let qos = if n % 2 == 0 { AtLeastOnce } else { ExactlyOnce };
+            publisher.publish(&format!("a/{}", n % 3), &n.to_string(), qos);
+        }
+        publisher.publish("a/0", "lost", AtMostOnce);
+        let broker = again(broker, end);
+        let (mut client, present) = session(&broker, version, "c");
+        assert!(present);
+        for n in 0..20 {
+            let message = client.accept();
+            assert_eq!((message.payload, message.dup), (n.to_string(), false), "{version:?} {end:?}");
+        }
+        client.expect_nothing();
+        client.disconnect();
+        // And once only.
+        let broker = again(broker, end);
+        session(&broker, version, "c").0.expect_nothing();
+    });
+}
+
+#[test]
+fn v5_4_4_0_1_and_v311_4_4_0_1_what_was_out_comes_again_with_dup_and_its_packet_identifier() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        let (mut client, _) = session(&broker, version, "c");
+        client.subscribe("a", ExactlyOnce);
+        let mut publisher = Client::connect(&broker, version, "p");
+        for (payload, qos) in [("1", AtLeastOnce), ("2", ExactlyOnce), ("3", AtLeastOnce), ("4", ExactlyOnce)]
+        {
+            publisher.publish("a", payload, qos);
+        }
+        let out: Vec<Message> = (0..4).map(|_| client.message()).collect();
+        // The second is done, the last the client's but for PUBCOMP.
+        client.acknowledge(&out[1]);
+        client.send(&Packet::PubRec(ack(out[3].id())));
+        client.expect_packet(&Packet::PubRel(ack(out[3].id())));
+        client.ping();
+        let broker = again(broker, end);
+        let (mut client, _) = session(&broker, version, "c");
+        for before in [&out[0], &out[2]] {
+            let now = client.message();
+            assert_eq!(
+                (now.payload.as_str(), now.dup),
+                (before.payload.as_str(), true),
+                "{version:?} {end:?}"
+            );
+            assert_eq!(now.packet_id, before.packet_id);
+            client.acknowledge(&now);
+        }
+        client.expect_packet(&Packet::PubRel(ack(out[3].id())));
+        client.send(&Packet::PubComp(ack(out[3].id())));
+        client.expect_nothing();
+        let broker = again(broker, end);
+        session(&broker, version, "c").0.expect_nothing();
+    });
+}
+
+#[test]
+fn v5_4_6_0_1_and_v311_4_6_0_1_the_window_comes_again_in_its_order_and_what_waited_follows() {
+    all(|version, end| {
+        let broker = Broker::start("[limits]\nmax_inflight = 3\n");
+        let (mut client, _) = session(&broker, version, "c");
+        client.subscribe("a", ExactlyOnce);
+        let mut publisher = Client::connect(&broker, version, "p");
+        for n in 1..=6 {
+            publisher.publish("a", &n.to_string(), ExactlyOnce);
+        }
+        let out: Vec<Message> = (0..3).map(|_| client.message()).collect();
+        client.expect_nothing();
+        let broker = again(broker, end);
+        let (mut client, _) = session(&broker, version, "c");
+        for before in &out {
+            let now = client.accept();
+            assert_eq!(
+                (&now.payload, now.packet_id),
+                (&before.payload, before.packet_id),
+                "{version:?} {end:?}"
+            );
+            assert!(now.dup);
+        }
+        for n in 4..=6 {
+            let now = client.accept();
+            assert_eq!((now.payload, now.dup), (n.to_string(), false));
+        }
+        client.expect_nothing();
+    });
+}
+
+#[test]
+fn v5_4_3_3_10_and_v311_4_3_3_2_a_repeat_after_a_restart_is_no_new_message() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        away(&broker, version, "c", "a");
+        let (mut publisher, _) = session(&broker, version, "p");
+        let packet_id = publisher.packet_id();
+        let once = Publish { packet_id: Some(packet_id), ..publish("a", "once", ExactlyOnce) };
+        publisher.send(&Packet::Publish(once.clone()));
+        publisher
+            .find("PUBREC", |received| matches!(received, Received::Packet(Packet::PubRec(_))).then_some(()));
+        let broker = again(broker, end);
+        let (mut publisher, present) = session(&broker, version, "p");
+        assert!(present);
+        publisher.send(&Packet::Publish(Publish { dup: true, ..once }));
+        publisher
+            .find("PUBREC", |received| matches!(received, Received::Packet(Packet::PubRec(_))).then_some(()));
+        publisher.send(&Packet::PubRel(ack(packet_id)));
+        publisher.expect_packet(&Packet::PubComp(ack(packet_id)));
+        // From PUBCOMP on the identifier is free: the next message with it is another.
+        let broker = again(broker, end);
+        let (mut publisher, _) = session(&broker, version, "p");
+        let other = Publish { packet_id: Some(packet_id), ..publish("a", "other", ExactlyOnce) };
+        publisher.publish_with(other);
+        let (mut client, _) = session(&broker, version, "c");
+        assert_eq!(
+            [client.accept().payload, client.accept().payload],
+            ["once", "other"],
+            "{version:?} {end:?}"
+        );
+        client.expect_nothing();
+    });
+}
+
+#[test]
+fn v5_3_3_1_5_and_v311_3_3_1_5_retained_messages_survive_and_so_does_their_removal() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        let mut client = Client::connect(&broker, version, "p");
+        for (topic, payload, qos) in [
+            ("r/0", "zero", AtMostOnce),
+            ("r/1", "old", AtLeastOnce),
+            ("r/1", "new", ExactlyOnce),
+            ("r/2", "gone", AtLeastOnce),
+        ] {
+            client.publish_retained(topic, payload, qos);
+        }
+        client.publish_retained("r/2", "", AtLeastOnce);
+        let broker = again(broker, end);
+        let mut client = Client::connect(&broker, version, "s");
+        client.subscribe("r/#", ExactlyOnce);
+        let mut found: Vec<_> =
+            client.drain().into_iter().map(|one| (one.topic, one.payload, one.retain)).collect();
+        found.sort();
+        let kept = |topic: &str, payload: &str| (topic.to_owned(), payload.to_owned(), true);
+        assert_eq!(found, [kept("r/0", "zero"), kept("r/1", "new")], "{version:?} {end:?}");
+    });
+}
+
+#[test]
+fn v5_3_8_4_3_and_v311_3_8_4_3_subscriptions_survive_with_options_and_identifiers() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        let (mut client, _) = session(&broker, version, "c");
+        let options = SubscriptionOptions {
+            maximum_qos: AtLeastOnce,
+            no_local: true,
+            retain_as_published: true,
+            ..SubscriptionOptions::default()
+        };
+        let identifier = (version == V5).then(|| NonZeroU32::new(7).unwrap());
+        let properties =
+            SubscribeProperties { subscription_identifier: identifier, ..SubscribeProperties::default() };
+        client.subscribe_with(&[("a/+", options)], properties);
+        client.subscribe("b", ExactlyOnce);
+        client.subscribe("c", ExactlyOnce);
+        client.unsubscribe(&["c"]);
+        client.disconnect();
+        let broker = again(broker, end);
+        let (mut client, _) = session(&broker, version, "c");
+        let mut publisher = Client::connect(&broker, version, "p");
+        publisher.publish_retained("a/x", "1", ExactlyOnce);
+        publisher.publish("c", "2", ExactlyOnce);
+        publisher.publish("b", "3", ExactlyOnce);
+        client.publish("a/x", "4", AtLeastOnce);
+        let first = client.accept();
+        assert_eq!((first.payload.as_str(), first.qos), ("1", AtLeastOnce), "{version:?} {end:?}");
+        if version == V5 {
+            assert_eq!((first.retain, first.identifiers()), (true, vec![7]));
+        } else {
+            assert_eq!(
+                client.find("own message", |received| match received {
+                    Received::Message(one) if one.payload == "4" => Some(one.qos),
+                    _ => None,
+                }),
+                AtLeastOnce
+            );
+        }
+        assert_eq!(client.accept().payload, "3");
+    });
+}
+
+#[test]
+fn v5_3_1_2_23_session_expiry_counts_the_time_the_broker_was_down() {
+    for end in ENDS {
+        let broker = Broker::start(TELLS_EXPIRY);
+        let (mut client, _) = expiring(&broker, "short", 1);
+        client.subscribe("a", AtLeastOnce);
+        client.disconnect();
+        expiring(&broker, "long", 600).0.disconnect();
+        // The other's connection breaks with the broker.
+        let (live, _) = expiring(&broker, "live", 1);
+        Client::connect(&broker, V5, "p").publish("a", "kept", AtLeastOnce);
+        let broker = again(broker, end);
+        drop(live);
+        for _ in 0..2 {
+            broker.wait_for_log("session expired", PATIENCE);
+        }
+        let seen = broker.log().len();
+        if !broker.log().text().contains("\"client_id\":\"live\"") {
+            broker.log().wait_for_after(seen, "session expired", PATIENCE);
+        }
+        assert!(!expiring(&broker, "short", 600).1, "{end:?}");
+        assert!(expiring(&broker, "long", 600).1, "{end:?}");
+    }
+}
+
+#[test]
+fn v5_3_3_2_5_message_expiry_counts_the_time_the_broker_was_down() {
+    for end in ENDS {
+        let broker = Broker::start(TELLS_EXPIRY);
+        away(&broker, V5, "c", "a");
+        let mut publisher = Client::connect(&broker, V5, "p");
+        let expiry = |seconds| PublishProperties {
+            message_expiry_interval: Some(seconds),
+            ..PublishProperties::default()
+        };
+        publisher.publish_properties("a", "short", AtLeastOnce, expiry(1));
+        publisher.publish_properties("a", "long", AtLeastOnce, expiry(600));
+        let broker = again(broker, end);
+        // A second, by the broker's own clock.
+        expiring(&broker, "clock", 1).0.disconnect();
+        broker.wait_for_log("session expired", PATIENCE);
+        let (mut client, _) = session(&broker, V5, "c");
+        let message = client.accept();
+        assert_eq!(message.payload, "long", "{end:?}");
+        let left = message.properties.message_expiry_interval.unwrap();
+        assert!(left < 600, "{left}");
+        client.expect_nothing();
+    }
+}
+
+#[test]
+fn v5_3_1_2_8_and_v311_3_1_2_8_the_will_of_a_client_that_lost_its_broker_is_published_once() {
+    for version in BOTH {
+        let broker = Broker::start("");
+        away(&broker, version, "watcher", "wills/#");
+        let with_will = |client_id: &str, delay: u32| {
+            let properties = WillProperties {
+                will_delay_interval: (delay > 0 && version == V5).then_some(delay),
+                ..WillProperties::default()
+            };
+            let will = Will {
+                topic: TopicName::new(&format!("wills/{client_id}")).unwrap(),
+                payload: client_id.to_owned().into(),
+                qos: ExactlyOnce,
+                retain: false,
+                properties,
+            };
+            let expiry = (version == V5).then_some(600);
+            let properties =
+                ConnectProperties { session_expiry_interval: expiry, ..ConnectProperties::default() };
+            let connect =
+                Connect { clean_start: false, will: Some(will), properties, ..connect(version, client_id) };
+            Client::connect_with(&broker, connect).0
+        };
+        let _live = with_will("live", 0);
+        let _delayed = with_will("delayed", 1);
+        let _never = with_will("never", 600);
+        with_will("polite", 0).disconnect();
+        let broker = again(broker, End::Killed);
+        // Back in time: its will is not published.
+        let (_back, present) = session(&broker, version, "never");
+        assert!(present);
+        let (mut watcher, _) = session(&broker, version, "watcher");
+        let mut wills = vec![watcher.accept().payload, watcher.accept().payload];
+        // Before MQTT 5 there is no delay.
+        if version == V3_1_1 {
+            wills.push(watcher.accept().payload);
+        }
+        wills.sort();
+        let expected = if version == V5 { vec!["delayed", "live"] } else { vec!["delayed", "live", "never"] };
+        assert_eq!(wills, expected);
+        watcher.expect_nothing();
+        watcher.disconnect();
+        let broker = again(broker, End::Killed);
+        session(&broker, version, "watcher").0.expect_nothing();
+    }
+}
+
+#[test]
+fn a_session_that_was_replaced_or_ended_does_not_come_back() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        away(&broker, version, "c", "a");
+        Client::connect(&broker, version, "p").publish("a", "old", AtLeastOnce);
+        let (client, present) = Client::connect_session(&broker, version, "c", true);
+        assert!(!present);
+        drop(client);
+        away(&broker, version, "d", "a");
+        drop(Client::connect(&broker, version, "d"));
+        let broker = again(broker, end);
+        let (mut client, present) = session(&broker, version, "c");
+        assert!(present, "{version:?} {end:?}");
+        client.expect_nothing();
+        let (mut other, _) = session(&broker, version, "d");
+        Client::connect(&broker, version, "p").publish("a", "new", AtLeastOnce);
+        client.expect_nothing();
+        other.expect_nothing();
+    });
+}
+
+#[test]
+fn a_message_of_a_group_waits_for_one_member_over_a_restart() {
+    all(|version, end| {
+        let broker = Broker::start("");
+        for member in ["one", "two", "three"] {
+            away(&broker, version, member, "$share/g/a");
+        }
+        let mut publisher = Client::connect(&broker, version, "p");
+        for n in 0..9 {
+            publisher.publish("a", &n.to_string(), ExactlyOnce);
+        }
+        let broker = again(broker, end);
+        let mut got = Vec::new();
+        for member in ["one", "two", "three"] {
+            let (mut client, _) = session(&broker, version, member);
+            loop {
+                client.send(&Packet::PingReq);
+                let next = client.find("message or PINGRESP", |received| match received {
+                    Received::Message(message) => Some(Some(message.clone())),
+                    Received::Packet(Packet::PingResp) => Some(None),
+                    Received::Packet(_) => None,
+                });
+                let Some(message) = next else { break };
+                client.acknowledge(&message);
+                got.push(message.payload);
+            }
+        }
+        got.sort();
+        assert_eq!(got, (0..9).map(|n| n.to_string()).collect::<Vec<_>>(), "{version:?} {end:?}");
+    });
+}
+
+#[test]
+fn neither_qos_0_nor_clean_sessions_touch_the_disk() {
+    let broker = Broker::start("");
+    for version in BOTH {
+        let mut client = Client::connect(&broker, version, "c");
+        client.subscribe("a", ExactlyOnce);
+        away(&broker, version, "there", "b");
+        let commits = commits(&broker);
+        for qos in [AtMostOnce, AtLeastOnce, ExactlyOnce] {
+            client.publish("a", "x", qos);
+            client.accept();
+        }
+        client.publish("b", "x", AtMostOnce);
+        client.ping();
+        client.disconnect();
+        assert_eq!(self::commits(&broker), commits, "{version:?}");
+    }
+}
+
+/// Batches written to the store; the time of day is one.
+fn commits(broker: &Broker) -> u64 {
+    let metrics = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout;
+    let of = |name: &str| {
+        let line = metrics.iter().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    of("tidegate_store_commits_total ")
+}
+
+#[test]
+fn nothing_survives_in_memory() {
+    for end in ENDS {
+        let broker = Broker::start("[store]\nengine = \"memory\"\n");
+        away(&broker, V5, "c", "a");
+        assert!(session(&broker, V5, "c").1);
+        let broker = again(broker, end);
+        assert!(!session(&broker, V5, "c").1);
+    }
+}
+
+#[test]
+fn a_listener_may_have_a_durability_of_its_own_and_a_wrong_one_is_refused() {
+    let broker = Broker::start(
+        "durability = \"none\"\n[[listener]]\naddress = \"127.0.0.1:0\"\ndurability = \"sync\"\n",
+    );
+    away(&broker, V5, "c", "a");
+    assert_eq!(Client::connect(&broker, V5, "p").publish("a", "x", AtLeastOnce), ReasonCode::Success);
+    let broker = again(broker, End::Killed);
+    assert_eq!(session(&broker, V5, "c").0.accept().payload, "x");
+    let refused = Folder::new("durability = \"perhaps\"\n").run(&["-c", "tidegate.toml"]);
+    assert_eq!(refused.code, Some(1));
+    let said = refused.stderr.join("\n");
+    assert!(said.contains("durability") && said.contains("sync"), "{said}");
+}
+
+#[test]
+fn a_folder_of_something_else_or_of_a_newer_broker_is_refused_and_not_touched() {
+    let folder = Folder::new("");
+    let store = folder.data_dir().join("store");
+    fs::create_dir_all(&store).unwrap();
+    fs::write(store.join("mosquitto.db"), "something else").unwrap();
+    let refused = folder.run(&["-c", "tidegate.toml"]);
+    let said = refused.stderr.join("\n");
+    assert_eq!(refused.code, Some(1), "{said}");
+    assert!(said.contains("not written by this broker"), "{said}");
+    assert_eq!(fs::read_dir(&store).unwrap().count(), 1);
+}
