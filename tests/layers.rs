@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("probe-select", &["tidegate-plugin"]),
     ("store-memory", &["tidegate-plugin"]),
     ("tidegate-tests", &["tidegate-mqtt"]),
+    ("tidegate-power-cut", &[]),
     ("tidegate-benches", &["tidegate-mqtt", "tidegate-tests"]),
     ("xtask", &[]),
 ];

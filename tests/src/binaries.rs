@@ -32,6 +32,16 @@ pub fn guest(name: &str) -> PathBuf {
     component(name, "guests", "TIDEGATE_GUESTS")
 }
 
+/// The shared library `libNAME.so`, in `target/<profile>`.
+///
+/// # Panics
+/// If it is not built.
+pub fn library(name: &str) -> PathBuf {
+    let path = profile_dir().join(format!("lib{name}.so"));
+    assert!(path.is_file(), "{} is not there; build the whole workspace", path.display());
+    path
+}
+
 fn component(name: &str, folder: &str, variable: &str) -> PathBuf {
     let beside_profile = || profile_dir().parent().map(|target| target.join(folder)).unwrap_or_default();
     let dir = std::env::var_os(variable).map_or_else(beside_profile, PathBuf::from);

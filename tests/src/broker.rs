@@ -1,7 +1,7 @@
 //! A running broker.
 
 use crate::{Finished, Folder, Lines, PATIENCE, Process};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
 /// A running broker, a process of its own. Dropped, it is killed, and the test fails if its log tells of a panic.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ impl Broker {
         Folder::new(config).start()
     }
 
-    pub(crate) fn on(folder: Folder) -> Self {
-        let process = Process::start(folder.command().arg("-c").arg(folder.config()));
+    pub(crate) fn on(folder: Folder, command: &mut Command) -> Self {
+        let process = Process::start(command.arg("-c").arg(folder.config()));
         let (pid, log) = (process.pid(), process.stderr().clone());
         log.wait_for("ready", PATIENCE);
         let addresses = log.text().lines().filter_map(listening).collect();

@@ -2,10 +2,12 @@
 
 use crate::{Finished, Process, broker::Broker, broker_binary};
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -84,7 +86,28 @@ impl Folder {
     /// # Panics
     /// With its log, if it does not start.
     pub fn start(&self) -> Broker {
-        Broker::on(self.clone())
+        self.start_with(&[])
+    }
+
+    /// As [`Folder::start`], with these variables in the broker's environment.
+    ///
+    /// # Panics
+    /// As [`Folder::start`].
+    pub fn start_with(&self, environment: &[(&str, OsString)]) -> Broker {
+        let environment = environment.iter().map(|(name, value)| (name, value));
+        Broker::on(self.clone(), self.command().envs(environment))
+    }
+
+    /// Starts a broker and ends it (SIGKILL) when this time is over, wherever it is by then.
+    ///
+    /// # Panics
+    /// If the binary cannot be run.
+    pub fn start_and_kill(&self, environment: &[(&str, OsString)], after: Duration) {
+        let environment = environment.iter().map(|(name, value)| (name, value));
+        let mut command = self.command();
+        let process = Process::start(command.arg("-c").arg(self.config()).envs(environment));
+        std::thread::sleep(after);
+        drop(process);
     }
 
     /// Runs the binary with these arguments to its end, in this folder: for what is refused, and for commands that end by themselves.

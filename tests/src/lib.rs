@@ -10,6 +10,7 @@
 //! - `endings`: how connections end, and what the client is told
 //! - `raw`: packets byte by byte, for what no encoder writes
 //! - `mosquitto`: clients that others wrote
+//! - `power_cut`: what a disk may hold after a power cut
 //! - `backend`: an HTTP server that plugins ask
 //!
 //! Everything that is waited for has [`PATIENCE`]; nothing sleeps. What goes wrong panics: a test has no better answer.
@@ -25,19 +26,21 @@ mod endings;
 mod folder;
 mod lines;
 mod mosquitto;
+mod power_cut;
 mod process;
 mod raw;
 mod received;
 
 pub use authority::{Authority, Pair};
 pub use backend::{Backend, Question};
-pub use binaries::{broker_binary, guest, plugin};
+pub use binaries::{broker_binary, guest, library, plugin};
 pub use broker::Broker;
 pub use client::{Client, ack, connect, publish};
 pub use endings::{Wrong, each_ends_its_connection, request_frame};
 pub use folder::Folder;
 pub use lines::Lines;
 pub use mosquitto::{MosquittoSub, mosquitto_pub, mosquitto_rr, mosquitto_sub};
+pub use power_cut::{Names, PowerCut};
 pub use process::{Finished, Process};
 pub use raw::{connect_frame, field, frame};
 pub use received::{Message, Received};
