@@ -2,6 +2,7 @@
 
 mod plugin_commands;
 mod self_signed;
+mod store_commands;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -40,6 +41,9 @@ enum Command {
     Plugin(plugin_commands::PluginCommand),
     /// Print every number of the running broker and its plugins as OpenMetrics text, for Prometheus and its kin.
     Metrics,
+    /// See to what is stored, while no broker uses it: check, stats, export, import.
+    #[command(subcommand)]
+    Store(store_commands::StoreCommand),
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
@@ -65,13 +69,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Metrics) => {
             return plugin_commands::metrics(arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
         }
-        Some(Command::Check) | None => {}
+        Some(Command::Check | Command::Store(_)) | None => {}
     }
     let config = match &arguments.config {
         Some(path) => Config::read(path)?,
         None => Config::without_file(),
     };
     start_log(&config)?;
+    if let Some(Command::Store(command)) = &arguments.command {
+        return store_commands::run(command, &config);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
         .thread_name("tidegate-worker")
@@ -81,7 +88,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
         // Those that need no broker of their own are done already.
-        Some(Command::SelfSigned(_) | Command::Plugin(_) | Command::Metrics) => Ok(ExitCode::SUCCESS),
+        Some(Command::SelfSigned(_) | Command::Plugin(_) | Command::Metrics | Command::Store(_)) => {
+            Ok(ExitCode::SUCCESS)
+        }
         None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }

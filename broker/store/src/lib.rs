@@ -13,6 +13,7 @@ mod store;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 mod ticket;
+pub mod upkeep;
 mod writer;
 
 pub use backend::{Backend, Damage, Durability, MAX_KEY, Operation, Row, StoreError, Table};

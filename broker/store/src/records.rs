@@ -21,6 +21,12 @@ pub(crate) fn message_key(id: MessageId) -> Bytes {
     key.freeze()
 }
 
+pub(crate) fn read_message_key(mut key: &[u8]) -> Option<MessageId> {
+    let home = HomeId(key.try_get_u32().ok()?);
+    let sequence = key.try_get_u64().ok()?;
+    key.is_empty().then_some(MessageId { home, sequence })
+}
+
 pub(crate) fn session_key(session: SessionId) -> Bytes {
     Bytes::copy_from_slice(&session.0.to_be_bytes())
 }
