@@ -105,7 +105,11 @@ impl Store {
         subscriptions: &BTreeMap<SubscriptionFilter, Subscribed>,
     ) -> Ticket {
         let record = records::session(client_id, expiry, subscriptions);
-        self.commit(vec![Operation::Put(Table::Sessions, records::session_key(session), record)])
+        self.commit(vec![Operation::Put(
+            Table::Sessions,
+            records::session_key(session),
+            record,
+        )])
     }
 
     /// All sessions that outlive their connections, by number.
