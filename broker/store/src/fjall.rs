@@ -36,7 +36,7 @@ pub struct FjallOptions {
 
 impl Default for FjallOptions {
     fn default() -> Self {
-        Self { reserve: 64 << 20, cache: 8 << 20, journal: 16 << 20 }
+        Self { reserve: 64 << 20, cache: 8 << 20, journal: 8 << 20 }
     }
 }
 
@@ -54,9 +54,16 @@ impl Default for FjallOptions {
 ///
 /// # Disk full, and worse
 /// A write that fails is undone by cutting the journal, so it is [`StoreError::Unavailable`] and the engine goes on. Only if that fails
-/// too, or a sync fails, it is [`StoreError::Unknown`]; then [`Backend::recover`] opens the folder again and writes what it finds to new
-/// files, because after a failed sync the system's memory may show what the disk does not have. Until then nothing can be read. See
+/// too, or a sync fails, it is [`StoreError::Unknown`]; then [`Backend::recover`] (or the next commit) opens the folder again and writes
+/// what it finds to new files, because after a failed sync the system's memory may show what the disk does not have. Until then nothing
+/// can be read. Tables that cannot be written are tried again every second; when too many wait, commits are refused. See
 /// [`FjallOptions::reserve`] for what is refused before it is written.
+///
+/// # Damage
+/// Every record of a journal and every block of a table has a checksum. Of a damaged journal the batches before and behind the damage are
+/// kept. A damaged table is noticed when the block is read, or by [`Backend::check`], which reads everything; when a reader or a merge
+/// meets it the whole tree is written anew from what can be read. Damaged files are kept in the folder `damaged`, and
+/// [`Backend::damage`] says what happened.
 pub struct Fjall {
     folder: PathBuf,
     options: FjallOptions,

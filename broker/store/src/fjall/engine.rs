@@ -37,7 +37,7 @@ const LAST_LEVEL: usize = 6;
 /// Journals that may wait for the disk before a commit waits, too.
 const WAITING_JOURNALS: usize = 3;
 /// Journals that may become tables before what they deleted is merged.
-const UNMERGED_JOURNALS: usize = 3;
+const UNMERGED_JOURNALS: usize = 2;
 /// How long a commit waits for merges before it goes on anyway.
 const SLOWED: Duration = Duration::from_millis(50);
 /// How long a commit waits for the disk before it is refused.
