@@ -13,13 +13,14 @@ use super::{
     world::{Actor, Phase, World},
 };
 use std::{
+    collections::VecDeque,
     ffi::OsString,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
-use tidegate_tests::{Broker, Folder, Names, PATIENCE, PowerCut};
+use tidegate_tests::{Broker, Folder, Lines, Names, PATIENCE, PowerCut};
 
 /// What is to happen, and for how long.
 #[derive(Clone, Debug)]
@@ -80,6 +81,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Summary, Violation> {
         let ended = catch_unwind(AssertUnwindSafe(|| run.round(round)));
         let ended = ended.unwrap_or_else(|panic| Err(Violation(format!("a panic: {}", text_of(&*panic)))));
         if let Err(Violation(what)) = ended {
+            for (ended, log) in &run.logs {
+                println!("{ended}; its log:\n{}", log.text());
+            }
             return Err(Violation(format!("seed {}, round {round}: {what}", plan.seed)));
         }
     }
@@ -98,8 +102,13 @@ struct Run {
     world: World,
     actors: Vec<Box<dyn Actor>>,
     names: Vec<String>,
+    /// What the last brokers have logged, and how each ended.
+    logs: VecDeque<(String, Lines)>,
     summary: Summary,
 }
+
+/// Brokers whose logs are shown when something is wrong: from one drain to the next.
+const LOGS: usize = 6;
 
 impl Run {
     fn new(plan: &Plan) -> Self {
@@ -120,6 +129,7 @@ impl Run {
             world: World::new(record),
             names: actors.iter().map(|actor| actor.name().to_owned()).collect(),
             actors,
+            logs: VecDeque::new(),
             summary: Summary {
                 rounds: plan.rounds,
                 drains: 0,
@@ -155,7 +165,9 @@ impl Run {
         let drains = round.is_multiple_of(DRAIN);
         let (world, names) = (&self.world, &self.names);
         let events = self.random.below(if drains { 500 } else { 3_000 });
+        let log = broker.log().clone();
         let mut broker = Some(broker);
+        let mut how = "the broker goes on";
         let actors = &mut self.actors;
         let ended = thread::scope(|scope| {
             for actor in actors {
@@ -173,14 +185,23 @@ impl Run {
             match self.plan.end {
                 End::Never => {}
                 _ if self.random.once_in(8) => {
+                    how = "the broker is told to stop";
                     self.summary.stops += 1;
                     drop(broker.take().map(Broker::stop));
                 }
-                _ => drop(broker.take().map(Broker::kill)),
+                _ => {
+                    how = "the broker is killed";
+                    drop(broker.take().map(Broker::kill));
+                }
             }
             drained
         });
         self.broker = broker;
+        let clock = world.look(|state| state.record.clock);
+        self.logs.push_back((format!("round {round}: {how} before event {clock}"), log));
+        if self.logs.len() > LOGS {
+            self.logs.pop_front();
+        }
         if ended.is_ok() {
             self.cut_power();
         }

@@ -48,7 +48,7 @@ impl Keeper {
             qos,
             topics: Default::default(),
             random,
-            outbox: Outbox::default(),
+            outbox: Outbox::thrifty(),
             safe: false,
             number: 0,
         }

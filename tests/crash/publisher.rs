@@ -42,7 +42,7 @@ impl Publisher {
             late: random.below(4) as usize,
             random,
             budget: 0,
-            outbox: Outbox::default(),
+            outbox: if number < 2 { Outbox::thrifty() } else { Outbox::default() },
             safe: false,
         }
     }

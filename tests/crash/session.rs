@@ -42,6 +42,8 @@ pub(crate) struct Outbox {
     /// PUBRELs that are held back, in the order of their PUBRECs.
     held: VecDeque<u16>,
     last_id: u16,
+    /// It takes the lowest packet identifier that is free, so that each is used again soon. Others go round.
+    thrifty: bool,
 }
 
 #[derive(Debug)]
@@ -71,8 +73,15 @@ impl Outbox {
         self.open.len()
     }
 
+    pub(crate) fn thrifty() -> Self {
+        Self { thrifty: true, ..Self::default() }
+    }
+
     /// A packet identifier that is not in use.
     pub(crate) fn next_id(&mut self) -> u16 {
+        if self.thrifty {
+            self.last_id = 0;
+        }
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             if self.open.iter().all(|open| open.publish.id != self.last_id) {
