@@ -359,7 +359,7 @@ impl Connection {
         }
         let full = self.out.len() >= OUTGOING_BOUND;
         let paused = self.paused_until.is_some();
-        if (more && !full) || self.reauthorize && !full || self.may_handle_backlog() {
+        if ((more || self.reauthorize) && !full) || self.may_handle_backlog() {
             // Others first: a client with much to do is no reason for them to wait.
             tokio::task::yield_now().await;
             return Ok(());

@@ -98,7 +98,8 @@ pub fn check(backend: &dyn Backend) -> Result<Vec<Finding>, StoreError> {
             findings.push(Finding::NoSession(Damaged { table: Table::Queues, key }));
         }
     }
-    let of_sessions: [(Table, fn(&Row, &[u8]) -> Option<SessionId>); 3] = [
+    type Read = fn(&Row, &[u8]) -> Option<SessionId>;
+    let of_sessions: [(Table, Read); 3] = [
         (Table::Subscriptions, |row, value| Some(records::read_subscription(&row.key, value)?.0)),
         (Table::Received, |row, _| Some(records::read_received_key(&row.key)?.0)),
         (Table::Wills, |row, value| {
