@@ -1,6 +1,7 @@
 //! MQTT 3.1.1 and 5.0 as a client needs it here, written down from the standards: the broker's own codec cannot agree with itself.
 
 use std::{
+    fmt,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
@@ -36,7 +37,7 @@ pub(crate) struct Will {
 }
 
 /// Both ways.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Publish {
     pub(crate) dup: bool,
     pub(crate) qos: u8,
@@ -47,6 +48,20 @@ pub(crate) struct Publish {
     /// Of the broker, in MQTT 5.
     pub(crate) identifiers: Vec<u32>,
     pub(crate) payload: Vec<u8>,
+}
+
+/// For people: as much of the payload as says which message it is.
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dup, qos, retain, topic, id, identifiers, payload } = self;
+        let begin = String::from_utf8_lossy(&payload[..payload.len().min(40)]);
+        write!(
+            f,
+            "PUBLISH {topic}, packet identifier {id}, QoS {qos}, dup {dup}, retain {retain}, subscriptions {identifiers:?}, \
+             {} bytes: {begin:?}",
+            payload.len()
+        )
+    }
 }
 
 /// From the broker. Acknowledgements carry packet identifier and reason; before MQTT 5 that is 0.
