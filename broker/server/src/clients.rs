@@ -118,8 +118,8 @@ pub(crate) enum TakenUp {
 pub(crate) enum Due {
     /// Nothing: its client is back, or it is gone.
     Nothing,
-    /// The will's delay has passed; look again then, if ever.
-    Will(Box<DelayedWill>, Option<Timestamp>),
+    /// The will's delay has passed. Nobody takes the session up before it is put back.
+    Will(Arc<Subscriber>, Box<Parked>),
     /// The session has expired.
     Expired(Arc<Subscriber>, Box<Parked>),
     /// Not yet.
@@ -238,11 +238,13 @@ impl Clients {
         self.subscriber(&ClientId::new(""), session)
     }
 
-    /// What a session of an earlier run left. As [`Clients::park`], but for the connection that it never had.
-    pub(crate) fn park_recovered(&self, subscriber: &Subscriber, parked: Parked) {
+    /// As [`Clients::park`], for one that no connection had: what an earlier run left, or [`Due::Will`] took.
+    pub(crate) fn put_back(&self, subscriber: &Subscriber, parked: Box<Parked>) {
         if let Some(entry) = self.shard(&subscriber.client_id).lock().get_mut(&subscriber.client_id) {
-            entry.parked = Some(Box::new(parked));
+            entry.parked = Some(parked);
         }
+        // Whoever waits to take over looks at the session again.
+        subscriber.mailbox.drop_commands();
     }
 
     /// The connection is over, the session goes on.
@@ -287,7 +289,8 @@ impl Clients {
         let Some(entry) = shard.get_mut(client_id).filter(|entry| entry.subscriber.session == session) else {
             return Due::Nothing;
         };
-        let Some(parked) = &mut entry.parked else { return Due::Nothing };
+        let Some(parked) = &entry.parked else { return Due::Nothing };
+        let due_at = parked.due_at();
         if parked.expires_at.is_some_and(|at| at <= now) {
             let subscriber = entry.subscriber.clone();
             let Some(parked) = entry.parked.take() else { return Due::Nothing };
@@ -296,11 +299,11 @@ impl Clients {
             return Due::Expired(subscriber, parked);
         }
         if parked.will.as_ref().is_some_and(|will| will.at <= now)
-            && let Some(will) = parked.will.take()
+            && let Some(parked) = entry.parked.take()
         {
-            return Due::Will(Box::new(will), parked.expires_at);
+            return Due::Will(entry.subscriber.clone(), parked);
         }
-        parked.due_at().map_or(Due::Nothing, Due::Later)
+        due_at.map_or(Due::Nothing, Due::Later)
     }
 
     /// Tells every connection to end.

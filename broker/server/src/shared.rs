@@ -303,8 +303,13 @@ impl Shared {
         match self.clients.due(client_id, session, clock::now()) {
             Due::Nothing => None,
             Due::Later(at) => Some(at),
-            Due::Will(mut will, next) => {
-                self.publish_will(&mut will.publisher, will.will).await;
+            Due::Will(subscriber, mut parked) => {
+                // What is stored of the will goes with this: a client that came back meanwhile would lose its new one.
+                if let Some(mut will) = parked.will.take() {
+                    self.publish_will(&mut will.publisher, will.will).await;
+                }
+                let next = parked.due_at();
+                self.clients.put_back(&subscriber, parked);
                 next
             }
             Due::Expired(subscriber, parked) => {
@@ -353,7 +358,7 @@ impl Shared {
             });
             let parked = Parked { state, will, expires_at };
             let due = parked.due_at();
-            self.clients.park_recovered(&subscriber, parked);
+            self.clients.put_back(&subscriber, Box::new(parked));
             if let Some(at) = due {
                 self.look_later(&subscriber, at);
             }
