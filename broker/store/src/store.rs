@@ -443,4 +443,6 @@ fn read_page(
 const ENTRIES_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ fn open(backend: &Arc<Memory>) -> (Store, Recovered) {
     Store::open(backend.clone(), Durability::Sync).unwrap()
 }
 
-fn message(sequence: u64) -> Message {
+pub(super) fn message(sequence: u64) -> Message {
     let properties = PublishProperties {
         message_expiry_interval: Some(60),
         content_type: Some("text/plain".into()),
@@ -30,7 +30,7 @@ fn message(sequence: u64) -> Message {
     }
 }
 
-fn delivery(message: &Message) -> Delivery {
+pub(super) fn delivery(message: &Message) -> Delivery {
     Delivery {
         message: Arc::new(message.clone()),
         qos: QoS::ExactlyOnce,
@@ -41,7 +41,10 @@ fn delivery(message: &Message) -> Delivery {
     }
 }
 
-fn acceptance<'a>(message: &'a Message, queued: &'a mut [(SessionId, Delivery)]) -> Acceptance<'a> {
+pub(super) fn acceptance<'a>(
+    message: &'a Message,
+    queued: &'a mut [(SessionId, Delivery)],
+) -> Acceptance<'a> {
     Acceptance {
         message,
         retention: Retention::Untouched,
@@ -53,7 +56,7 @@ fn acceptance<'a>(message: &'a Message, queued: &'a mut [(SessionId, Delivery)])
     }
 }
 
-async fn accept(store: &Store, message: &Message, sessions: &[u64]) -> Vec<(SessionId, Delivery)> {
+pub(super) async fn accept(store: &Store, message: &Message, sessions: &[u64]) -> Vec<(SessionId, Delivery)> {
     let mut queued: Vec<_> =
         sessions.iter().map(|session| (SessionId(*session), delivery(message))).collect();
     let (ticket, _) = store.accept(acceptance(message, &mut queued));
@@ -67,7 +70,7 @@ async fn save(store: &Store, session: u64) {
     assert_eq!(ticket.wait().await, Outcome::Durable);
 }
 
-fn rows(backend: &Memory, table: Table) -> usize {
+pub(super) fn rows(backend: &Memory, table: Table) -> usize {
     backend.scan(table, b"", None, usize::MAX).unwrap().len()
 }
 
