@@ -2,15 +2,17 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, num::NonZeroU32};
+use std::{fs, num::NonZeroU32, process::Command};
 use tidegate_mqtt::{
     Connect, ConnectProperties, Packet, Publish, PublishProperties, QoS, ReasonCode, SubscribeProperties,
     SubscriptionOptions, TopicName, Version, Will, WillProperties,
 };
-use tidegate_tests::{BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, publish};
+use tidegate_tests::{
+    BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, guest, publish,
+};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use Version::V5;
+use Version::{V3_1_1, V5};
 
 /// How a broker ends before it starts again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -578,5 +580,94 @@ fn a_damaged_record_is_named_set_aside_and_the_rest_is_served() {
         let payloads: Vec<_> = client.drain().into_iter().map(|message| message.payload).collect();
         assert!(payloads.iter().all(|payload| ["0", "1", "2", "after"].contains(&payload.as_str())));
         assert!(payloads.contains(&"after".to_owned()) && payloads.len() < 4, "{payloads:?}");
+    }
+}
+
+#[test]
+fn a_plugin_may_keep_it_and_be_swapped_meanwhile() {
+    let folder = Folder::new(
+        "[store]\nengine = \"plugin\"\nplugin = \"store-memory\"\n[plugin.store-memory.limits]\nconcurrent = 1\n",
+    );
+    let refused = folder.run(&["-c", "tidegate.toml"]);
+    assert_eq!(refused.code, Some(1));
+    let said = refused.stderr.join("\n");
+    assert!(said.contains("no plugin \"store-memory\" runs that keeps records"), "{said}");
+    folder.install_plugin("store-memory", &guest("store-memory"));
+    let broker = folder.start();
+    for version in BOTH {
+        away(&broker, version, "c", "a");
+        let mut publisher = Client::connect(&broker, version, "p");
+        for n in 0..10 {
+            publisher.publish("a", &n.to_string(), if n % 2 == 0 { AtLeastOnce } else { ExactlyOnce });
+        }
+        let (mut client, present) = session(&broker, version, "c");
+        assert!(present);
+        for n in 0..5 {
+            assert_eq!(client.accept().payload, n.to_string());
+        }
+        client.break_off();
+        // What waits is in the plugin only: it hands it to the generation after it.
+        let swapped = broker.folder().run(&["-c", "tidegate.toml", "plugin", "reload", "store-memory"]);
+        assert_eq!(swapped.code, Some(0), "{swapped:?}");
+        let (mut client, _) = session(&broker, version, "c");
+        for n in 5..10 {
+            assert_eq!(client.accept().payload, n.to_string(), "{version:?}");
+        }
+        client.expect_nothing();
+        client.disconnect();
+        Client::connect_session(&broker, version, "c", true).0.disconnect();
+    }
+    broker.stop();
+}
+
+#[test]
+fn v5_3_4_2_1_a_full_disk_refuses_what_needs_it_and_everything_else_goes_on() {
+    let folder = Folder::new("");
+    let broker = folder.start();
+    for version in BOTH {
+        away(&broker, version, &format!("{version:?}"), "a");
+    }
+    Client::connect(&broker, V5, "p").publish("a", "before", ExactlyOnce);
+    let folder = broker.stop();
+    // Less is free than messages must leave, and more than what makes room may take.
+    let free =
+        Command::new("df").args(["--block-size=1", "--output=avail"]).arg(folder.path()).output().unwrap();
+    let free = String::from_utf8(free.stdout).unwrap();
+    let free: u64 = free.lines().last().unwrap().trim().parse().unwrap();
+    folder.write_config(&format!("[store]\nreserve = {}\n", free * 2));
+    let broker = folder.start();
+    let mut live = Client::connect(&broker, V5, "live");
+    live.subscribe("#", ExactlyOnce);
+    let mut publisher = Client::connect(&broker, V5, "p");
+    for qos in [AtLeastOnce, ExactlyOnce] {
+        assert_eq!(publisher.publish("a", "refused", qos), ReasonCode::QuotaExceeded);
+        assert_eq!(publisher.publish_retained("r", "refused", qos), ReasonCode::QuotaExceeded);
+        // Nobody has to keep this one.
+        assert_eq!(publisher.publish("b", "taken", qos), ReasonCode::Success);
+        assert_eq!(live.accept().payload, "taken");
+    }
+    publisher.publish("a", "taken", AtMostOnce);
+    assert_eq!(live.accept().payload, "taken");
+    // Before MQTT 5 there is no word for it: it is not acknowledged.
+    let mut older = Client::connect(&broker, V3_1_1, "older");
+    let packet_id = older.packet_id();
+    older.send(&Packet::Publish(Publish { packet_id: Some(packet_id), ..publish("a", "x", AtLeastOnce) }));
+    older.expect_closed();
+    // What is there is delivered, and goes.
+    for version in BOTH {
+        let (mut client, present) = session(&broker, version, &format!("{version:?}"));
+        assert!(present);
+        assert_eq!(client.accept().payload, "before");
+        client.expect_nothing();
+    }
+    broker.wait_for_log("the store refuses messages", PATIENCE);
+    let folder = broker.stop();
+    folder.write_config("");
+    let broker = folder.start();
+    assert_eq!(Client::connect(&broker, V5, "p").publish("a", "again", AtLeastOnce), ReasonCode::Success);
+    for version in BOTH {
+        let (mut client, _) = session(&broker, version, &format!("{version:?}"));
+        assert_eq!(client.accept().payload, "again");
+        client.expect_nothing();
     }
 }

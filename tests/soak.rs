@@ -3,11 +3,11 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 use tidegate_mqtt::{QoS, Version};
-use tidegate_tests::{Broker, Client, Folder, PATIENCE, Received, guest, publish};
+use tidegate_tests::{Client, Folder, PATIENCE, Received, guest, publish};
 
 const CALLS: u64 = 10_000_000;
 /// Messages between two PINGREQs, which wait for the broker to have handled them all.
@@ -33,9 +33,9 @@ fn ten_million_calls_leak_nothing() {
         }
     };
     call(CALLS / 10);
-    let (resident_before, memory_before) = (resident(&broker), told(&mut watcher, "memory"));
+    let (resident_before, memory_before) = (broker.resident(), told(&mut watcher, "memory"));
     call(CALLS - CALLS / 10);
-    let (resident_after, memory_after) = (resident(&broker), told(&mut watcher, "memory"));
+    let (resident_after, memory_after) = (broker.resident(), told(&mut watcher, "memory"));
     wait_for(&mut watcher, "calls", CALLS);
     assert_eq!(told(&mut watcher, "faults"), 0);
     // Another worker's instance may have come; a byte a call would be more than that.
@@ -66,10 +66,4 @@ fn wait_for(watcher: &mut Client, what: &str, number: u64) {
         assert!(Instant::now() < deadline, "{what} stays at {now}");
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Bytes of memory that the broker has.
-fn resident(broker: &Broker) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/statm", broker.pid())).unwrap();
-    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

@@ -2,7 +2,7 @@
 
 use crate::{load::Load, measure::percentiles};
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 use tidegate_mqtt::{QoS, Version};
@@ -54,7 +54,7 @@ fn row(mode: &str) {
     let mut watcher = Client::connect(&broker, Version::V5, "watcher");
     let load = Load::start(&broker);
     thread::sleep(Duration::from_secs(1));
-    let before = resident(broker.pid());
+    let before = broker.resident();
     let (began, mut most, mut opened) = (Instant::now(), before, 0);
     let (mut calls, mut faults) = (0, 0);
     let topic = format!("abuse/{mode}");
@@ -62,14 +62,14 @@ fn row(mode: &str) {
         let refused = client.publish(&topic, "bad", QoS::AtLeastOnce);
         calls += 1;
         faults += u32::from(refused.is_error());
-        most = most.max(resident(broker.pid()));
+        most = most.max(broker.resident());
         thread::sleep(Duration::from_millis(1));
     }
     let until = Instant::now();
     opened += broker.log().text().matches("breaker open").count();
     drop(client);
     thread::sleep(Duration::from_secs(1));
-    let after = resident(broker.pid());
+    let after = broker.resident();
     let seen = load.finish();
     watcher.ping();
     println!(
@@ -78,10 +78,4 @@ fn row(mode: &str) {
         (after.saturating_sub(before)) >> 20,
         percentiles(seen.between(began, until))
     );
-}
-
-/// Bytes of memory that a process has.
-pub(crate) fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
-    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

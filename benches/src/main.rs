@@ -11,6 +11,7 @@
 
 mod abuse;
 mod connects;
+mod durable;
 mod load;
 mod measure;
 mod messages;
@@ -21,12 +22,13 @@ use std::{env, process::ExitCode};
 /// A part's name, and what runs it.
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("messages", messages::bench),
     ("trap", messages::after_a_trap),
     ("swaps", swaps::bench),
     ("abuse", abuse::bench),
     ("connects", connects::bench),
+    ("durable", durable::bench),
 ];
 
 fn main() -> ExitCode {

@@ -31,7 +31,7 @@ fn until_it_behaves(client: &mut Client, topic: &str) {
 #[test]
 fn on_publish_costs_the_message_and_nothing_else() {
     let broker = abused("publish", "");
-    let before = resident(&broker);
+    let before = broker.resident();
     let mut bystander = Client::connect(&broker, Version::V5, "bystander");
     bystander.subscribe("#", QoS::AtLeastOnce);
     let mut client = Client::connect(&broker, Version::V5, "c");
@@ -61,18 +61,11 @@ fn on_publish_costs_the_message_and_nothing_else() {
         client.publish(&format!("abuse/{mode}"), "flood", QoS::AtLeastOnce);
         until_it_behaves(&mut client, "abuse/none");
     }
-    let after = resident(&broker);
+    let after = broker.resident();
     assert!(after < before + (160 << 20), "{} MiB became {}", before >> 20, after >> 20);
     let mut watcher = Client::connect(&broker, Version::V5, "w");
     watcher.subscribe("$SYS/broker/plugins/abuse/faults", QoS::AtMostOnce);
     while watcher.message().payload.parse::<u64>().unwrap() < 14 {}
-}
-
-/// Bytes of memory that the broker has.
-fn resident(broker: &Broker) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 #[test]

@@ -53,6 +53,16 @@ impl Broker {
         self.pid
     }
 
+    /// Bytes of memory that it has.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn resident(&self) -> u64 {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.pid)).expect("it runs");
+        let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.expect("statm has numbers") * 4096
+    }
+
     /// What it has logged, to be waited for, or to be waited for after what is there already.
     pub fn log(&self) -> &Lines {
         &self.log

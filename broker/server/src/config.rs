@@ -283,11 +283,22 @@ pub enum OnRevoked {
 }
 
 /// What outlives the broker, and where it lies.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// `"disk"`: in the folder `store` of `data_dir`; `"memory"`: nowhere, sessions end with the broker. Default disk.
+    /// `"disk"`: in the folder `store` of `data_dir`; `"memory"`: nowhere, sessions end with the broker; `"plugin"`: wherever a plugin keeps
+    /// it. Default disk.
     pub engine: Engine,
+    /// Name of the plugin that exports `storage`, for that engine.
+    pub plugin: Option<String>,
+    /// Bytes of the disk that messages leave free (0x97), so that what makes room can be written. Default 64 MiB.
+    pub reserve: ByteSize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { engine: Engine::Disk, plugin: None, reserve: ByteSize(64 << 20) }
+    }
 }
 
 /// Where sessions and messages are stored.
@@ -299,6 +310,8 @@ pub enum Engine {
     Disk,
     /// In memory: sessions outlive their connections, but not the broker.
     Memory,
+    /// By a plugin.
+    Plugin,
 }
 
 /// What is told, and how.

@@ -245,6 +245,9 @@ async fn admit(
             None => Refusal::new(ReasonCode::QuotaExceeded, "too many connections"),
         });
     };
+    if broker.store.figures().is_failing() && wished_expiry(connect) > 0 {
+        return Err(Refusal::new(ReasonCode::ServerUnavailable, "the store cannot be written"));
+    }
     let chain = broker.hooks.chain_full();
     let outcome = chain.authenticate(&request(session, visitor, connect)).await;
     let mut outcome = outcome.map_err(|refusal| refused_by_hooks(broker, visitor, connect, refusal))?;
@@ -503,6 +506,16 @@ pub(crate) fn refuse_malformed(broker: &Shared, packet: &[u8], error: &DecodeErr
     }
 }
 
+/// Seconds that the session is to outlive its connection.
+fn wished_expiry(connect: &Connect) -> u32 {
+    match connect.version {
+        Version::V5 => connect.properties.session_expiry_interval.unwrap_or(0),
+        // A session without `clean session` lives on [MQTT-3.1.2-4] (3.1.1).
+        _ if connect.clean_start => 0,
+        _ => u32::MAX,
+    }
+}
+
 /// What comes of the client's wishes and the broker's limits.
 struct Agreed {
     terms: Terms,
@@ -513,12 +526,7 @@ struct Agreed {
 impl Agreed {
     fn new(connect: &Connect, limits: &Limits, quotas: Quotas) -> Self {
         let properties = &connect.properties;
-        let wished_expiry = match connect.version {
-            Version::V5 => properties.session_expiry_interval.unwrap_or(0),
-            // A session without `clean session` lives on [MQTT-3.1.2-4] (3.1.1).
-            _ if connect.clean_start => 0,
-            _ => u32::MAX,
-        };
+        let wished_expiry = wished_expiry(connect);
         let capped = limits.max_keep_alive > 0
             && connect.version == Version::V5
             && (connect.keep_alive == 0 || connect.keep_alive > limits.max_keep_alive);

@@ -7,11 +7,13 @@ use crate::{
     door::Door,
     events,
     listen::{Bound, bind, listen},
-    metrics, parked_sessions, plugin_access, revocation,
+    metrics, parked_sessions, plugin_access,
+    plugin_store::PluginStore,
+    revocation,
     shared::Shared,
     sys,
 };
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_hooks::{EventKind, HookRegistry};
 use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{
@@ -64,10 +66,10 @@ pub enum StartError {
         path: PathBuf,
     },
     /// What an earlier run left cannot be read, or nothing can be written.
-    #[error("store {}: {error}", .path.display())]
+    #[error("store {place}: {error}")]
     Store {
         /// Which folder.
-        path: PathBuf,
+        place: String,
         /// Why, and what to do.
         error: StoreError,
     },
@@ -135,7 +137,7 @@ impl Broker {
             None => (None, Vec::new()),
         };
         refuse_open_to_all(&config, &reports)?;
-        let (store, recovered) = open_store(&config).await?;
+        let (store, recovered) = open_store(&config, plugins.as_ref()).await?;
         let requires: Vec<_> = config.listeners.iter().map(|listener| listener.requires.clone()).collect();
         let mut bound = Vec::new();
         for listener in &config.listeners {
@@ -281,18 +283,37 @@ async fn keep_time(shared: Arc<Shared>) {
 }
 
 /// What an earlier run left, before anybody comes in.
-async fn open_store(config: &Config) -> Result<(Store, Recovered), StartError> {
+async fn open_store(config: &Config, plugins: Option<&PluginHost>) -> Result<(Store, Recovered), StartError> {
     let (engine, durability) = (config.store.engine, config.durability);
     let folder = config.data_dir.join("store");
+    let reserve = config.store.reserve.bytes() as u64;
+    let plugin = config.store.plugin.clone().unwrap_or_default();
+    let storage = plugins.and_then(|plugins| plugins.storage(&plugin));
+    let runtime = tokio::runtime::Handle::current();
     let opening = tokio::task::spawn_blocking(move || {
         let backend: Arc<dyn Backend> = match engine {
-            Engine::Disk => Arc::new(Fjall::open(&folder, FjallOptions::default())?),
+            Engine::Plugin => {
+                let unusable = || {
+                    let sentence = format!(
+                        "no plugin {plugin:?} runs that keeps records; name one that exports `storage` with plugin in [store]"
+                    );
+                    StoreError::Unusable(sentence.into())
+                };
+                Arc::new(PluginStore::open(storage.ok_or_else(unusable)?, runtime)?)
+            }
+            Engine::Disk => {
+                Arc::new(Fjall::open(&folder, FjallOptions { reserve, ..FjallOptions::default() })?)
+            }
             Engine::Memory => Arc::new(Memory::default()),
         };
         Store::open(backend, durability)
     });
     let opened = opening.await.unwrap_or_else(|error| Err(StoreError::Unusable(error.to_string().into())));
-    opened.map_err(|error| StartError::Store { path: config.data_dir.join("store"), error })
+    let place = match engine {
+        Engine::Plugin => "of a plugin".to_owned(),
+        Engine::Disk | Engine::Memory => config.data_dir.join("store").display().to_string(),
+    };
+    opened.map_err(|error| StartError::Store { place, error })
 }
 
 /// Says what a start would say, without opening a listener.
@@ -351,7 +372,7 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Optio
         access: access.clone(),
         // Listeners that name what they require need not wait for the others.
         wait_for: match config.listeners.iter().any(|listener| listener.requires.is_some()) {
-            true => WaitFor::Named(BTreeSet::new()),
+            true => WaitFor::Named(config.store.plugin.iter().cloned().collect()),
             false => WaitFor::All,
         },
     })
