@@ -430,7 +430,7 @@ fn until_written(broker: &Broker) {
     Client::connect(broker, V5, "writer").publish_retained("written", "yes", AtLeastOnce);
 }
 
-/// Batches written to the store; the time of day is one.
+/// What was written to the store for clients.
 fn commits(broker: &Broker) -> u64 {
     let metrics = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout;
     let of = |name: &str| {

@@ -52,6 +52,13 @@ pub(crate) struct Submission {
     pub(crate) kept: bool,
 }
 
+impl Submission {
+    /// Whether it is more than a wait, or the time of day.
+    fn is_of_clients(&self) -> bool {
+        self.changes.first().is_some_and(|change| !matches!(change, Change::Put(Table::Meta, ..)))
+    }
+}
+
 /// What has gathered for the writer.
 #[derive(Debug)]
 pub(crate) struct Gathering {
@@ -270,7 +277,8 @@ impl Writer {
     fn settle(&self, group: Vec<Submission>, outcome: &Outcome) {
         if *outcome == Outcome::Durable {
             self.gathering.figures.groups.fetch_add(1, Ordering::Relaxed);
-            self.gathering.figures.submissions.fetch_add(group.len() as u64, Ordering::Relaxed);
+            let commits = group.iter().filter(|one| one.is_of_clients()).count();
+            self.gathering.figures.submissions.fetch_add(commits as u64, Ordering::Relaxed);
         }
         for settler in group.into_iter().filter_map(|one| one.settler) {
             settler.settle(outcome.clone());
