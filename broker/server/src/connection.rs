@@ -118,7 +118,7 @@ async fn enter(
         return None;
     };
     drop(knocking);
-    let hold = connected.settle_in(&broker).await;
+    let hold = Box::pin(connected.settle_in(&broker)).await;
     let Connected {
         session,
         subscriber,
