@@ -7,7 +7,7 @@ use super::{
     wire::{Connect, Connection, DAY, Gone, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, convert::Infallible, net::SocketAddr};
 use tidegate_tests::PATIENCE;
 
 pub(crate) struct Subscriber {
@@ -263,7 +263,7 @@ impl Subscriber {
         Ok(None)
     }
 
-    fn connections(&mut self, world: &World, address: SocketAddr) -> Result<(), Ended> {
+    fn connections(&mut self, world: &World, address: SocketAddr) -> Result<Infallible, Ended> {
         let mut connection = self.connect(world, address)?;
         loop {
             match self.receive(world, &mut connection)? {
@@ -301,9 +301,7 @@ impl Actor for Subscriber {
     }
 
     fn play(&mut self, world: &World, address: SocketAddr) -> Ended {
-        match self.connections(world, address) {
-            Ok(()) => unreachable!("connections follow each other until one ends"),
-            Err(ended) => ended,
-        }
+        let Err(ended) = self.connections(world, address);
+        ended
     }
 }

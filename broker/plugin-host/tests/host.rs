@@ -29,8 +29,6 @@ mod refusals;
 mod reload;
 #[path = "host/shadow.rs"]
 mod shadow;
-#[path = "host/speed.rs"]
-mod speed;
 #[path = "host/start.rs"]
 mod start;
 #[path = "host/storage.rs"]
