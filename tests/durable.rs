@@ -8,7 +8,7 @@ use tidegate_mqtt::{
     SubscriptionOptions, TopicName, Version, Will, WillProperties,
 };
 use tidegate_tests::{
-    BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, guest, publish,
+    BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, guest, plugin, publish,
 };
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -669,5 +669,40 @@ fn v5_3_4_2_1_a_full_disk_refuses_what_needs_it_and_everything_else_goes_on() {
         let (mut client, _) = session(&broker, version, &format!("{version:?}"));
         assert_eq!(client.accept().payload, "again");
         client.expect_nothing();
+    }
+}
+
+#[test]
+fn a_will_that_its_client_may_not_publish_is_not_published_after_a_restart_either() {
+    for version in BOTH {
+        let folder = Folder::new(
+            "[plugin.acl-log.config]\nacl = [{ deny = \"publish\", topic = \"wills/no\" }, { allow = \"all\", topic = \"#\" }]\n",
+        );
+        folder.install_plugin("acl-log", &plugin("acl-log"));
+        let broker = folder.start();
+        away(&broker, version, "watcher", "wills/#");
+        let clients: Vec<_> = ["no", "yes"]
+            .iter()
+            .map(|name| {
+                let will = Will {
+                    topic: TopicName::new(&format!("wills/{name}")).unwrap(),
+                    payload: (*name).into(),
+                    qos: AtLeastOnce,
+                    retain: false,
+                    properties: WillProperties::default(),
+                };
+                let expiry = (version == V5).then_some(600);
+                let properties =
+                    ConnectProperties { session_expiry_interval: expiry, ..ConnectProperties::default() };
+                let connect =
+                    Connect { clean_start: false, will: Some(will), properties, ..connect(version, name) };
+                Client::connect_with(&broker, connect).0
+            })
+            .collect();
+        let broker = again(broker, End::Killed);
+        drop(clients);
+        let (mut watcher, _) = session(&broker, version, "watcher");
+        assert_eq!(watcher.accept().payload, "yes");
+        watcher.expect_nothing();
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     config::{Limits, UsernameFrom},
     connection::Socket,
     door::{Counted, Door},
-    publish::Publisher,
+    publish::{Publisher, may_publish},
     shared::Shared,
 };
 use bytes::Bytes;
@@ -68,11 +68,14 @@ impl Connected {
         if expiry == 0 && !self.subscriber.is_stored() {
             return forgotten;
         }
-        let will = self.will.will().map(|will| StoredWill {
-            will: will.clone(),
-            username: self.publisher.presence.username.clone(),
-            due_at: None,
-        });
+        let will = match self.will.will() {
+            Some(will) if may_publish(broker, &mut self.publisher, will).await => Some(StoredWill {
+                will: will.clone(),
+                username: self.publisher.presence.username.clone(),
+                due_at: None,
+            }),
+            _ => None,
+        };
         self.publisher.is_stored = true;
         // What is given later settles later.
         Some(broker.save_session(&self.subscriber, expiry, None, will.as_ref(), durability))

@@ -11,7 +11,7 @@ use crate::{
     clock,
     connect::{Connected, Login, Visitor, connect, refuse_malformed},
     door::{Counted, Door},
-    publish::{PublishError, Publisher, Submitted},
+    publish::{PublishError, Publisher, Submitted, may_publish},
     rate::Rate,
     shared::Shared,
     subscribe::RetainedFeed,
@@ -511,8 +511,12 @@ impl Connection {
         let state = session.end();
         let durability = publisher.durability;
         let saved = if lives_on {
+            let may = match &delayed {
+                Some((will, _)) => may_publish(&broker, &mut publisher, will).await,
+                None => false,
+            };
             let will = delayed.map(|(will, at)| DelayedWill { will, publisher: Box::new(publisher), at });
-            let stored_will = will.as_ref().map(|delayed| StoredWill {
+            let stored_will = will.as_ref().filter(|_| may).map(|delayed| StoredWill {
                 will: delayed.will.clone(),
                 username: delayed.publisher.presence.username.clone(),
                 due_at: Some(delayed.at),

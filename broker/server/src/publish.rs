@@ -356,6 +356,12 @@ async fn take_in(
     }
 }
 
+/// Whether a will may be published, as things stand. One that a later run may have to publish is stored only then: it could ask nobody.
+pub(crate) async fn may_publish(broker: &Shared, from: &mut Publisher, will: &Will) -> bool {
+    let draft = Draft::of_will(will.clone());
+    authorize(&broker.hooks.chain_full(), from, &draft, clock::now()).await.is_ok()
+}
+
 fn tell_published(broker: &Shared, from: &Publisher, message: &Message, receivers: Receivers) {
     broker.events.tell(EventKind::Published, |event| {
         let event =
