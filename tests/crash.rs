@@ -32,7 +32,7 @@ mod crash {
 
 use crash::driver::{End, Plan, run};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tidegate_tests::Names;
+use tidegate_tests::{Names, StoreKind};
 
 /// A variable of the environment as a number.
 fn number(name: &str) -> Option<u64> {
@@ -45,6 +45,7 @@ fn plan(end: End, rounds: u32) -> Plan {
     Plan {
         rounds: number("CRASH_ROUNDS").map_or(rounds, |rounds| rounds as u32),
         seed: number("CRASH_SEED").unwrap_or(now.as_nanos() as u64 % 1_000_000_000),
+        store: StoreKind::Disk,
         config: "[limits]\nmax_queued_messages = 1000000\n".into(),
         end,
     }
@@ -75,6 +76,27 @@ fn what_was_acknowledged_survives_a_power_cut() {
 #[test]
 fn what_was_acknowledged_survives_a_power_cut_on_a_disk_that_promises_least() {
     passes(&plan(End::PowerCut { names: Names::BySyncOfTheFolderOnly, lies: false }, 20));
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_encrypted() {
+    passes(&Plan { store: StoreKind::Crypt, ..plan(End::Kill, 15) });
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut_encrypted() {
+    let end = End::PowerCut { names: Names::BySyncOfTheFolderOnly, lies: false };
+    passes(&Plan { store: StoreKind::Crypt, ..plan(end, 10) });
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_in_redis() {
+    passes(&Plan { store: StoreKind::Redis, ..plan(End::Kill, 15) });
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_of_redis_and_of_the_broker() {
+    passes(&Plan { store: StoreKind::Redis, ..plan(End::KillBoth, 15) });
 }
 
 /// What must not pass: a broker that is broken, or a disk.

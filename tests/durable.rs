@@ -1,6 +1,11 @@
 //! What survives the broker, each item alone: over `kill -9` and over a stop, in both versions. `crash.rs` tries all of it at once.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::{fs, num::NonZeroU32, process::Command};
 use tidegate_mqtt::{
@@ -8,7 +13,8 @@ use tidegate_mqtt::{
     SubscriptionOptions, TopicName, Version, Will, WillProperties,
 };
 use tidegate_tests::{
-    BOTH, Broker, Client, Folder, Message, PATIENCE, Received, ack, connect, guest, plugin, publish,
+    BOTH, Broker, Client, Folder, Message, PATIENCE, Received, StoreKind, Stores, ack, connect, guest,
+    plugin, publish,
 };
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -30,11 +36,21 @@ fn again(broker: Broker, end: End) -> Broker {
     }
 }
 
-/// Each test in both versions, over both ends.
-fn all(test: impl Fn(Version, End)) {
-    for version in BOTH {
-        ENDS.into_iter().for_each(|end| test(version, end));
+/// On the built-in engine, and on each store that is a plugin.
+fn on_each_store(test: impl Fn(&Stores)) {
+    for kind in [StoreKind::Disk, StoreKind::Crypt, StoreKind::Redis] {
+        println!("{kind:?}");
+        test(&Stores::new(kind));
     }
+}
+
+/// On each store in both versions, over both ends.
+fn all(test: impl Fn(&Stores, Version, End)) {
+    on_each_store(|stores| {
+        for version in BOTH {
+            ENDS.into_iter().for_each(|end| test(stores, version, end));
+        }
+    });
 }
 
 fn session(broker: &Broker, version: Version, client_id: &str) -> (Client, bool) {
@@ -60,8 +76,8 @@ const TELLS_EXPIRY: &str = "[log]\nformat = \"json\"\nlevel = \"info,tidegate=de
 
 #[test]
 fn v5_4_1_0_1_and_v311_4_1_0_1_messages_wait_over_a_restart_in_their_order() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         away(&broker, version, "c", "a/#");
         let mut publisher = Client::connect(&broker, version, "p");
         for n in 0..20 {
@@ -87,8 +103,8 @@ fn v5_4_1_0_1_and_v311_4_1_0_1_messages_wait_over_a_restart_in_their_order() {
 
 #[test]
 fn v5_4_4_0_1_and_v311_4_4_0_1_what_was_out_comes_again_with_dup_and_its_packet_identifier() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         let (mut client, _) = session(&broker, version, "c");
         client.subscribe("a", ExactlyOnce);
         let mut publisher = Client::connect(&broker, version, "p");
@@ -125,8 +141,8 @@ fn v5_4_4_0_1_and_v311_4_4_0_1_what_was_out_comes_again_with_dup_and_its_packet_
 
 #[test]
 fn v5_4_6_0_1_and_v311_4_6_0_1_the_window_comes_again_in_its_order_and_what_waited_follows() {
-    all(|version, end| {
-        let broker = Broker::start("[limits]\nmax_inflight = 3\n");
+    all(|stores, version, end| {
+        let broker = stores.folder("[limits]\nmax_inflight = 3\n").start();
         let (mut client, _) = session(&broker, version, "c");
         client.subscribe("a", ExactlyOnce);
         let mut publisher = Client::connect(&broker, version, "p");
@@ -156,8 +172,8 @@ fn v5_4_6_0_1_and_v311_4_6_0_1_the_window_comes_again_in_its_order_and_what_wait
 
 #[test]
 fn v5_4_3_3_10_and_v311_4_3_3_2_a_repeat_after_a_restart_is_no_new_message() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         away(&broker, version, "c", "a");
         let (mut publisher, _) = session(&broker, version, "p");
         let packet_id = publisher.packet_id();
@@ -190,8 +206,8 @@ fn v5_4_3_3_10_and_v311_4_3_3_2_a_repeat_after_a_restart_is_no_new_message() {
 
 #[test]
 fn v5_3_3_1_5_and_v311_3_3_1_5_retained_messages_survive_and_so_does_their_removal() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         let mut client = Client::connect(&broker, version, "p");
         for (topic, payload, qos) in [
             ("r/0", "zero", AtMostOnce),
@@ -215,8 +231,8 @@ fn v5_3_3_1_5_and_v311_3_3_1_5_retained_messages_survive_and_so_does_their_remov
 
 #[test]
 fn v5_3_8_4_3_and_v311_3_8_4_3_subscriptions_survive_with_options_and_identifiers() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         let (mut client, _) = session(&broker, version, "c");
         let options = SubscriptionOptions {
             maximum_qos: AtLeastOnce,
@@ -258,103 +274,113 @@ fn v5_3_8_4_3_and_v311_3_8_4_3_subscriptions_survive_with_options_and_identifier
 
 #[test]
 fn v5_3_1_2_23_session_expiry_counts_the_time_the_broker_was_down() {
-    for end in ENDS {
-        let broker = Broker::start(TELLS_EXPIRY);
-        let (mut client, _) = expiring(&broker, "short", 1);
-        client.subscribe("a", AtLeastOnce);
-        client.disconnect();
-        expiring(&broker, "long", 600).0.disconnect();
-        // The other's connection breaks with the broker.
-        let (live, _) = expiring(&broker, "live", 1);
-        Client::connect(&broker, V5, "p").publish("a", "kept", AtLeastOnce);
-        let broker = again(broker, end);
-        drop(live);
-        for _ in 0..2 {
-            broker.wait_for_log("session expired", PATIENCE);
+    on_each_store(|stores| {
+        for end in ENDS {
+            let broker = stores.folder(TELLS_EXPIRY).start();
+            let (mut client, _) = expiring(&broker, "short", 1);
+            client.subscribe("a", AtLeastOnce);
+            client.disconnect();
+            expiring(&broker, "long", 600).0.disconnect();
+            // The other's connection breaks with the broker.
+            let (live, _) = expiring(&broker, "live", 1);
+            Client::connect(&broker, V5, "p").publish("a", "kept", AtLeastOnce);
+            let broker = again(broker, end);
+            drop(live);
+            for _ in 0..2 {
+                broker.wait_for_log("session expired", PATIENCE);
+            }
+            let seen = broker.log().len();
+            if !broker.log().text().contains("\"client_id\":\"live\"") {
+                broker.log().wait_for_after(seen, "session expired", PATIENCE);
+            }
+            assert!(!expiring(&broker, "short", 600).1, "{end:?}");
+            assert!(expiring(&broker, "long", 600).1, "{end:?}");
         }
-        let seen = broker.log().len();
-        if !broker.log().text().contains("\"client_id\":\"live\"") {
-            broker.log().wait_for_after(seen, "session expired", PATIENCE);
-        }
-        assert!(!expiring(&broker, "short", 600).1, "{end:?}");
-        assert!(expiring(&broker, "long", 600).1, "{end:?}");
-    }
+    });
 }
 
 #[test]
 fn v5_3_3_2_5_message_expiry_counts_the_time_the_broker_was_down() {
-    for end in ENDS {
-        let broker = Broker::start(TELLS_EXPIRY);
-        away(&broker, V5, "c", "a");
-        let mut publisher = Client::connect(&broker, V5, "p");
-        let expiry = |seconds| PublishProperties {
-            message_expiry_interval: Some(seconds),
-            ..PublishProperties::default()
-        };
-        publisher.publish_properties("a", "short", AtLeastOnce, expiry(1));
-        publisher.publish_properties("a", "long", AtLeastOnce, expiry(600));
-        let broker = again(broker, end);
-        // A second, by the broker's own clock.
-        expiring(&broker, "clock", 1).0.disconnect();
-        broker.wait_for_log("session expired", PATIENCE);
-        let (mut client, _) = session(&broker, V5, "c");
-        let message = client.accept();
-        assert_eq!(message.payload, "long", "{end:?}");
-        let left = message.properties.message_expiry_interval.unwrap();
-        assert!(left < 600, "{left}");
-        client.expect_nothing();
-    }
+    on_each_store(|stores| {
+        for end in ENDS {
+            let broker = stores.folder(TELLS_EXPIRY).start();
+            away(&broker, V5, "c", "a");
+            let mut publisher = Client::connect(&broker, V5, "p");
+            let expiry = |seconds| PublishProperties {
+                message_expiry_interval: Some(seconds),
+                ..PublishProperties::default()
+            };
+            publisher.publish_properties("a", "short", AtLeastOnce, expiry(1));
+            publisher.publish_properties("a", "long", AtLeastOnce, expiry(600));
+            let broker = again(broker, end);
+            // A second, by the broker's own clock.
+            expiring(&broker, "clock", 1).0.disconnect();
+            broker.wait_for_log("session expired", PATIENCE);
+            let (mut client, _) = session(&broker, V5, "c");
+            let message = client.accept();
+            assert_eq!(message.payload, "long", "{end:?}");
+            let left = message.properties.message_expiry_interval.unwrap();
+            assert!(left < 600, "{left}");
+            client.expect_nothing();
+        }
+    });
 }
 
 #[test]
 fn v5_3_1_2_8_and_v311_3_1_2_8_the_will_of_a_client_that_lost_its_broker_is_published_once() {
-    for version in BOTH {
-        let broker = Broker::start("");
-        away(&broker, version, "watcher", "wills/#");
-        let with_will = |client_id: &str, delay: u32| {
-            let properties = WillProperties {
-                will_delay_interval: (delay > 0 && version == V5).then_some(delay),
-                ..WillProperties::default()
+    on_each_store(|stores| {
+        for version in BOTH {
+            let broker = stores.folder("").start();
+            away(&broker, version, "watcher", "wills/#");
+            let with_will = |client_id: &str, delay: u32| {
+                let properties = WillProperties {
+                    will_delay_interval: (delay > 0 && version == V5).then_some(delay),
+                    ..WillProperties::default()
+                };
+                let will = Will {
+                    topic: TopicName::new(&format!("wills/{client_id}")).unwrap(),
+                    payload: client_id.to_owned().into(),
+                    qos: ExactlyOnce,
+                    retain: false,
+                    properties,
+                };
+                let expiry = (version == V5).then_some(600);
+                let properties =
+                    ConnectProperties { session_expiry_interval: expiry, ..ConnectProperties::default() };
+                let connect = Connect {
+                    clean_start: false,
+                    will: Some(will),
+                    properties,
+                    ..connect(version, client_id)
+                };
+                Client::connect_with(&broker, connect).0
             };
-            let will = Will {
-                topic: TopicName::new(&format!("wills/{client_id}")).unwrap(),
-                payload: client_id.to_owned().into(),
-                qos: ExactlyOnce,
-                retain: false,
-                properties,
-            };
-            let expiry = (version == V5).then_some(600);
-            let properties =
-                ConnectProperties { session_expiry_interval: expiry, ..ConnectProperties::default() };
-            let connect =
-                Connect { clean_start: false, will: Some(will), properties, ..connect(version, client_id) };
-            Client::connect_with(&broker, connect).0
-        };
-        let _live = with_will("live", 0);
-        let _delayed = with_will("delayed", 1);
-        // Before MQTT 5 there is no delay.
-        let _never = (version == V5).then(|| with_will("never", 600));
-        with_will("polite", 0).disconnect();
-        let broker = again(broker, End::Killed);
-        // Back in time: its will is not published.
-        let back = (version == V5).then(|| session(&broker, version, "never"));
-        assert!(back.is_none_or(|(_, present)| present));
-        let (mut watcher, _) = session(&broker, version, "watcher");
-        let mut wills = vec![watcher.accept().payload, watcher.accept().payload];
-        wills.sort();
-        assert_eq!(wills, ["delayed", "live"]);
-        watcher.expect_nothing();
-        watcher.disconnect();
-        until_written(&broker);
-        let broker = again(broker, End::Killed);
-        session(&broker, version, "watcher").0.expect_nothing();
-    }
+            let _live = with_will("live", 0);
+            let _delayed = with_will("delayed", 1);
+            // Before MQTT 5 there is no delay.
+            let _never = (version == V5).then(|| with_will("never", 600));
+            with_will("polite", 0).disconnect();
+            let broker = again(broker, End::Killed);
+            // Back in time: its will is not published.
+            let back = (version == V5).then(|| session(&broker, version, "never"));
+            assert!(back.is_none_or(|(_, present)| present));
+            let (mut watcher, _) = session(&broker, version, "watcher");
+            let mut wills = vec![watcher.accept().payload, watcher.accept().payload];
+            wills.sort();
+            assert_eq!(wills, ["delayed", "live"]);
+            watcher.expect_nothing();
+            watcher.disconnect();
+            until_written(&broker);
+            let broker = again(broker, End::Killed);
+            session(&broker, version, "watcher").0.expect_nothing();
+        }
+    });
 }
 
 #[test]
 fn a_session_that_was_replaced_or_ended_does_not_come_back() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         away(&broker, version, "c", "a");
         Client::connect(&broker, version, "p").publish("a", "old", AtLeastOnce);
         let (client, present) = Client::connect_session(&broker, version, "c", true);
@@ -376,8 +402,8 @@ fn a_session_that_was_replaced_or_ended_does_not_come_back() {
 
 #[test]
 fn a_message_of_a_group_waits_for_one_member_over_a_restart() {
-    all(|version, end| {
-        let broker = Broker::start("");
+    all(|stores, version, end| {
+        let broker = stores.folder("").start();
         for member in ["one", "two", "three"] {
             away(&broker, version, member, "$share/g/a");
         }
@@ -408,21 +434,23 @@ fn a_message_of_a_group_waits_for_one_member_over_a_restart() {
 
 #[test]
 fn neither_qos_0_nor_clean_sessions_touch_the_disk() {
-    let broker = Broker::start("");
-    for version in BOTH {
-        let mut client = Client::connect(&broker, version, "c");
-        client.subscribe("a", ExactlyOnce);
-        away(&broker, version, "there", "b");
-        let commits = commits(&broker);
-        for qos in [AtMostOnce, AtLeastOnce, ExactlyOnce] {
-            client.publish("a", "x", qos);
-            client.accept();
+    on_each_store(|stores| {
+        let broker = stores.folder("").start();
+        for version in BOTH {
+            let mut client = Client::connect(&broker, version, "c");
+            client.subscribe("a", ExactlyOnce);
+            away(&broker, version, "there", "b");
+            let commits = commits(&broker);
+            for qos in [AtMostOnce, AtLeastOnce, ExactlyOnce] {
+                client.publish("a", "x", qos);
+                client.accept();
+            }
+            client.publish("b", "x", AtMostOnce);
+            client.ping();
+            client.disconnect();
+            assert_eq!(self::commits(&broker), commits, "{version:?}");
         }
-        client.publish("b", "x", AtMostOnce);
-        client.ping();
-        client.disconnect();
-        assert_eq!(self::commits(&broker), commits, "{version:?}");
-    }
+    });
 }
 
 /// What the broker was told before is in the hands of the operating system: acknowledgements of clients are written, but not waited for.

@@ -9,6 +9,13 @@ pub mod lifecycle {
         path: "../wit",
         inline: "
             package tidegate:sdk-lifecycle;
+
+            package wasi:random@0.2.0 {
+                interface random {
+                    get-random-bytes: func(len: u64) -> list<u8>;
+                }
+            }
+
             world sdk-lifecycle {
                 import tidegate:plugin/types@0.1.0;
                 import tidegate:plugin/logging@0.1.0;
@@ -19,6 +26,9 @@ pub mod lifecycle {
                 import tidegate:plugin/metrics@0.1.0;
                 import tidegate:plugin/timers@0.1.0;
                 import tidegate:plugin/http@0.1.0;
+                import tidegate:plugin/tcp@0.1.0;
+                import tidegate:plugin/engine@0.1.0;
+                import wasi:random/random@0.2.0;
                 export tidegate:plugin/lifecycle@0.1.0;
             }
         ",
@@ -116,7 +126,9 @@ hook!(
     "tidegate:sdk-storage/sdk-storage",
     "export_storage",
     "tidegate_plugin::bindings::storage",
-    with {}
+    with {
+        "tidegate:plugin/records@0.1.0": crate::bindings::lifecycle::tidegate::plugin::records
+    }
 );
 hook!(
     events,

@@ -280,8 +280,8 @@ impl<E: Exported<Plugin: OnDeliver>> deliver::Guest for Guest<E> {
 }
 
 impl<E: Exported<Plugin: Storage>> storage::Guest for Guest<E> {
-    fn open(format: u32) -> Result<u64, storage::Error> {
-        Ok(with_instance::<E, _>(|plugin| plugin.open(format))?)
+    fn open(format: u32, term: Option<u64>) -> Result<storage::Opened, storage::Error> {
+        Ok(with_instance::<E, _>(|plugin| plugin.open(format, term))?.into())
     }
 
     fn commit(ops: Vec<storage::Op>, durable: bool) -> Result<u64, storage::Error> {

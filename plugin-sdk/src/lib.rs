@@ -66,7 +66,7 @@
 //! lives in [`kv`]. A panic is logged and ends the instance; the broker makes another one.
 //!
 //! What else the broker lends: [`broker`] to publish, look up and disconnect clients, [`metrics`], [`timers`], [`http`], secrets in
-//! [`config`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
+//! [`config`], [`random`] bytes, connections by [`tcp`], records in the broker's own [`engine`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
 //!
 //! Reading order:
 //! - `plugin`: what every plugin has: start, config, scopes, drain
@@ -74,7 +74,7 @@
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
 //! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
-//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`]: what the broker lends to a plugin; `host`:
+//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
 //! - `testing`: the broker's part, for unit tests
@@ -88,6 +88,7 @@ pub mod broker;
 pub mod config;
 pub mod current;
 mod deliver;
+pub mod engine;
 pub mod events;
 mod export;
 mod grant;
@@ -101,9 +102,11 @@ mod pattern;
 mod plugin;
 mod property;
 mod publish;
+pub mod random;
 pub mod storage;
 mod subscribe;
 mod subscribers;
+pub mod tcp;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod timers;

@@ -1,6 +1,6 @@
 //! Keeps the broker's sessions, queues and retained messages: an ordered key-value store with atomic commits.
 
-use crate::bindings::storage::exports::tidegate::plugin::storage;
+use crate::bindings::lifecycle::tidegate::plugin::records;
 use std::time::Duration;
 
 /// The hooks of a store. Any instance may be asked: what is kept lies behind them, in a backend that they share. (One that keeps it itself, as
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// use std::collections::BTreeMap;
 /// use tidegate_plugin::{
 ///     NoConfig, Plugin, Start, Storage,
-///     storage::{Error, Op, Row},
+///     storage::{Error, Op, Opened, Row},
 /// };
 ///
 /// /// Forgets everything with its instance.
@@ -28,8 +28,8 @@ use std::time::Duration;
 /// }
 ///
 /// impl Storage for Memory {
-///     fn open(&mut self, _format: u32) -> Result<u64, Error> {
-///         Ok(self.sequence)
+///     fn open(&mut self, _format: u32, _term: Option<u64>) -> Result<Opened, Error> {
+///         Ok(Opened { sequence: self.sequence, term: 0 })
 ///     }
 ///
 ///     fn commit(&mut self, ops: Vec<Op>, _durable: bool) -> Result<u64, Error> {
@@ -75,17 +75,19 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Storage {
-    /// The first call to an instance. Returns the sequence of the last durable commit, 0 if there was none.
+    /// The first call to an instance. Without a `term`: a broker starts, or does not know whether its last commit was done. What was
+    /// committed under an earlier term and is not done yet must never be done, and the answer has a new term. With one: another instance of the
+    /// same broker. A store that nobody else can reach may say 0 always.
     ///
     /// # Errors
-    /// [`Error::Fatal`] for a `format` that this store does not know.
-    fn open(&mut self, format: u32) -> Result<u64, Error>;
+    /// [`Error::Fatal`] for a `format` that this store does not know, and for a term that is over.
+    fn open(&mut self, format: u32, term: Option<u64>) -> Result<Opened, Error>;
 
     /// All of it or nothing, in order; returns the commit's sequence, which rises with every commit. If `durable`, the answer means that it
     /// is.
     ///
     /// # Errors
-    /// Then nothing of it happened.
+    /// Then nothing of it happened, nor will it. Who cannot tell says [`Error::Unknown`]; the store is opened again before the next commit.
     fn commit(&mut self, ops: Vec<Op>, durable: bool) -> Result<u64, Error>;
 
     /// One value.
@@ -106,6 +108,15 @@ pub trait Storage {
         after: Option<Vec<u8>>,
         max_bytes: u32,
     ) -> Result<Vec<Row>, Error>;
+}
+
+/// What the broker finds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Opened {
+    /// Of the last durable commit, 0 if there was none.
+    pub sequence: u64,
+    /// See [`Storage::open`].
+    pub term: u64,
 }
 
 /// A value to be kept.
@@ -159,13 +170,13 @@ pub enum Op {
     },
 }
 
-impl From<storage::Op> for Op {
-    fn from(op: storage::Op) -> Self {
+impl From<records::Op> for Op {
+    fn from(op: records::Op) -> Self {
         match op {
-            storage::Op::Put(storage::Entry { table, key, value, expires_ms }) => {
+            records::Op::Put(records::Entry { table, key, value, expires_ms }) => {
                 Self::Put(Entry { table, key, value, expires: expires_ms.map(Duration::from_millis) })
             }
-            storage::Op::Delete((table, key)) => Self::Delete { table, key },
+            records::Op::Delete((table, key)) => Self::Delete { table, key },
         }
     }
 }
@@ -179,18 +190,28 @@ pub enum Error {
     /// Not ever; the broker keeps nothing any more and says so.
     #[error("{0}")]
     Fatal(String),
+    /// Nobody can tell; the broker opens the store again, and looks.
+    #[error("nobody knows whether it was done: {0}")]
+    Unknown(String),
 }
 
-impl From<Error> for storage::Error {
+impl From<Error> for records::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Retry(why) => Self::Retry(why),
             Error::Fatal(why) => Self::Fatal(why),
+            Error::Unknown(why) => Self::Unknown(why),
         }
     }
 }
 
-impl From<Row> for storage::Row {
+impl From<Opened> for records::Opened {
+    fn from(Opened { sequence, term }: Opened) -> Self {
+        Self { sequence, term }
+    }
+}
+
+impl From<Row> for records::Row {
     fn from(Row { key, value }: Row) -> Self {
         Self { key, value }
     }
@@ -203,10 +224,10 @@ mod tests {
     #[test]
     fn ops_are_taken_over() {
         let put =
-            storage::Entry { table: 3, key: b"k".to_vec(), value: b"v".to_vec(), expires_ms: Some(1500) };
+            records::Entry { table: 3, key: b"k".to_vec(), value: b"v".to_vec(), expires_ms: Some(1500) };
         let expected = Entry { expires: Some(Duration::from_millis(1500)), ..Entry::new(3, "k", "v") };
-        assert_eq!(Op::from(storage::Op::Put(put)), Op::Put(expected));
-        let deleted = Op::from(storage::Op::Delete((4, b"k".to_vec())));
+        assert_eq!(Op::from(records::Op::Put(put)), Op::Put(expected));
+        let deleted = Op::from(records::Op::Delete((4, b"k".to_vec())));
         assert_eq!(deleted, Op::Delete { table: 4, key: b"k".to_vec() });
     }
 }

@@ -15,8 +15,17 @@ use crate::{
     config,
     host::fake::{self, Fake},
     http::{self, Request, Response},
+    tcp,
 };
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    io::{Read, Write},
+    time::Duration,
+};
+
+/// Reads and writes: a connection.
+pub trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
 
 /// A broker for one test: config in, log lines out, a store in memory, a clock that stands still until it is advanced. One for each
 /// thread; a new one takes the place of the one before.
@@ -35,7 +44,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// No config, every level logged, everything granted but `http`, no client connected.
+    /// No config, every level logged, everything granted but `http` and `tcp`, no client connected.
     pub fn new() -> Self {
         fake::with(|fake| *fake = Fake::default());
         let start = Start {
@@ -124,6 +133,11 @@ impl Host {
         fake::with(|fake| fake.http.answer = Some(Box::new(answer)));
     }
 
+    /// Makes the plugin's connections, in place of whoever did so before: a `TcpStream` to a real server, say.
+    pub fn tcp(&self, open: impl FnMut(&str) -> Result<Box<dyn Duplex>, tcp::Error> + 'static) {
+        fake::with(|fake| fake.tcp = Some(Box::new(open)));
+    }
+
     /// Starts a plugin as the broker does.
     ///
     /// # Errors
@@ -206,6 +220,8 @@ pub enum Granted {
     Clients,
     /// [`broker::retained`](crate::broker::retained)
     Retained,
+    /// [`engine`](crate::engine)
+    Engine,
 }
 
 /// A line in the log. Shown as `LEVEL text key=value …`.

@@ -20,7 +20,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tidegate_tests::{Broker, Folder, Lines, Names, PATIENCE, PowerCut};
+use tidegate_tests::{Broker, Folder, Lines, Names, PATIENCE, PowerCut, StoreKind, Stores};
 
 /// What is to happen, and for how long.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// Of the broker.
     pub(crate) config: String,
+    pub(crate) store: StoreKind,
     pub(crate) end: End,
 }
 
@@ -39,6 +40,8 @@ pub(crate) enum End {
     Never,
     /// `kill -9`; one time in eight it is told to stop (SIGTERM).
     Kill,
+    /// As with `Kill`, and what keeps the records is killed too, before or after the broker.
+    KillBoth,
     /// As with `Kill`, and the disk loses what was not synced; one that lies loses what `fdatasync` has promised.
     PowerCut { names: Names, lies: bool },
 }
@@ -96,6 +99,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Summary, Violation> {
 struct Run {
     plan: Plan,
     random: Random,
+    stores: Stores,
     folder: Folder,
     power: Option<PowerCut>,
     broker: Option<Broker>,
@@ -115,14 +119,16 @@ impl Run {
         let mut random = Random::new(plan.seed);
         let mut record = Record::default();
         let actors = cast(&mut record, &mut random);
-        let folder = Folder::new(&plan.config);
+        let stores = Stores::new(plan.store);
+        let folder = stores.folder(&plan.config);
         let power = match plan.end {
             End::PowerCut { names, .. } => Some(PowerCut::new(&folder, names)),
-            End::Never | End::Kill => None,
+            End::Never | End::Kill | End::KillBoth => None,
         };
         Self {
             plan: plan.clone(),
             random,
+            stores,
             folder,
             power,
             broker: None,
@@ -184,6 +190,12 @@ impl Run {
             world.end(self.plan.end == End::Never);
             match self.plan.end {
                 End::Never => {}
+                End::KillBoth if self.random.once_in(3) => {
+                    // While the broker goes on, for a while or to the end of its life.
+                    how = "its store is killed, then the broker";
+                    self.stores.kill();
+                    drop(broker.take().map(Broker::kill));
+                }
                 _ if self.random.once_in(8) => {
                     how = "the broker is told to stop";
                     self.summary.stops += 1;
@@ -204,6 +216,9 @@ impl Run {
         }
         if ended.is_ok() {
             self.cut_power();
+            if self.plan.end == End::KillBoth {
+                self.stores.kill();
+            }
         }
         self.summary.drains += u32::from(drains);
         match self.world.look(|state| state.violation.clone()) {

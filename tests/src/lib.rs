@@ -11,6 +11,7 @@
 //! - `raw`: packets byte by byte, for what no encoder writes
 //! - `mosquitto`: clients that others wrote
 //! - `power_cut`: what a disk may hold after a power cut
+//! - `stores`: where brokers keep their records: their own engine, or a plugin
 //! - `backend`: an HTTP server that plugins ask
 //!
 //! Everything that is waited for has [`PATIENCE`]; nothing sleeps. What goes wrong panics: a test has no better answer.
@@ -30,6 +31,7 @@ mod power_cut;
 mod process;
 mod raw;
 mod received;
+mod stores;
 
 pub use authority::{Authority, Pair};
 pub use backend::{Backend, Question};
@@ -44,6 +46,7 @@ pub use power_cut::{Names, PowerCut};
 pub use process::{Finished, Process};
 pub use raw::{connect_frame, field, frame};
 pub use received::{Message, Received};
+pub use stores::{StoreKind, Stores};
 
 /// How long anything that must happen may take: generous, so that only a hang runs into it. On a busy machine a plugin, compiled at low
 /// priority, takes many seconds.

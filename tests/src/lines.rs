@@ -47,17 +47,30 @@ impl Lines {
     /// # Panics
     /// As [`Lines::wait_for`].
     pub fn wait_for_after(&self, seen: usize, pattern: &str, patience: Duration) -> String {
+        self.find(seen, &[pattern], patience)
+    }
+
+    /// As [`Lines::wait_for`], for the first line with one of these.
+    ///
+    /// # Panics
+    /// As [`Lines::wait_for`].
+    pub fn wait_for_any(&self, patterns: &[&str], patience: Duration) -> String {
+        self.find(0, patterns, patience)
+    }
+
+    fn find(&self, seen: usize, patterns: &[&str], patience: Duration) -> String {
         let deadline = Instant::now() + patience;
+        let is_one = |line: &&String| patterns.iter().any(|pattern| line.contains(pattern));
         let mut collected = self.lock();
         loop {
-            if let Some(line) = collected.lines.iter().skip(seen).find(|line| line.contains(pattern)) {
+            if let Some(line) = collected.lines.iter().skip(seen).find(is_one) {
                 return line.clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if collected.ended || left.is_zero() {
                 let lines = collected.lines.join("\n");
                 drop(collected);
-                panic!("no line with {pattern:?} among:\n{lines}");
+                panic!("no line with {patterns:?} among:\n{lines}");
             }
             collected = self.0.1.wait_timeout(collected, left).expect("no holder panics").0;
         }

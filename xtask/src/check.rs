@@ -20,7 +20,7 @@ use std::{
 const SILENCE: Duration = Duration::from_secs(600);
 
 /// Programs that tests start.
-const TEST_PACKAGES: [&str; 1] = ["mosquitto-clients"];
+const TEST_PACKAGES: [&str; 2] = ["mosquitto-clients", "redis-server"];
 
 #[derive(clap::Args)]
 pub(crate) struct TestOptions {

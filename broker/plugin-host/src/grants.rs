@@ -1,11 +1,16 @@
 //! What a plugin may reach outside its box. Nothing, unless the operator says so.
 
+mod destinations;
 mod http;
+mod origin;
 mod secrets;
+mod tcp;
 
+pub use destinations::Destinations;
 pub use http::{HttpGrant, HttpOrigin};
 pub use secrets::SecretSource;
 pub(crate) use secrets::Secrets;
+pub use tcp::{TcpGrant, TcpOrigin};
 
 use crate::units::ByteSize;
 use serde::{Deserialize, Deserializer, de};
@@ -28,6 +33,10 @@ pub struct Grants {
     pub retained: Option<Topics>,
     /// Where it may send HTTP requests to. Default nowhere.
     pub http: Option<HttpGrant>,
+    /// Where it may open connections to. Default nowhere.
+    pub tcp: Option<TcpGrant>,
+    /// Whether it may keep records in the broker's own engine. Default false.
+    pub engine: bool,
 }
 
 impl Grants {
@@ -41,6 +50,8 @@ impl Grants {
             flag(self.clients, "clients"),
             self.retained.as_ref().map(|topics| format!("retained {topics}")),
             self.http.as_ref().map(|http| format!("http {http}")),
+            self.tcp.as_ref().map(|tcp| format!("tcp {tcp}")),
+            flag(self.engine, "engine"),
         ]
         .into_iter()
         .flatten()
@@ -49,7 +60,9 @@ impl Grants {
 
     /// Files become relative to `folder`.
     pub(crate) fn lie_beside(&mut self, folder: &Path) {
-        if let Some(ca) = self.http.as_mut().and_then(|http| http.ca.as_mut()) {
+        let http = self.http.as_mut().and_then(|http| http.ca.as_mut());
+        let tcp = self.tcp.as_mut().and_then(|tcp| tcp.ca.as_mut());
+        for ca in http.into_iter().chain(tcp) {
             *ca = folder.join(&ca);
         }
     }
@@ -122,6 +135,8 @@ mod tests {
             clients = true
             retained = ["#"]
             http = ["https://auth.example"]
+            tcp = ["tcp://127.0.0.1:6379"]
+            engine = true
             "##;
         assert_eq!(
             grants(all).names(),
@@ -131,7 +146,9 @@ mod tests {
                 "disconnect",
                 "clients",
                 "retained #",
-                "http https://auth.example:443"
+                "http https://auth.example:443",
+                "tcp tcp://127.0.0.1:6379",
+                "engine"
             ]
         );
     }

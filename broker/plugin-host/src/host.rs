@@ -22,6 +22,7 @@ use crate::{
     engine::EngineError,
     generation::Generation,
     imports::KvStore,
+    records::RecordEngines,
     report::{PluginReport, PluginState},
     storage::PluginStorage,
 };
@@ -53,6 +54,8 @@ pub struct HostOptions {
     pub workers: usize,
     /// The broker, for plugins that may reach it.
     pub access: Access,
+    /// For plugins that were granted `engine`. None: their calls are refused.
+    pub engines: Option<Arc<dyn RecordEngines>>,
     /// Plugins that must be up, or refused, before the start is done.
     pub wait_for: WaitFor,
 }

@@ -3,16 +3,20 @@
 mod broker;
 mod config;
 mod current;
+mod engine;
 mod http;
 mod kv;
 mod logging;
 mod metrics;
+mod tcp;
 mod timers;
+mod tls;
 mod wasi;
 
 pub(crate) use current::{Current, OwnedCurrent, lend};
 pub(crate) use kv::{KvSpace, KvStore};
 pub(crate) use metrics::Metrics;
+pub(crate) use tcp::Connections;
 pub(crate) use timers::{TimerHandler, Timers};
 pub(crate) use wasi::{Wasi, is_wasi};
 
@@ -21,19 +25,23 @@ use crate::{
     config::{GuestConfig, PluginConfig},
     grants::{Grants, Secrets},
     instance::Guest,
+    records::RecordEngine,
     refusal::{Refusal, VERSION},
     units::ByteSize,
 };
 use http::Http;
 use logging::LogBudget;
 use std::{sync::Arc, time::SystemTime};
+use tcp::Tcp;
 use tidegate_mqtt::Timestamp;
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, Linker};
 
-/// The interfaces that guests may import. `types` holds types only.
-pub(crate) const INTERFACES: [&str; 9] =
-    ["types", "logging", "config", "kv", "current", "broker", "metrics", "timers", "http"];
+/// The interfaces that guests may import. `types` and `records` hold types only.
+pub(crate) const INTERFACES: [&str; 12] = [
+    "types", "records", "logging", "config", "kv", "current", "broker", "metrics", "timers", "http", "tcp",
+    "engine",
+];
 
 /// What the imports of one generation work on; shared by its instances.
 pub(crate) struct Environment {
@@ -55,6 +63,10 @@ pub(crate) struct Environment {
     most_timers: usize,
     /// None: not granted.
     http: Option<Http>,
+    /// None: not granted.
+    tcp: Option<Tcp>,
+    /// None: not granted.
+    engine: Option<Arc<dyn RecordEngine>>,
     log: LogBudget,
 }
 
@@ -74,12 +86,14 @@ pub(crate) struct Kept {
     pub(crate) kv: Option<Arc<KvSpace>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) timers: Arc<Timers>,
+    /// None: never granted so far, or there is none.
+    pub(crate) engine: Option<Arc<dyn RecordEngine>>,
 }
 
 impl Kept {
     /// Of a plugin that has not run yet; its timers go off on `runtime`.
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self { kv: None, metrics: Arc::default(), timers: Arc::new(Timers::new(runtime)) }
+        Self { kv: None, metrics: Arc::default(), timers: Arc::new(Timers::new(runtime)), engine: None }
     }
 }
 
@@ -114,6 +128,9 @@ impl Environment {
             timers: hears_timers.then_some(kept.timers),
             most_timers: limits.timers,
             http: grants.http.as_ref().map(|grant| Http::new(grant, limits)).transpose().map_err(refused)?,
+            tcp: grants.tcp.as_ref().map(|grant| Tcp::new(grant, limits)).transpose().map_err(refused)?,
+            // Two who write to one place would be one too many.
+            engine: kept.engine.filter(|_| grants.engine && acting),
             log: LogBudget::new(limits.log_lines),
             grants: grants.clone(),
         })
@@ -126,7 +143,7 @@ impl Environment {
 }
 
 /// Makes all of them known to `linker`, and of WASI what `component` imports. `waits`: whether calls through it are made where waiting is no
-/// harm; where it is, `http` answers `denied`.
+/// harm; where it is, `http`, `tcp` and `engine` are denied.
 pub(crate) fn link(linker: &mut Linker<Guest>, component: &Component, waits: bool) -> wasmtime::Result<()> {
     wasi::link(linker, component, waits)?;
     let name = |interface: &str| format!("tidegate:plugin/{interface}@{VERSION}");
@@ -137,7 +154,9 @@ pub(crate) fn link(linker: &mut Linker<Guest>, component: &Component, waits: boo
     broker::link(&mut linker.instance(&name("broker"))?)?;
     metrics::link(&mut linker.instance(&name("metrics"))?)?;
     timers::link(&mut linker.instance(&name("timers"))?)?;
-    http::link(&mut linker.instance(&name("http"))?, waits)
+    http::link(&mut linker.instance(&name("http"))?, waits)?;
+    tcp::link(&mut linker.instance(&name("tcp"))?, waits)?;
+    engine::link(&mut linker.instance(&name("engine"))?, waits)
 }
 
 /// This moment, by the clock on the wall.

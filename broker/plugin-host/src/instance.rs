@@ -12,7 +12,7 @@ pub(crate) use usage::Usage;
 
 use crate::{
     engine::{Clock, ClockUse, ticks},
-    imports::{Environment, OwnedCurrent, Wasi},
+    imports::{Connections, Environment, OwnedCurrent, Wasi},
     limits::Limits,
     refusal::Refusal,
     wire,
@@ -43,6 +43,9 @@ pub(crate) struct Guest {
     /// What the running hook is about, if it may wait.
     pub(crate) current: Option<OwnedCurrent>,
     pub(crate) wasi: Wasi,
+    pub(crate) connections: Connections,
+    /// The term under which it has opened the engine.
+    pub(crate) engine_term: Option<u64>,
     memory: MemoryMeter,
     on_deadline: OnDeadline,
     _clock: ClockUse,
@@ -77,8 +80,8 @@ pub(crate) struct Instance {
     functions: Functions,
     calls: u64,
     deadline: Duration,
-    /// For `storage`: whether it has been opened.
-    pub(crate) is_open: bool,
+    /// For `storage`: the term for which it has been opened.
+    pub(crate) opened: Option<u64>,
 }
 
 /// Why there is no instance.
@@ -141,7 +144,16 @@ impl Mould {
         let memory = MemoryMeter::new(self.limits.memory.bytes(), self.limits.table_elements, used);
         let environment = self.environment.clone();
         let (clock, wasi) = (ClockUse::new(&self.clock), Wasi::new(&environment));
-        let guest = Guest { environment, current: None, wasi, memory, on_deadline, _clock: clock };
+        let guest = Guest {
+            environment,
+            current: None,
+            wasi,
+            connections: Connections::default(),
+            engine_term: None,
+            memory,
+            on_deadline,
+            _clock: clock,
+        };
         let mut store = Store::new(self.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         // What one answer or import may make the host allocate; lists can name the same bytes more than once.
@@ -207,7 +219,7 @@ impl Mould {
     }
 
     fn instance(&self, store: Store<Guest>, functions: Functions) -> Instance {
-        Instance { store, functions, calls: 0, deadline: self.limits.deadline, is_open: false }
+        Instance { store, functions, calls: 0, deadline: self.limits.deadline, opened: None }
     }
 }
 

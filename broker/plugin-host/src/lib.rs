@@ -5,7 +5,7 @@
 //! configuration, loaded; answers as a member of the chain), `shadow` (a candidate beside it), `exports` (questions and answers, checked), `imports` (what guests may
 //! call), `instance` (a guest with its store, and the slots where callers find one), `wire` (the records of `wit/plugin.wit`),
 //! `breaker`, `refusal` (why a plugin is not taken), `tally` and `report` (what is counted and told), `storage` (a plugin that keeps
-//! records), `priority` (of threads).
+//! records), `records` (the broker's own engine, for plugins), `priority` (of threads).
 
 mod access;
 mod breaker;
@@ -21,6 +21,7 @@ mod imports;
 mod instance;
 mod limits;
 mod priority;
+mod records;
 mod refusal;
 mod report;
 mod shadow;
@@ -32,12 +33,13 @@ mod wire;
 pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
-pub use grants::{Grants, HttpGrant, HttpOrigin, SecretSource, Topics};
+pub use grants::{Destinations, Grants, HttpGrant, HttpOrigin, SecretSource, TcpGrant, TcpOrigin, Topics};
 pub use host::{
     ControlError, HostError, HostOptions, PluginControl, PluginHost, Promoted, Reloaded, RolledBack,
     ShadowDropped, ShadowStarted, WaitFor,
 };
 pub use limits::Limits;
+pub use records::{RecordEngine, RecordEngines, RecordError, RecordOp, RecordsOpened};
 pub use report::{
     BreakerState, Histogram, HookReport, MetricValue, PluginLoad, PluginMetric, PluginReport, PluginState,
     ScopeReport,

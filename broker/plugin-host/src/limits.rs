@@ -31,7 +31,7 @@ pub struct Limits {
     #[serde(deserialize_with = "duration")]
     pub deadline: Duration,
     /// Calls at once of hooks that may take their time, each with an instance of its own: auth, events, timers, storage; of a plugin that
-    /// was granted `http`, all. Default 4, for a plugin that was granted `http` 256.
+    /// was granted `http`, `tcp` or `engine`, all. Default 4, for such a plugin 256.
     pub concurrent: Option<NonZeroUsize>,
     /// Calls that may wait for one of those; what comes on top is a fault at once. Default 1024.
     pub waiting: usize,
@@ -49,7 +49,8 @@ pub struct Limits {
     /// Longest time for one call of `storage`, waiting included. Default `"10s"`.
     #[serde(deserialize_with = "duration")]
     pub storage_timeout: Duration,
-    /// Longest time for one call of a hot hook of a plugin that was granted `http`, waiting included. Default `"5s"`.
+    /// Longest time for one call of a hot hook of a plugin that was granted `http`, `tcp` or `engine`, waiting
+    /// included. Default `"5s"`.
     #[serde(deserialize_with = "duration")]
     pub wait_timeout: Duration,
     /// Longest time for `init`. Default `"10s"`.
@@ -68,6 +69,11 @@ pub struct Limits {
     pub http_timeout: Duration,
     /// HTTP requests at once; further ones fail. Default 64.
     pub http_concurrent: NonZeroUsize,
+    /// Connections by `tcp` at once, those of all instances together; further ones are not opened. Default 64.
+    pub tcp_connections: NonZeroUsize,
+    /// Longest time for opening a connection by `tcp`, and for each `read` and `write`. Default `"5s"`.
+    #[serde(deserialize_with = "duration")]
+    pub tcp_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -92,6 +98,8 @@ impl Default for Limits {
             http_response: ByteSize::mib(1),
             http_timeout: Duration::from_secs(5),
             http_concurrent: NonZeroUsize::MIN.saturating_add(63),
+            tcp_connections: NonZeroUsize::MIN.saturating_add(63),
+            tcp_timeout: Duration::from_secs(5),
         }
     }
 }

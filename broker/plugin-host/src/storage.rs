@@ -23,6 +23,8 @@ pub struct PluginStorage {
     format: Arc<AtomicU32>,
     /// The newest commit that was said to be durable.
     durable: Arc<AtomicU64>,
+    /// Since [`PluginStorage::open`].
+    term: Arc<AtomicU64>,
 }
 
 /// One change of a commit.
@@ -76,6 +78,14 @@ pub enum StorageError {
         /// As the plugin says.
         text: String,
     },
+    /// Whether it was done is unknown: it is to be opened again.
+    #[error("plugin {plugin}: {text}; nobody knows whether it was done")]
+    Unknown {
+        /// Which plugin.
+        plugin: Arc<str>,
+        /// As the plugin says.
+        text: String,
+    },
     /// The plugin failed: whether it was done is unknown.
     #[error(transparent)]
     Failed(#[from] HookFailed),
@@ -98,7 +108,13 @@ impl<'a> StorageOp<'a> {
 impl PluginStorage {
     /// None if the plugin does not run, or exports no storage.
     pub(crate) fn of(live: LivePlugins, plugin: &str) -> Option<Self> {
-        let storage = Self { live, plugin: plugin.into(), format: Arc::default(), durable: Arc::default() };
+        let storage = Self {
+            live,
+            plugin: plugin.into(),
+            format: Arc::default(),
+            durable: Arc::default(),
+            term: Arc::default(),
+        };
         storage.generation().is_ok().then_some(storage)
     }
 
@@ -107,13 +123,17 @@ impl PluginStorage {
         &self.plugin
     }
 
-    /// The first call; `format` is that of the records. The sequence of the last durable commit.
+    /// The first call; `format` is that of the records. The sequence of the last durable commit. Called again, it makes sure that what is not
+    /// committed now will not be later.
     ///
     /// # Errors
     /// See [`StorageError`].
     pub async fn open(&self, format: u32) -> Result<u64, StorageError> {
         self.format.store(format, Ordering::Relaxed);
-        self.said(self.generation()?.storage_open(self.terms()).await)
+        let durable = self.durable.load(Ordering::Relaxed);
+        let opened = self.said(self.generation()?.storage_open(format, durable).await)?;
+        self.term.store(opened.term, Ordering::Relaxed);
+        Ok(opened.sequence)
     }
 
     /// Writes all of `ops`, in order, or none of them; their sequence. If `durable`, they are on disk then.
@@ -155,7 +175,11 @@ impl PluginStorage {
 
     /// Read before the call that they are for: what is said meanwhile does not bind it.
     fn terms(&self) -> Terms {
-        Terms { format: self.format.load(Ordering::Relaxed), durable: self.durable.load(Ordering::Relaxed) }
+        Terms {
+            format: self.format.load(Ordering::Relaxed),
+            durable: self.durable.load(Ordering::Relaxed),
+            term: self.term.load(Ordering::Relaxed),
+        }
     }
 
     fn generation(&self) -> Result<Arc<Generation>, StorageError> {
@@ -168,6 +192,7 @@ impl PluginStorage {
         answer?.map_err(|error| match error {
             wire::StorageError::Retry(text) => StorageError::Retry { plugin, text },
             wire::StorageError::Fatal(text) => StorageError::Fatal { plugin, text },
+            wire::StorageError::Unknown(text) => StorageError::Unknown { plugin, text },
         })
     }
 }

@@ -108,6 +108,7 @@ verdicts! {
     Done = "done",
     Retry = "retry",
     Fatal = "fatal",
+    Unknown = "unknown",
 }
 
 /// An answer that is counted by name; a batch by each of its verdicts.
@@ -200,6 +201,7 @@ impl<T> Answer for Result<T, wire::StorageError> {
             Ok(_) => Verdict::Done,
             Err(wire::StorageError::Retry(_)) => Verdict::Retry,
             Err(wire::StorageError::Fatal(_)) => Verdict::Fatal,
+            Err(wire::StorageError::Unknown(_)) => Verdict::Unknown,
         });
     }
 }

@@ -9,7 +9,7 @@ mod subscribers;
 
 pub(crate) use deliver::DeliverVerdict;
 pub(crate) use events::Event;
-pub(crate) use storage::{Entry, Op, Row, StorageError};
+pub(crate) use storage::{Entry, Op, Opened, OwnedOp, Row, StorageError};
 pub(crate) use subscribe::{SubscribeChange, SubscribeRequest, SubscribeVerdict};
 pub(crate) use subscribers::{Candidate, Choice, Selection};
 

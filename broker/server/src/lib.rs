@@ -29,6 +29,7 @@ mod mailbox;
 mod metrics;
 mod parked_sessions;
 mod plugin_access;
+mod plugin_engines;
 mod plugin_store;
 mod publish;
 mod rate;

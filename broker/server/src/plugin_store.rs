@@ -30,7 +30,9 @@ impl Backend for PluginStore {
                 unavailable(&error)
             }
             // It may have been done before it failed.
-            StorageError::Failed(_) => StoreError::Unknown(error.to_string().into()),
+            StorageError::Unknown { .. } | StorageError::Failed(_) => {
+                StoreError::Unknown(error.to_string().into())
+            }
         })
     }
 
@@ -70,3 +72,6 @@ fn operation(operation: &Operation) -> StorageOp<'_> {
 fn unavailable(error: &StorageError) -> StoreError {
     StoreError::Unavailable(error.to_string().into())
 }
+
+#[cfg(test)]
+mod tests;

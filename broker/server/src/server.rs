@@ -8,6 +8,7 @@ use crate::{
     events,
     listen::{Bound, bind, listen},
     metrics, parked_sessions, plugin_access,
+    plugin_engines::PluginEngines,
     plugin_store::PluginStore,
     revocation,
     shared::Shared,
@@ -361,7 +362,7 @@ fn may_open(plugins: &[PluginReport], requires: Option<&[String]>) -> bool {
 }
 
 /// None if there is no plugin folder and nothing says there should be.
-fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Option<HostOptions> {
+pub(crate) fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Option<HostOptions> {
     (!config.without_file || config.plugin_dir.is_dir()).then(|| HostOptions {
         plugin_dir: config.plugin_dir.clone(),
         data_dir: config.data_dir.clone(),
@@ -370,6 +371,7 @@ fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Access) -> Optio
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
         access: access.clone(),
+        engines: Some(Arc::new(PluginEngines::new(&config.data_dir, config.store.reserve.bytes() as u64))),
         // Listeners that name what they require need not wait for the others.
         wait_for: match config.listeners.iter().any(|listener| listener.requires.is_some()) {
             true => WaitFor::Named(config.store.plugin.iter().cloned().collect()),

@@ -109,6 +109,14 @@ impl Fjall {
         Ok(store)
     }
 
+    /// The number of the last commit that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: not while it is opened anew.
+    pub fn last_commit(&self) -> Result<u64, StoreError> {
+        Ok(self.running()?.last_commit())
+    }
+
     fn run(&self) -> Result<Running, OpenError> {
         let (engine, damage) = salvage::calmly(|| Ok(Engine::open(&self.folder, &self.options)))??;
         self.report(damage);

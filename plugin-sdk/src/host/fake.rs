@@ -1,15 +1,21 @@
 //! In place of the broker, one for each thread: as it is with tests.
 
 mod broker;
+mod engine;
 mod http;
 mod kv;
 mod metrics;
+mod random;
+mod tcp;
 mod timers;
 
 pub(crate) use broker::*;
+pub(crate) use engine::*;
 pub(crate) use http::*;
 pub(crate) use kv::*;
 pub(crate) use metrics::*;
+pub(crate) use random::*;
+pub(crate) use tcp::*;
 pub(crate) use timers::*;
 
 use crate::{
@@ -31,6 +37,8 @@ pub(crate) struct Fake {
     pub(crate) metrics: Metrics,
     pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) http: Http,
+    pub(crate) tcp: Option<Opening>,
+    pub(crate) engine: Engine,
 }
 
 /// What the running hook is about.
@@ -57,6 +65,8 @@ impl Default for Fake {
             metrics: Metrics::default(),
             timers: BTreeMap::new(),
             http: Http::default(),
+            tcp: None,
+            engine: Engine::default(),
         }
     }
 }

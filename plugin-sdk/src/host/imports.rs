@@ -1,11 +1,17 @@
 //! The real thing: imports of the component.
 
-use super::milliseconds;
+use super::{milliseconds, timeout_ms};
 use crate::{
     Level,
-    bindings::lifecycle::tidegate::plugin::{broker, config, current, http, kv, logging, metrics, timers},
+    bindings::lifecycle::{
+        tidegate::plugin::{
+            broker, config, current, engine, http, kv, logging, metrics, records, tcp, timers,
+        },
+        wasi::random::random,
+    },
     broker::{Client, Outgoing},
     events, property,
+    storage::{Entry, Error, Op, Opened, Row},
 };
 use std::time::Duration;
 use tidegate_mqtt::ReasonCode;
@@ -133,10 +139,92 @@ pub(crate) fn timers_cancel(token: u64) {
 }
 
 pub(crate) fn http_fetch(request: crate::http::Request) -> Result<crate::http::Response, crate::http::Error> {
-    let timeout_ms = crate::http::timeout_ms(request.timeout);
+    let timeout_ms = timeout_ms(request.timeout);
     let crate::http::Request { method, url, headers, body, .. } = request;
     let response = http::fetch(&http::Request { method, url, headers, body, timeout_ms })?;
     Ok(crate::http::Response { status: response.status, headers: response.headers, body: response.body })
+}
+
+pub(crate) fn random_bytes(count: usize) -> Vec<u8> {
+    random::get_random_bytes(count as u64)
+}
+
+pub(crate) type TcpConnection = tcp::Connection;
+
+pub(crate) fn tcp_open(origin: &str, timeout: Option<Duration>) -> Result<TcpConnection, crate::tcp::Error> {
+    Ok(tcp::Connection::open(origin, timeout_ms(timeout))?)
+}
+
+pub(crate) fn tcp_write(
+    connection: &mut TcpConnection,
+    bytes: &[u8],
+    timeout: Option<Duration>,
+) -> Result<(), crate::tcp::Error> {
+    Ok(connection.write(bytes, timeout_ms(timeout))?)
+}
+
+pub(crate) fn tcp_read(
+    connection: &mut TcpConnection,
+    most: u32,
+    timeout: Option<Duration>,
+) -> Result<Vec<u8>, crate::tcp::Error> {
+    Ok(connection.read(most, timeout_ms(timeout))?)
+}
+
+pub(crate) fn engine_open(format: u32, term: Option<u64>) -> Result<Opened, Error> {
+    let records::Opened { sequence, term } = engine::open(format, term)?;
+    Ok(Opened { sequence, term })
+}
+
+pub(crate) fn engine_commit(ops: Vec<Op>, durable: bool) -> Result<u64, Error> {
+    let ops: Vec<_> = ops.into_iter().map(records::Op::from).collect();
+    Ok(engine::commit(&ops, durable)?)
+}
+
+pub(crate) fn engine_get(table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    Ok(engine::get(table, key)?)
+}
+
+pub(crate) fn engine_scan(
+    table: u8,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    max_bytes: u32,
+) -> Result<Vec<Row>, Error> {
+    let rows = engine::scan(table, prefix, after, max_bytes)?;
+    Ok(rows.into_iter().map(|records::Row { key, value }| Row { key, value }).collect())
+}
+
+impl From<Op> for records::Op {
+    fn from(op: Op) -> Self {
+        match op {
+            Op::Put(Entry { table, key, value, expires }) => {
+                Self::Put(records::Entry { table, key, value, expires_ms: expires.map(milliseconds) })
+            }
+            Op::Delete { table, key } => Self::Delete((table, key)),
+        }
+    }
+}
+
+impl From<records::Error> for Error {
+    fn from(error: records::Error) -> Self {
+        match error {
+            records::Error::Retry(why) => Self::Retry(why),
+            records::Error::Fatal(why) => Self::Fatal(why),
+            records::Error::Unknown(why) => Self::Unknown(why),
+        }
+    }
+}
+
+impl From<tcp::Error> for crate::tcp::Error {
+    fn from(error: tcp::Error) -> Self {
+        match error {
+            tcp::Error::Denied => Self::Denied,
+            tcp::Error::Timeout => Self::Timeout,
+            tcp::Error::TooMany => Self::TooMany,
+            tcp::Error::Other(why) => Self::Failed(why),
+        }
+    }
 }
 
 impl From<Level> for logging::Level {

@@ -31,6 +31,14 @@ pub(crate) fn opened(last: u64, durable: u64) -> Result<(), FaultKind> {
     Ok(())
 }
 
+/// Another instance for a term that goes on.
+pub(crate) fn joined(opened: wire::Opened, term: u64, durable: u64) -> Result<(), FaultKind> {
+    if opened.term != term {
+        return Err(broken("open", format_args!("term {}, asked for was {term}", opened.term)));
+    }
+    self::opened(opened.sequence, durable)
+}
+
 /// The sequence of a commit, which follows one that was said to be durable.
 pub(crate) fn committed(sequence: u64, durable: u64) -> Result<u64, FaultKind> {
     if sequence <= durable {
@@ -64,6 +72,10 @@ mod tests {
     fn what_was_durable_stays() {
         assert!(opened(7, 7).is_ok() && opened(8, 7).is_ok() && opened(0, 0).is_ok());
         assert!(opened(6, 7).unwrap_err().to_string().contains("open: 6, but 7 was said to be durable"));
+        let join = |term| joined(wire::Opened { sequence: 7, term }, 2, 7);
+        assert!(
+            join(2).is_ok() && join(3).unwrap_err().to_string().contains("open: term 3, asked for was 2")
+        );
         assert_eq!((committed(8, 7), committed(1, 0)), (Ok(8), Ok(1)));
         assert!(committed(7, 7).unwrap_err().to_string().contains("commit: 7 does not come after 7"));
     }

@@ -22,12 +22,16 @@ pub(crate) struct Inspected {
     pub(crate) reads_current: bool,
     /// Whether it imports a way to send HTTP requests, ours or WASI's.
     pub(super) imports_http: bool,
+    pub(super) imports_tcp: bool,
+    pub(super) imports_engine: bool,
 }
 
 impl Inspected {
     /// Whether its hooks may wait for answers from outside.
     pub(crate) fn waits(&self, grants: &Grants) -> bool {
         self.imports_http && grants.http.is_some()
+            || self.imports_tcp && grants.tcp.is_some()
+            || self.imports_engine && grants.engine
     }
 }
 
@@ -48,11 +52,14 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
         }
     }
     let (mut reads_current, mut imports_http) = (false, false);
+    let (mut imports_tcp, mut imports_engine) = (false, false);
     for (name, _) in ty.imports(engine) {
         match apart(name) {
             Some((interface, VERSION)) if imports::INTERFACES.contains(&interface) => {
                 reads_current |= interface == "current";
                 imports_http |= interface == "http";
+                imports_tcp |= interface == "tcp";
+                imports_engine |= interface == "engine";
             }
             _ if imports::is_wasi(name) => imports_http |= name.starts_with("wasi:http/outgoing-handler@"),
             _ if name.starts_with("wasi:") => return Err(Refusal::Wasi(name.into())),
@@ -73,7 +80,7 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
     if hooks.contains(&Hook::EnhancedAuth) && !hooks.contains(&Hook::Auth) {
         return Err(Refusal::EnhancedAuthAlone);
     }
-    Ok(Inspected { component, exports, hooks, reads_current, imports_http })
+    Ok(Inspected { component, exports, hooks, reads_current, imports_http, imports_tcp, imports_engine })
 }
 
 /// `tidegate:plugin/acl@0.1.0` is (acl, 0.1.0). None: of another package.

@@ -15,18 +15,24 @@ pub(crate) struct Terms {
     pub(crate) format: u32,
     /// A commit that was said to be durable.
     pub(crate) durable: u64,
+    /// As the instance said that was opened first.
+    pub(crate) term: u64,
 }
 
 impl Generation {
-    /// Opens one instance; the others follow when they are called.
-    pub(crate) async fn storage_open(&self, terms: Terms) -> Result<Answer<u64>, HookFailed> {
+    /// Opens one instance for a new term, which it says; the others follow when they are called.
+    pub(crate) async fn storage_open(
+        &self,
+        format: u32,
+        durable: u64,
+    ) -> Result<Answer<wire::Opened>, HookFailed> {
         let asked = async {
             let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
-            let (answer,) = lease.call(None, |guest| guest.open, (terms.format,)).await?;
-            if let Ok(last) = answer {
-                exports::storage::opened(last, terms.durable)?;
+            let (answer,) = lease.call(None, |guest| guest.open, (format, None)).await?;
+            if let Ok(opened) = &answer {
+                exports::storage::opened(opened.sequence, durable)?;
             }
-            lease.instance().is_open = answer.is_ok();
+            lease.instance().opened = answer.as_ref().ok().map(|opened| opened.term);
             lease.end();
             Ok(answer)
         };
@@ -79,16 +85,17 @@ impl Generation {
     {
         let asked = async {
             let mut lease = self.calm.lease(&self.mould, self.config.limits.timeout(Hook::Storage)).await?;
-            if !lease.instance().is_open {
-                let (opened,) = lease.call(None, |guest| guest.open, (terms.format,)).await?;
+            if lease.instance().opened != Some(terms.term) {
+                let (opened,) =
+                    lease.call(None, |guest| guest.open, (terms.format, Some(terms.term))).await?;
                 match opened {
-                    Ok(last) => exports::storage::opened(last, terms.durable)?,
+                    Ok(opened) => exports::storage::joined(opened, terms.term, terms.durable)?,
                     Err(error) => {
                         lease.end();
                         return Ok(Err(error));
                     }
                 }
-                lease.instance().is_open = true;
+                lease.instance().opened = Some(terms.term);
             }
             let (answer,) = lease.call(None, function, params).await?;
             lease.end();

@@ -206,6 +206,9 @@ impl Making {
         if config.grants.kv.is_some() {
             kept.kv = Some(context.kv_space(&plugin).await?);
         }
+        if config.grants.engine {
+            kept.engine = context.engines.as_ref().map(|engines| engines.engine(&plugin));
+        }
         let live = context.board.live(&plugin);
         let left = match &live {
             Some(live) => drained(live).await.map(|state| (live.number, state)),

@@ -78,6 +78,7 @@ impl Keeper {
             folder: options.plugin_dir.clone(),
             broker_version: options.broker_version.into(),
             access: options.access,
+            engines: options.engines,
             kv: Arc::new(kv),
             workers: options.workers.max(1),
             wait_for: options.wait_for,

@@ -19,6 +19,7 @@ use crate::{
     folder::Files,
     generation::{BreakerOpened, Generation, PROBATION},
     imports::{Kept, KvSpace, KvStore},
+    records::RecordEngines,
     refusal::Refusal,
     report::{PluginReport, PluginState},
 };
@@ -39,6 +40,7 @@ pub(super) struct Context {
     pub(super) folder: PathBuf,
     pub(super) broker_version: Arc<str>,
     pub(super) access: Access,
+    pub(super) engines: Option<Arc<dyn RecordEngines>>,
     pub(super) kv: Arc<KvStore>,
     pub(super) workers: usize,
     pub(super) wait_for: WaitFor,

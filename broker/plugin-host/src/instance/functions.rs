@@ -75,7 +75,7 @@ hooks! {
     on_deliver = Deliver "on-deliver": (wire::Message<'static>, u64, &'static str) => (wire::DeliverVerdict);
     on_events = Events "on-events": (&'static [wire::Event<'static>], u64) => ();
     on_timer = TimerHandler "on-timer": (u64) => ();
-    open = Storage "open": (u32) => (Result<u64, wire::StorageError>);
+    open = Storage "open": (u32, Option<u64>) => (Result<wire::Opened, wire::StorageError>);
     commit = Storage "commit": (&'static [wire::Op<'static>], bool) => (Result<u64, wire::StorageError>);
     get = Storage "get": (u8, &'static [u8]) => (Result<Option<Vec<u8>>, wire::StorageError>);
     scan = Storage "scan":

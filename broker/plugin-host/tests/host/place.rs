@@ -66,6 +66,7 @@ impl Place {
             broker_version: "1.2.3".into(),
             workers: self.workers,
             access: self.access.clone(),
+            engines: None,
             wait_for: self.wait_for.clone(),
         }
     }

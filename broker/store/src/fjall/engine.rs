@@ -599,6 +599,10 @@ impl Engine {
         Ok(damage)
     }
 
+    pub(super) fn last_commit(&self) -> SeqNo {
+        self.visible.load(Ordering::Acquire).saturating_sub(1)
+    }
+
     fn read<T>(&self, pick: impl FnOnce(SeqNo) -> T) -> T {
         let _picking = self.picking.read();
         pick(self.visible.load(Ordering::Acquire))

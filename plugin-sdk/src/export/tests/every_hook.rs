@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     Challenge, Connect, DeliverVerdict, Edit, Message, Outcome, Selection, SubscribeChange, SubscribeVerdict,
-    Verdict, bindings::lifecycle::tidegate::plugin::types, storage::Error, storage::Row,
+    Verdict,
+    bindings::lifecycle::tidegate::plugin::types,
+    storage::{Error, Opened, Row},
 };
 
 thread_local! {
@@ -67,8 +69,9 @@ impl OnDeliver for Every {
 }
 
 impl Storage for Every {
-    fn open(&mut self, format: u32) -> Result<u64, Error> {
-        if format == 1 { Ok(7) } else { Err(Error::Fatal("unknown".into())) }
+    fn open(&mut self, format: u32, term: Option<u64>) -> Result<Opened, Error> {
+        let opened = Opened { sequence: 7, term: term.unwrap_or(1) };
+        if format == 1 { Ok(opened) } else { Err(Error::Fatal("unknown".into())) }
     }
     fn commit(&mut self, ops: Vec<Op>, _: bool) -> Result<u64, Error> {
         Ok(ops.len() as u64)
@@ -192,8 +195,9 @@ fn subscribers_are_chosen_by_index() {
 #[test]
 fn a_store_answers_or_says_why_not() {
     use storage::Guest as _;
-    assert_eq!(Exports::open(1).ok(), Some(7));
-    assert!(matches!(Exports::open(2), Err(storage::Error::Fatal(why)) if why == "unknown"));
+    let opened = |term| Exports::open(1, term).map(|opened| (opened.sequence, opened.term)).ok();
+    assert_eq!((opened(None), opened(Some(3))), (Some((7, 1)), Some((7, 3))));
+    assert!(matches!(Exports::open(2, None), Err(storage::Error::Fatal(why)) if why == "unknown"));
     assert_eq!(Exports::commit(vec![storage::Op::Delete((1, Vec::new()))], true).ok(), Some(1));
     assert_eq!(Exports::get(1, b"k".to_vec()).ok().flatten().as_deref(), Some(&b"k"[..]));
     assert_eq!(Exports::scan(1, b"k".to_vec(), None, 1).unwrap()[0].key, b"k");

@@ -7,7 +7,7 @@ use std::{
 };
 use tidegate_plugin::{
     Plugin, Start, Storage,
-    storage::{Error, Op, Row},
+    storage::{Error, Op, Opened, Row},
 };
 
 /// The layout of records that this store was made for.
@@ -101,9 +101,9 @@ fn key_of(op: &Op) -> &[u8] {
 }
 
 impl Storage for Memory {
-    fn open(&mut self, format: u32) -> Result<u64, Error> {
+    fn open(&mut self, format: u32, _: Option<u64>) -> Result<Opened, Error> {
         if format == FORMAT {
-            Ok(self.sequence)
+            Ok(Opened { sequence: self.sequence, term: 0 })
         } else {
             Err(Error::Fatal(format!("format {format} is not known here, only {FORMAT}")))
         }
@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn rows_come_in_order_and_in_parts() {
         let mut store: Memory = Host::new().start().unwrap();
-        assert_eq!((store.open(1), store.open(2).is_err()), (Ok(0), true));
+        let opened = Opened { sequence: 0, term: 0 };
+        assert_eq!((store.open(1, None), store.open(2, None).is_err()), (Ok(opened), true));
         let all = [put(2, "a/0"), put(1, "b"), put(1, "a/3"), put(1, "a/1"), put(1, "a/2"), put(1, "a")];
         assert_eq!(store.commit(all.to_vec(), true), Ok(1));
         assert_eq!(keys(&mut store, None, 1000), ["a/1", "a/2", "a/3"]);
@@ -196,7 +197,8 @@ mod tests {
         store.commit(vec![put(1, "a/1")], true).unwrap();
         let left = store.drain().unwrap();
         let mut next: Memory = Host::new().state(left).start().unwrap();
-        assert_eq!((next.open(1), keys(&mut next, None, 100)), (Ok(1), vec!["a/1".to_owned()]));
+        let opened = next.open(1, Some(0)).map(|opened| opened.sequence);
+        assert_eq!((opened, keys(&mut next, None, 100)), (Ok(1), vec!["a/1".to_owned()]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The HTTP client of one generation: what it may reach, how often, for how long, and how much of the answer it gets. No redirects, no
 //! proxies, no cookies.
 
-use crate::{grants::HttpGrant, limits::Limits};
+use crate::{grants::HttpGrant, imports::tls, limits::Limits};
 use ::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
@@ -17,14 +17,9 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use std::{
     io,
     net::SocketAddr,
-    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -82,7 +77,7 @@ impl Http {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(grant.ca.as_deref())?)
+            .with_tls_config(tls::client("grants.http.ca", grant.ca.as_deref())?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -157,33 +152,6 @@ impl HttpError {
         let causes: Vec<String> = causes.map(ToString::to_string).collect();
         Self::Failed(causes.join(": "))
     }
-}
-
-/// Public certificate authorities, and those of the operator.
-fn tls(ca: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    if let Some(path) = ca {
-        let refused = |why: String| {
-            format!(
-                "`grants.http.ca` cannot be given, {}: {why}; name a PEM file, or remove the key",
-                path.display()
-            )
-        };
-        let file = std::fs::read(path).map_err(|why| refused(why.to_string()))?;
-        let certificates = CertificateDer::pem_slice_iter(&file)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|why| refused(why.to_string()))?;
-        if certificates.is_empty() {
-            return Err(refused("it has no certificate".into()));
-        }
-        for certificate in certificates {
-            roots.add(certificate).map_err(|why| refused(why.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let versions = versions.map_err(|why| format!("TLS does not work here: {why}"))?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Finds addresses of names, and lets through only those that were granted: what was looked at here is what is connected to.

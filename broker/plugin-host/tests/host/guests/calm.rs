@@ -124,7 +124,7 @@ pub fn storage() -> Vec<u8> {
                 (i64.store (i32.const 1032) (global.get $sequence))
                 (call $done))
             (func $open-only (if (i32.eqz (global.get $open)) (then unreachable)))
-            (func (export "tidegate:plugin/storage@0.1.0#open") (param $format i32) (result i32)
+            (func (export "tidegate:plugin/storage@0.1.0#open") (param $format i32) (param i32 i64) (result i32)
                 (if (i32.eq (local.get $format) (i32.const 9)) (then
                     (i32.store8 (i32.const 1024) (i32.const 1))
                     (i32.store8 (i32.const 1032) (i32.const 1))
@@ -132,6 +132,8 @@ pub fn storage() -> Vec<u8> {
                     (i32.store (i32.const 1040) (i32.const 6))
                     (return (call $done))))
                 (global.set $open (i32.const 1))
+                ;; the term is 0 always
+                (i64.store (i32.const 1040) (i64.const 0))
                 (call $sequence))
             (func (export "tidegate:plugin/storage@0.1.0#commit") (param $op i32) (param $count i32) (param $durable i32) (result i32)
                 (call $open-only)
