@@ -16,7 +16,7 @@ mod ticket;
 pub mod upkeep;
 mod writer;
 
-pub use backend::{Backend, Damage, Durability, MAX_KEY, Operation, Row, StoreError, Table};
+pub use backend::{Backend, Damage, Durability, MAX_KEY, Operation, Row, Snapshot, StoreError, Table};
 pub use fjall::{Fjall, FjallOptions};
 pub use memory::Memory;
 pub use recovery::{Damaged, FORMAT, Recovered, RecoveredSession, WaitingOnDisk};
