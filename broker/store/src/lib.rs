@@ -2,7 +2,8 @@
 //!
 //! Reading order: `store` (what the broker says), `records` (how it is written down), `writer` (many commits, one sync), `recovery` (what is
 //! there at the start), `backend` (what an engine must do), `ticket` (when it is safe), `memory` (the engine that forgets everything with the
-//! process), `fjall` (the engine that keeps it on a disk). `suite` says what an engine must do by trying it.
+//! process), `fjall` (the engine that keeps it on a disk). `suite` says what an engine must do by trying it. `upkeep`
+//! looks at a store as a whole and copies it.
 
 mod backend;
 mod fjall;
