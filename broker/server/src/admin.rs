@@ -1,8 +1,10 @@
 //! The admin socket, `admin.sock` in the data folder: how commands such as `tidegate plugin list` reach the running broker. One JSON object
-//! a line in, one a line out (see `protocol`). Only the broker's own user and root get an answer.
+//! a line in, one a line out (see `protocol`); only a backup (`backups`) is many lines. Only the broker's own user and root get an answer.
 
+mod backups;
 mod protocol;
 
+pub(crate) use backups::Backups;
 pub use protocol::{
     AdminAnswer, AdminCalls, AdminCommand, AdminDifference, AdminPlugin, AdminRequest, AdminShadow,
     AdminShadowHook,
@@ -35,7 +37,7 @@ use tracing::{debug, warn};
 const CLIENTS: usize = 16;
 /// Bytes of a request.
 const LONGEST_REQUEST: u64 = 64 << 10;
-/// Whoever says nothing for so long is let go.
+/// Whoever says nothing, or takes nothing, for so long is let go.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The socket's place in a data folder.
@@ -44,11 +46,12 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 }
 
 /// Who answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Answering {
     /// None without a plugin folder.
     pub(crate) plugins: Option<PluginControl>,
     pub(crate) metrics: Registry,
+    pub(crate) backups: Backups,
 }
 
 /// The socket, bound; its file goes with it.
@@ -137,8 +140,12 @@ async fn talk(mut stream: UnixStream, busy: bool, answering: &Answering) -> io::
             }
             return Ok(());
         }
-        let answer = match AdminRequest::parse(&line) {
-            Ok(request) => answer(request.command, answering).await,
+        let answer = match AdminRequest::parse(&line).map(|request| request.command) {
+            Ok(AdminCommand::StoreBackup) => {
+                answering.backups.send(&mut outgoing).await?;
+                continue;
+            }
+            Ok(command) => answer(command, answering).await,
             Err(error) => AdminAnswer::error(error),
         };
         send(&mut outgoing, answer).await?;
@@ -168,8 +175,8 @@ async fn answer(command: AdminCommand, answering: &Answering) -> AdminAnswer {
         );
     };
     match command {
-        // Answered above.
-        AdminCommand::Metrics => AdminAnswer::default(),
+        // Answered before.
+        AdminCommand::Metrics | AdminCommand::StoreBackup => AdminAnswer::done(),
         AdminCommand::PluginList => AdminAnswer::plugins(plugins.list()),
         AdminCommand::PluginReload { plugin: Some(plugin) } => said(plugins.reload(&plugin).await),
         AdminCommand::PluginReload { plugin: None } => match plugins.reload_all().await {

@@ -1,6 +1,7 @@
 //! The binary `tidegate`.
 
 mod plugin_commands;
+mod running;
 mod self_signed;
 mod store_commands;
 
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use store_commands::StoreCommand;
 use tidegate::{Broker, Config, LogFormat, PluginState};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
@@ -41,9 +43,9 @@ enum Command {
     Plugin(plugin_commands::PluginCommand),
     /// Print every number of the running broker and its plugins as OpenMetrics text, for Prometheus and its kin.
     Metrics,
-    /// See to what is stored, while no broker uses it: check, stats, export, import.
+    /// See to what is stored: check, stats, export, import while no broker uses it, backup while one runs.
     #[command(subcommand)]
-    Store(store_commands::StoreCommand),
+    Store(StoreCommand),
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
@@ -68,6 +70,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Metrics) => {
             return plugin_commands::metrics(arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
+        }
+        Some(Command::Store(StoreCommand::Backup { file })) => {
+            return store_commands::backup(file, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
         }
         Some(Command::Check | Command::Store(_)) | None => {}
     }

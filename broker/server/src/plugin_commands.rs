@@ -1,15 +1,13 @@
 //! `tidegate plugin …`: commands to the plugins of the running broker, over its admin socket.
 
-use anyhow::{Context, bail, ensure};
+use crate::running::Running;
+use anyhow::{Context, bail};
 use clap::Subcommand;
-use serde::Deserialize;
 use std::{
-    fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
-    os::unix::net::UnixStream,
+    io::Write,
     path::{Path, PathBuf},
 };
-use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminRequest, AdminShadow, admin_socket};
+use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminShadow};
 
 /// What to do with the plugins of the running broker. It is found through `data_dir` of the config (-c), without one in `data`.
 #[derive(Debug, Subcommand)]
@@ -108,42 +106,7 @@ fn list(config: Option<&Path>) -> anyhow::Result<Vec<AdminPlugin>> {
 }
 
 fn ask(config: Option<&Path>, command: AdminCommand) -> anyhow::Result<AdminAnswer> {
-    let socket = admin_socket(&data_dir(config)?);
-    let mut stream = match UnixStream::connect(&socket) {
-        Ok(stream) => stream,
-        Err(error) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind()) => {
-            bail!("no broker answers at {}; start it, or name its config with -c", socket.display())
-        }
-        Err(error) => {
-            return Err(error)
-                .with_context(|| format!("{}: ask as the broker's own user or as root", socket.display()));
-        }
-    };
-    let mut request = serde_json::to_vec(&AdminRequest::new(command))?;
-    request.push(b'\n');
-    let mut line = String::new();
-    stream
-        .write_all(&request)
-        .and_then(|()| BufReader::new(stream).read_line(&mut line))
-        .with_context(|| format!("the broker at {} does not answer", socket.display()))?;
-    ensure!(!line.is_empty(), "the broker at {} ended before it answered", socket.display());
-    serde_json::from_str(&line)
-        .context("the broker's answer is not understood; use the tidegate binary that it was started with")
-}
-
-/// From the config, of which a mistake anywhere else is nobody's business here.
-fn data_dir(config: Option<&Path>) -> anyhow::Result<PathBuf> {
-    #[derive(Deserialize)]
-    struct Config {
-        data_dir: Option<PathBuf>,
-    }
-    let default = || PathBuf::from("data");
-    let Some(path) = config else { return Ok(default()) };
-    let text = fs::read_to_string(path).with_context(|| {
-        format!("{}: cannot be read; name the file with -c FILE or TIDEGATE_CONFIG", path.display())
-    })?;
-    let config: Config = toml::from_str(&text).with_context(|| path.display().to_string())?;
-    Ok(path.parent().unwrap_or(Path::new("")).join(config.data_dir.unwrap_or_else(default)))
+    Running::find(config, "start it, or name its config with -c")?.ask(command)
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Start and stop: from a config to a running broker, and back.
 
 use crate::{
-    admin::{AdminSocket, Answering},
+    admin::{AdminSocket, Answering, Backups},
     clock,
     config::{Config, ConfigError, Engine, Listener},
     door::Door,
@@ -169,7 +169,8 @@ impl Broker {
         tasks.spawn(events::watch_plugins(shared.clone(), changes.clone()));
         if let Some(admin) = admin {
             let metrics = metrics::registry(shared.clone(), control.clone());
-            tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics }));
+            let backups = Backups::of(shared.store.clone());
+            tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics, backups }));
         }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(keep_time(shared.clone()));

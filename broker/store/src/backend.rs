@@ -36,6 +36,15 @@ pub trait Backend: Send + Sync + 'static {
         max_bytes: usize,
     ) -> Result<Vec<Row>, StoreError>;
 
+    /// What the last commit left, to be read while others follow.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`]: this engine has nothing like it. [`StoreError::Unavailable`]: it cannot read now.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let sentence = "this engine cannot be copied while it is used; back up the place where it keeps its records, with its own tools";
+        Err(StoreError::Unusable(sentence.into()))
+    }
+
     /// After [`StoreError::Unknown`]: what is there is read again, as after a restart.
     ///
     /// # Errors
@@ -61,6 +70,15 @@ pub trait Backend: Send + Sync + 'static {
     fn damage(&self) -> Vec<Damage> {
         Vec::new()
     }
+}
+
+/// All tables as one commit left them, whatever is committed since. What only it needs of disk and memory goes with it.
+pub trait Snapshot: Send {
+    /// The next rows of a table, in the order of their keys, until there are `max_bytes` of keys and values; none at its end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read. That may happen at any time: an engine that is opened again ends its snapshots.
+    fn next(&mut self, table: Table, max_bytes: usize) -> Result<Vec<Row>, StoreError>;
 }
 
 /// What a commit survives.

@@ -8,12 +8,14 @@ mod journal;
 mod keys;
 mod room;
 mod salvage;
+mod snapshot;
 mod trees;
 
-use crate::backend::{Backend, Damage, Durability, Operation, Row, StoreError, Table};
+use crate::backend::{Backend, Damage, Durability, Operation, Row, Snapshot, StoreError, Table};
 use bytes::Bytes;
 use engine::{CommitError, Engine};
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use snapshot::Snapshots;
 use std::{
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -59,6 +61,10 @@ impl Default for FjallOptions {
 /// can be read. Tables that cannot be written are tried again every second; when too many wait, commits are refused. See
 /// [`FjallOptions::reserve`] for what is refused before it is written.
 ///
+/// # Snapshots
+/// A snapshot keeps the tables that it reads, and what was in memory, until it is dropped or the folder is opened again after a failure.
+/// Commits and merges go on meanwhile and do not wait for it.
+///
 /// # Damage
 /// Every record of a journal and every block of a table has a checksum. Of a damaged journal the batches before and behind the damage are
 /// kept. A damaged table is noticed when the block is read, or by [`Backend::check`], which reads everything; when a reader or a merge
@@ -76,6 +82,7 @@ pub struct Fjall {
 struct Running {
     engine: Arc<Engine>,
     threads: Vec<JoinHandle<()>>,
+    snapshots: Snapshots,
 }
 
 impl Running {
@@ -86,6 +93,7 @@ impl Running {
                 tracing::error!("a thread of the store ended badly");
             }
         }
+        self.snapshots.end();
         self.engine.close();
     }
 }
@@ -122,7 +130,7 @@ impl Fjall {
         self.report(damage);
         let engine = Arc::new(engine);
         let threads = engine.start()?;
-        Ok(Running { engine, threads })
+        Ok(Running { engine, threads, snapshots: Snapshots::default() })
     }
 
     fn report(&self, damage: Vec<Damage>) {
@@ -141,7 +149,7 @@ impl Fjall {
             RwLockReadGuard::try_map(self.running.read(), |running| running.as_ref().map(|r| &*r.engine));
         match running {
             Ok(engine) if !engine.is_broken() => Ok(engine),
-            _ => Err(unavailable("it failed a moment ago")),
+            _ => Err(unavailable(FAILED)),
         }
     }
 
@@ -193,6 +201,8 @@ impl Fjall {
     }
 }
 
+const FAILED: &str = "it failed a moment ago";
+
 fn unavailable(why: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(why.to_string().into())
 }
@@ -224,6 +234,15 @@ impl Backend for Fjall {
         max_bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.read(table, |engine| engine.scan(table, prefix, after, max_bytes))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let running = self.running.read();
+        let Some(running) = running.as_ref().filter(|running| !running.engine.is_broken()) else {
+            return Err(unavailable(FAILED));
+        };
+        let rows = salvage::calmly(|| Ok(running.engine.all_rows())).map_err(unavailable)?;
+        Ok(running.snapshots.begin(rows, running.engine.damaged.clone()))
     }
 
     fn recover(&self) -> Result<(), StoreError> {

@@ -1,9 +1,12 @@
 //! The engine that forgets everything with the process.
 
-use crate::backend::{Backend, Durability, Operation, Row, StoreError, Table};
+use crate::backend::{Backend, Durability, Operation, Row, Snapshot, StoreError, Table};
 use bytes::Bytes;
 use parking_lot::RwLock;
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, btree_map},
+    ops::Bound,
+};
 
 /// Ordered maps in memory, one a table.
 #[derive(Debug, Default)]
@@ -57,5 +60,28 @@ impl Backend for Memory {
             rows_taken == 1 || bytes <= max_bytes
         });
         Ok(fitting.map(|(key, value)| Row { key: key.clone(), value: value.clone() }).collect())
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let rows = self.tables.read().rows.clone();
+        let rows = rows.into_iter().map(|(table, rows)| (table, rows.into_iter()));
+        Ok(Box::new(Copied(rows.collect())))
+    }
+}
+
+/// What is left to read of each table. Keys and values are shared with the engine.
+struct Copied(BTreeMap<Table, btree_map::IntoIter<Bytes, Bytes>>);
+
+impl Snapshot for Copied {
+    fn next(&mut self, table: Table, max_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for (key, value) in self.0.get_mut(&table).into_iter().flatten() {
+            bytes += key.len() + value.len();
+            rows.push(Row { key, value });
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(rows)
     }
 }

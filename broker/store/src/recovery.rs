@@ -4,6 +4,7 @@ use crate::{
     backend::{Backend, Durability, Operation, Row, StoreError, Table},
     records::{self, Progress, QueueEntry},
     store::{StoredSession, StoredWill},
+    upkeep,
     writer::{Change, GROUP, Gathering},
 };
 use bytes::Bytes;
@@ -111,6 +112,7 @@ pub(crate) fn recover(backend: &dyn Backend) -> Result<Recovered, StoreError> {
         );
         return Err(StoreError::Unusable(sentence.into()));
     }
+    upkeep::refuse_half_imported(backend)?;
     let run = reading.number(RUN)?.unwrap_or(0) + 1;
     let group = reading.number(GROUP)?.unwrap_or(0);
     let last_seen = reading.number(ALIVE)?.map(Timestamp);

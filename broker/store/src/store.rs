@@ -1,7 +1,7 @@
 //! What the broker says to its storage, in the words of MQTT.
 
 use crate::{
-    backend::{Backend, Durability, StoreError, Table},
+    backend::{Backend, Durability, Snapshot, StoreError, Table},
     records::{self, Progress, QueueEntry},
     recovery::{self, Recovered},
     ticket::{Outcome, Ticket},
@@ -333,6 +333,23 @@ impl Store {
         let reading =
             tokio::task::spawn_blocking(move || read_page(&*backend, &gathering, session, from, max_bytes));
         reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
+    }
+
+    /// All that was accepted before the call, and perhaps more, as one commit left it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine has no snapshots, or cannot be used now.
+    pub async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        // It would wait until that is over.
+        if self.figures().is_failing() {
+            return Err(StoreError::Unavailable("it cannot be written".into()));
+        }
+        if self.written().wait().await != Outcome::Durable {
+            return Err(StoreError::Unavailable("it is not written".into()));
+        }
+        let backend = self.backend.clone();
+        let taking = tokio::task::spawn_blocking(move || backend.snapshot());
+        taking.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
     }
 
     /// What the writer has done.

@@ -5,7 +5,7 @@ mod model;
 
 pub use faulty::{Fault, Faulty};
 
-use crate::backend::{Backend, Durability, MAX_KEY, Operation, Row, Table};
+use crate::backend::{Backend, Durability, MAX_KEY, Operation, Row, Snapshot, StoreError, Table};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub trait Engine {
 /// # Panics
 /// If the engine does something else than it must.
 pub fn run(engine: &mut dyn Engine) {
-    let fresh: [fn(&dyn Backend); 9] = [
+    let fresh: [fn(&dyn Backend); 11] = [
         rows_come_in_the_order_of_their_keys,
         tables_are_apart,
         a_batch_is_done_in_order,
@@ -33,6 +33,8 @@ pub fn run(engine: &mut dyn Engine) {
         a_scan_goes_on_after_a_key_and_stops_at_its_bound,
         a_prefix_of_the_largest_bytes_ends_where_it_must,
         a_batch_is_seen_whole,
+        a_snapshot_stays_as_it_was,
+        a_snapshot_is_of_one_commit,
     ];
     for holds in fresh {
         holds(&*engine.fresh());
@@ -219,6 +221,81 @@ fn a_batch_is_seen_whole(backend: &dyn Backend) {
         for reader in readers {
             assert!(reader.join().is_ok());
         }
+    });
+}
+
+/// None from an engine that has none.
+fn snapshot(backend: &dyn Backend) -> Option<Box<dyn Snapshot>> {
+    match backend.snapshot() {
+        Ok(snapshot) => Some(snapshot),
+        Err(StoreError::Unusable(_)) => None,
+        Err(error) => panic!("no snapshot: {error}"),
+    }
+}
+
+/// What is left of a table.
+pub(crate) fn rest(snapshot: &mut dyn Snapshot, table: Table, step: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    loop {
+        match snapshot.next(table, step) {
+            Ok(more) if more.is_empty() => return rows,
+            Ok(more) => rows.extend(more),
+            Err(error) => panic!("a snapshot cannot be read: {error}"),
+        }
+    }
+}
+
+fn a_snapshot_stays_as_it_was(backend: &dyn Backend) {
+    let keys: Vec<Bytes> = ["", "\0", "a", "b", "c", "\u{7f}"].map(Bytes::from).to_vec();
+    let before = |table: Table| keys.iter().map(move |key| put(table, key, table.name()));
+    commit(backend, &[Table::Meta, Table::Queues].into_iter().flat_map(before).collect::<Vec<_>>());
+    let (Some(mut one), Some(mut other)) = (snapshot(backend), snapshot(backend)) else { return };
+    commit(
+        backend,
+        &[put(Table::Meta, "a", "changed"), put(Table::Meta, "aa", "new"), delete(Table::Meta, "b")],
+    );
+    commit(backend, &[put(Table::Wills, "a", "new"), delete(Table::Queues, ""), delete(Table::Queues, "c")]);
+    for (snapshot, step) in [(&mut one, 0), (&mut other, 1 << 20)] {
+        for table in [Table::Meta, Table::Queues] {
+            let rows = rest(&mut **snapshot, table, step);
+            assert!(rows.iter().all(|row| row.value == table.name()), "{rows:?}");
+            assert_eq!(rows.into_iter().map(|row| row.key).collect::<Vec<_>>(), keys);
+        }
+        assert!(rest(&mut **snapshot, Table::Wills, step).is_empty());
+    }
+    let now = snapshot(backend).map(|mut now| rest(&mut *now, Table::Meta, 1));
+    assert_eq!(now, Some(scan(backend, Table::Meta, b"", 1)));
+}
+
+/// Every commit changes a row of each table, all to the same value.
+fn a_snapshot_is_of_one_commit(backend: &dyn Backend) {
+    let rows = |value: u32| Table::ALL.map(|table| put(table, "key", value.to_string()));
+    commit(backend, &rows(0));
+    if snapshot(backend).is_none() {
+        return;
+    }
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut last = 0;
+            while last < 200 {
+                let Some(mut snapshot) = snapshot(backend) else { continue };
+                let found: Vec<_> =
+                    Table::ALL.into_iter().flat_map(|table| rest(&mut *snapshot, table, 1 << 20)).collect();
+                assert!(
+                    found.len() == 10 && found.iter().all(|row| row.value == found[0].value),
+                    "{found:?}"
+                );
+                let value = std::str::from_utf8(&found[0].value).ok().and_then(|value| value.parse().ok());
+                assert!(value >= Some(last), "an older state after a newer one");
+                last = value.unwrap_or(last);
+            }
+        });
+        for value in 1..=200 {
+            if let Err(error) = backend.commit(&rows(value), Durability::None) {
+                panic!("a commit failed: {error}");
+            }
+        }
+        assert!(reader.join().is_ok());
     });
 }
 

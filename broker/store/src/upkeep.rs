@@ -1,7 +1,12 @@
-//! A store that no broker uses: is it whole, what lies in it, and how it moves.
+//! What is done to a store as a whole: is it whole, what lies in it, and how it moves (`copy`).
+
+mod copy;
+
+pub(crate) use copy::refuse_half_imported;
+pub use copy::{CopyError, CopyLine, backup, export, import};
 
 use crate::{
-    backend::{Backend, Durability, Operation, Row, StoreError, Table},
+    backend::{Backend, Row, StoreError, Table},
     records::{self, QueueEntry},
     recovery::Damaged,
 };
@@ -9,7 +14,6 @@ use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    io::{self, BufRead, Write},
 };
 use tidegate_mqtt::{MessageId, SessionId};
 
@@ -29,6 +33,8 @@ pub enum Finding {
     Forgotten(Damaged),
     /// Belongs to a session that is not there.
     NoSession(Damaged),
+    /// An import into the store did not come to its end.
+    HalfImported,
     /// So many wait for a message, and as many were counted.
     Miscounted(Damaged, usize, usize),
 }
@@ -43,6 +49,7 @@ impl fmt::Display for Finding {
             Self::NoSession(record) => {
                 write!(f, "{record}: its session is not there; the next start removes it")
             }
+            Self::HalfImported => f.write_str(copy::HALF_IMPORTED),
             Self::Miscounted(record, wait, counted) => {
                 write!(f, "{record}: {wait} wait for it, {counted} are counted")
             }
@@ -136,7 +143,10 @@ pub fn check(backend: &dyn Backend) -> Result<Vec<Finding>, StoreError> {
     let no_message = |(_, key)| Finding::NoMessage(Damaged { table: Table::Queues, key });
     findings.extend(waiting.into_values().map(no_message));
     readable(backend, Table::Retained, &mut findings, |_, value| records::read_message(value).map(drop))?;
-    readable(backend, Table::Meta, &mut findings, |_, _| Some(()))?;
+    let numbers = readable(backend, Table::Meta, &mut findings, |_, _| Some(()))?;
+    if numbers.iter().any(|(key, ())| key == copy::IMPORTING) {
+        findings.push(Finding::HalfImported);
+    }
     each(backend, Table::Damaged, |row| {
         let table = row.key.first().and_then(|number| Table::ALL.into_iter().find(|t| *t as u8 == *number));
         let key = row.key.slice(row.key.len().min(1)..);
@@ -179,91 +189,5 @@ fn each<E: From<StoreError>>(
     }
 }
 
-/// A copy could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// The engine says no.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The file does.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Not a line of a copy.
-    #[error("line {0}: {1}")]
-    Line(usize, &'static str),
-}
-
-/// Writes every record as a line, `{"table":"…","key":"…","value":"…"}` with keys and values in hexadecimal; how many those are.
-///
-/// # Errors
-/// [`CopyError`]
-pub fn export(backend: &dyn Backend, to: &mut dyn Write) -> Result<u64, CopyError> {
-    let mut records = 0;
-    for table in Table::ALL {
-        each(backend, table, |row| {
-            records += 1;
-            let (key, value) = (Hex(&row.key), Hex(&row.value));
-            writeln!(to, "{{\"table\":\"{}\",\"key\":\"{key}\",\"value\":\"{value}\"}}", table.name())?;
-            Ok::<_, CopyError>(())
-        })?;
-    }
-    to.flush()?;
-    Ok(records)
-}
-
-/// Reads what [`export`] wrote into a store that must be empty; how many records those are.
-///
-/// # Errors
-/// [`CopyError`]; what was read before is there.
-pub fn import(backend: &dyn Backend, from: &mut dyn BufRead) -> Result<u64, CopyError> {
-    if stats(backend)?.values().any(|table| table.records > 0) {
-        let sentence = "the store is not empty; name another data_dir, or move its folder `store` away";
-        return Err(StoreError::Unusable(sentence.into()).into());
-    }
-    let mut operations = Vec::new();
-    let (mut bytes, mut records) = (0, 0);
-    for (index, line) in from.lines().enumerate() {
-        let line = line?;
-        let operation = read_line(&line).ok_or(CopyError::Line(index + 1, "not a record of a store"))?;
-        if let Operation::Put(table, key, value) = &operation {
-            if *table != Table::Damaged && records::unseal(*table, key, value.clone()).is_none() {
-                return Err(CopyError::Line(index + 1, "the record is damaged"));
-            }
-            bytes += key.len() + value.len();
-        }
-        operations.push(operation);
-        records += 1;
-        if bytes >= PAGE {
-            backend.commit(&std::mem::take(&mut operations), Durability::None)?;
-            bytes = 0;
-        }
-    }
-    backend.commit(&operations, Durability::Sync)?;
-    Ok(records)
-}
-
-fn read_line(line: &str) -> Option<Operation> {
-    let rest = line.strip_prefix("{\"table\":\"")?;
-    let (table, rest) = rest.split_once("\",\"key\":\"")?;
-    let (key, rest) = rest.split_once("\",\"value\":\"")?;
-    let value = rest.strip_suffix("\"}")?;
-    let table = Table::ALL.into_iter().find(|known| known.name() == table)?;
-    Some(Operation::Put(table, unhex(key)?, unhex(value)?))
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-fn unhex(text: &str) -> Option<Bytes> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>().map(Bytes::from)
-}
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ pub struct AdminRequest {
 pub enum AdminCommand {
     /// Every number there is, as OpenMetrics text.
     Metrics,
+    /// A copy of what is stored. After an answer without [`AdminAnswer::error`] come the lines of `tidegate store export`; if they break off,
+    /// an answer with one.
+    StoreBackup,
     /// How every plugin stands.
     PluginList,
     /// Load what lies in the plugin folder anew.
@@ -99,6 +102,11 @@ pub struct AdminAnswer {
 }
 
 impl AdminAnswer {
+    /// Nothing went wrong, and there is nothing to be said.
+    pub(super) fn done() -> Self {
+        Self { tidegate: VERSION, ..Self::default() }
+    }
+
     pub(super) fn said(sentence: impl Display) -> Self {
         Self { tidegate: VERSION, said: vec![sentence.to_string()], ..Self::default() }
     }
@@ -120,7 +128,7 @@ impl AdminAnswer {
 /// Several answers in one.
 impl FromIterator<AdminAnswer> for AdminAnswer {
     fn from_iter<I: IntoIterator<Item = AdminAnswer>>(answers: I) -> Self {
-        let mut all = Self { tidegate: VERSION, ..Self::default() };
+        let mut all = Self::done();
         let mut errors = Vec::new();
         for answer in answers {
             all.said.extend(answer.said);
@@ -306,6 +314,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let commands = [
+            AdminCommand::StoreBackup,
             AdminCommand::PluginList,
             AdminCommand::PluginReload { plugin: None },
             AdminCommand::PluginShadow { plugin: "p".into(), file: "/two.wasm".into(), share: 0.5 },

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;
+use tidegate_store::{Durability, Memory, Store};
 use tokio::io::AsyncBufRead;
 
 async fn ask(stream: &mut (impl AsyncBufRead + AsyncWriteExt + Unpin), request: &str) -> AdminAnswer {
@@ -9,6 +10,11 @@ async fn ask(stream: &mut (impl AsyncBufRead + AsyncWriteExt + Unpin), request: 
     let mut line = String::new();
     stream.read_line(&mut line).await.unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+fn answering() -> Answering {
+    let (store, _) = Store::open(Arc::new(Memory::default()), Durability::None).unwrap();
+    Answering { plugins: None, metrics: Registry::default(), backups: Backups::of(Arc::new(store)) }
 }
 
 async fn connect(data_dir: &Path) -> BufReader<UnixStream> {
@@ -23,7 +29,7 @@ async fn it_answers_line_by_line_and_goes_with_the_broker() {
     let socket = AdminSocket::bind(data.path()).unwrap().unwrap();
     let mode = std::fs::metadata(admin_socket(data.path())).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let serving = tokio::spawn(socket.serve(Answering::default()));
+    let serving = tokio::spawn(socket.serve(answering()));
     let mut one = connect(data.path()).await;
     let mut two = connect(data.path()).await;
     for client in [&mut one, &mut two] {
@@ -41,7 +47,7 @@ async fn it_answers_line_by_line_and_goes_with_the_broker() {
 #[tokio::test]
 async fn a_line_without_end_and_too_many_clients_are_refused() {
     let data = tempfile::tempdir().unwrap();
-    let serving = tokio::spawn(AdminSocket::bind(data.path()).unwrap().unwrap().serve(Answering::default()));
+    let serving = tokio::spawn(AdminSocket::bind(data.path()).unwrap().unwrap().serve(answering()));
     let mut endless = connect(data.path()).await;
     let long = "x".repeat(usize::try_from(LONGEST_REQUEST).unwrap());
     let error = ask(&mut endless, &long[1..]).await.error.unwrap();

@@ -10,13 +10,15 @@ use super::{
     keys,
     room::Room,
     salvage,
+    snapshot::Rows,
     trees::{self, OpenError},
 };
 use crate::backend::{Damage, Durability, Operation, Row, Table};
 use bytes::Bytes;
 use lsm_tree::{
-    AbstractTree, Guard, InternalValue, Memtable, SeqNo, SequenceNumberCounter, Table as TableFile, Tree,
-    UserKey, ValueType, compaction::Leveled, table::filter::standard_bloom::Builder as Bloom,
+    AbstractTree, Guard, InternalValue, IterGuardImpl, Memtable, SeqNo, SequenceNumberCounter,
+    Table as TableFile, Tree, UserKey, ValueType, compaction::Leveled,
+    table::filter::standard_bloom::Builder as Bloom,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
@@ -62,8 +64,8 @@ pub(super) struct Engine {
     writer: Mutex<Writer>,
     /// Nobody knows what the journal has on disk, or what the trees have in memory.
     broken: AtomicBool,
-    /// Tables of which something could not be read, a bit each.
-    damaged: AtomicUsize,
+    /// Tables of which something could not be read, a bit each. Snapshots set them, too.
+    pub(super) damaged: Arc<AtomicUsize>,
     table_writers: RwLock<()>,
     room: Room,
     work: Mutex<Work>,
@@ -157,7 +159,7 @@ impl Engine {
             picking: RwLock::default(),
             writer: Mutex::new(Writer { journal, memory: 0, dead: 0, row_bytes }),
             broken: AtomicBool::new(false),
-            damaged: AtomicUsize::new(0),
+            damaged: Arc::default(),
             table_writers: RwLock::default(),
             room: Room::new(folder.to_owned(), options.reserve),
             work: Mutex::default(),
@@ -628,17 +630,33 @@ impl Engine {
         };
         let found = self.read(|visible| tree.range(range, visible, None));
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        for row in found {
-            let (key, value) = row.into_inner()?;
-            let key = keys::original(&key);
-            bytes += key.len() + value.len();
+        for found in found {
+            let row = row(found)?;
+            bytes += row.key.len() + row.value.len();
             if !rows.is_empty() && bytes > max_bytes {
                 break;
             }
-            rows.push(Row { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(&value) });
+            rows.push(row);
         }
         Ok(rows)
     }
+
+    /// All rows of each tree, by number of the table, as the last commit left them. They hold on to the memory and the tables in which they
+    /// lie, so no merge takes away what they need, and none has to wait for them.
+    pub(super) fn all_rows(&self) -> Vec<Rows> {
+        let Some(range) = keys::range(b"", None) else { return Vec::new() };
+        self.read(|visible| {
+            let rows = |tree: &Tree| -> Rows { tree.range(range.clone(), visible, None) };
+            self.trees.iter().map(rows).collect()
+        })
+    }
+}
+
+/// As it was committed.
+pub(super) fn row(found: IterGuardImpl) -> Result<Row, lsm_tree::Error> {
+    let (key, value) = found.into_inner()?;
+    let key = Bytes::copy_from_slice(keys::original(&key));
+    Ok(Row { key, value: Bytes::copy_from_slice(&value) })
 }
 
 /// Returns the bytes of memory it takes.

@@ -386,3 +386,95 @@ fn the_folder_does_not_grow_while_messages_come_and_go() {
     store.running.read().as_ref().unwrap().engine.wait_until_idle();
     assert!(store.disk_bytes().unwrap() < 3 * journal, "{:?}", store.disk_bytes());
 }
+
+#[test]
+fn a_snapshot_outlives_journals_and_merges_and_gives_back_what_only_it_needs() {
+    let place = TempDir::new().unwrap();
+    let store = open(place.path());
+    let idle = || store.running.read().as_ref().unwrap().engine.wait_until_idle();
+    let value = |key: u32| [key as u8; 1_000];
+    // Some in tables, some in memory.
+    for key in 0..1_500 {
+        store.commit(&[put(key, &value(key))], Durability::None).unwrap();
+    }
+    idle();
+    let mut snapshot = store.snapshot().unwrap();
+    let mut read = snapshot.next(Table::Messages, 10_000).unwrap();
+    assert!((10..20).contains(&read.len()));
+    // All of it is written over, goes, and is merged away; others come and go.
+    for key in 0..1_500 {
+        store.commit(&[put(key, b"changed")], Durability::None).unwrap();
+    }
+    for key in 0..1_500 {
+        let key = Bytes::copy_from_slice(&u32::to_be_bytes(key));
+        store.commit(&[Operation::Delete(Table::Messages, key)], Durability::None).unwrap();
+    }
+    for key in 10_000..11_500 {
+        store.commit(&[put(key, &value(key))], Durability::None).unwrap();
+    }
+    idle();
+    let tree = |store: &Fjall| {
+        let tables = fs::read_dir(store.folder.join("messages/tables")).unwrap();
+        tables.map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    let with_snapshot = tree(&store);
+    read.extend(suite::rest(&mut *snapshot, Table::Messages, 50_000));
+    assert_eq!(read.len(), 1_500);
+    for (key, row) in (0..).zip(&read) {
+        assert_eq!((&row.key[..], &row.value[..]), (&u32::to_be_bytes(key)[..], &value(key)[..]));
+    }
+    drop(snapshot);
+    assert!(tree(&store) + 1_000_000 < with_snapshot, "{} of {with_snapshot}", tree(&store));
+    assert_eq!(keys(&store), (10_000..11_500).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_snapshot_ends_when_the_folder_is_opened_anew_and_takes_nothing_with_it() {
+    let place = TempDir::new().unwrap();
+    let store = open(place.path());
+    let rows: Vec<_> = (0..2_000).map(|key| put(key, &[7; 500])).collect();
+    store.commit(&rows, Durability::Sync).unwrap();
+    let snapshots = [store.snapshot().unwrap(), store.snapshot().unwrap()];
+    let all: Vec<_> = keys(&store).into_iter().map(|key| key.to_be_bytes()).collect();
+    let gone = all.iter().map(|key| Operation::Delete(Table::Messages, Bytes::copy_from_slice(key)));
+    store.commit(&gone.collect::<Vec<_>>(), Durability::Sync).unwrap();
+    store.running.read().as_ref().unwrap().engine.wait_until_idle();
+    let [mut one, other] = snapshots;
+    drop(other);
+    store.recover().unwrap();
+    // Tables of the same names as those that went.
+    store.commit(&rows, Durability::Sync).unwrap();
+    store.running.read().as_ref().unwrap().engine.wait_until_idle();
+    let ended = one.next(Table::Messages, 1);
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    drop(one);
+    assert_eq!(keys(&store).len(), 2_000);
+    let mut last = store.snapshot().unwrap();
+    drop(store);
+    assert!(last.next(Table::Messages, 1).is_err());
+    let store = open(place.path());
+    drop(last);
+    assert!(store.check().unwrap().is_empty() && store.damage().is_empty());
+    assert_eq!(keys(&store).len(), 2_000);
+}
+
+#[test]
+fn a_snapshot_that_meets_damage_says_so_and_has_it_repaired() {
+    let place = tables();
+    let folder = place.path().join("messages/tables");
+    let tables = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let largest = tables.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().path();
+    flip(&largest, fs::metadata(&largest).unwrap().len() / 3);
+    let store = open(place.path());
+    let mut snapshot = store.snapshot().unwrap();
+    let whole = std::iter::from_fn(|| match snapshot.next(Table::Messages, 1_000) {
+        Ok(rows) if rows.is_empty() => None,
+        read => Some(read),
+    })
+    .collect::<Result<Vec<_>, _>>();
+    assert!(matches!(whole, Err(StoreError::Unavailable(_))), "{:?}", whole.map(|pages| pages.len()));
+    store.commit(&[put(9_999, b"goes on")], Durability::Sync).unwrap();
+    assert!(!store.damage().is_empty());
+    let mut snapshot = store.snapshot().unwrap();
+    assert_eq!(suite::rest(&mut *snapshot, Table::Messages, 1_000).len(), keys(&store).len());
+}

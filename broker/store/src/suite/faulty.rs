@@ -1,6 +1,6 @@
 //! An engine that fails when it is told to.
 
-use crate::backend::{Backend, Damage, Durability, Operation, Row, StoreError, Table};
+use crate::backend::{Backend, Damage, Durability, Operation, Row, Snapshot, StoreError, Table};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -171,6 +171,11 @@ impl Backend for Faulty {
     ) -> Result<Vec<Row>, StoreError> {
         self.readable()?;
         self.engine.scan(table, prefix, after, max_bytes)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.readable()?;
+        self.engine.snapshot()
     }
 
     fn recover(&self) -> Result<(), StoreError> {
