@@ -1,28 +1,46 @@
 //! What durability costs: many publishers, sessions that outlive their connections, and beside it a loop that only appends and syncs as many
-//! bytes.
+//! bytes, and Mosquitto with its persistence.
 
-use crate::measure::percentiles;
+use crate::{
+    measure::{cpu, percentiles},
+    mosquitto::Mosquitto,
+    wire::{Heard, Wire},
+};
 use std::{
     collections::VecDeque,
     fs::File,
     io::Write,
+    net::SocketAddr,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
-use tidegate_mqtt::{Packet, PacketId, Publish, QoS, Version};
-use tidegate_tests::{Broker, Client, Received, publish};
+use tidegate_mqtt::QoS;
+use tidegate_tests::Broker;
 
 const PUBLISHERS: usize = 100;
 const SUBSCRIBERS: usize = 10;
-/// Messages of each publisher that are not acknowledged.
+/// Messages of each publisher that are not acknowledged, in the closed loop.
 const WINDOW: usize = 20;
-const MESSAGES: usize = 2_000;
+const MESSAGES: usize = 4_000;
 const PAYLOAD: usize = 256;
+/// Messages a second in the open loop, of all publishers together, and for how long.
+const RATE: usize = 20_000;
+const SECONDS: usize = 5;
 
-/// Prints rates, how long acknowledgements took, and how many messages shared a sync.
+/// What a load has seen.
+struct Seen {
+    took: Duration,
+    acknowledged: Vec<Duration>,
+}
+
+/// Prints rates, CPU of the broker, how long acknowledgements took, and how many messages shared a sync.
 pub(crate) fn bench() {
     println!(
-        "{PUBLISHERS} publishers, QoS 1, {PAYLOAD} B, {WINDOW} open each, {SUBSCRIBERS} subscribers whose sessions are stored"
+        "{PUBLISHERS} publishers, QoS 1, {PAYLOAD} B, {SUBSCRIBERS} subscribers whose sessions are stored"
+    );
+    println!(
+        "closed: {WINDOW} open each; open: {RATE} a second together, PUBACK counted from when a message was due"
     );
     for (name, config) in [
         ("memory", "[store]\nengine = \"memory\"\n"),
@@ -31,27 +49,51 @@ pub(crate) fn bench() {
         ("sync", ""),
     ] {
         let broker = Broker::start(&format!("{config}[limits]\nmax_queued_messages = 1000000\n"));
-        let before = figures(&broker);
-        let began = Instant::now();
-        let took = run(&broker);
-        let rate = (PUBLISHERS * MESSAGES) as f64 / began.elapsed().as_secs_f64();
-        let after = figures(&broker);
-        let (batches, commits) = (after.0 - before.0, after.1 - before.1);
-        let messages = (PUBLISHERS * MESSAGES) as f64 / batches;
-        println!("{name:>8}: {rate:>8.0} messages/s; PUBACK {}", percentiles(took));
-        println!(
-            "          {batches} batches, {:.1} commits and {messages:.1} messages in each",
-            commits / batches
-        );
-        if name == "sync" {
-            let (syncs, sync) = bare(messages * PAYLOAD as f64);
-            println!(
-                "    bare: {:>8.0} messages/s, {syncs:.0} times append and sync as many bytes, {sync:.2?} each",
-                syncs * messages
-            );
+        for (kind, load) in LOADS {
+            let before = figures(&broker);
+            print_load(&format!("{name} {kind}"), broker.pid(), broker.address(), load);
+            let after = figures(&broker);
+            let (batches, commits) = (after.0 - before.0, after.1 - before.1);
+            if batches > 0.0 {
+                println!("{:>18} {batches} batches, {:.1} commits in each", "", commits / batches);
+            }
+            if name == "sync" && kind == "closed" {
+                // Each message is a commit when it comes and one when it has gone.
+                let messages = (PUBLISHERS * MESSAGES) as f64 / batches;
+                let (syncs, sync) = bare(messages * PAYLOAD as f64);
+                println!(
+                    "{:>18} {:>8.0} messages/s, {syncs:.0} times append and sync as many bytes, {sync:.2?} each",
+                    "bare loop",
+                    syncs * messages
+                );
+            }
         }
         broker.stop();
     }
+    if let Some(mosquitto) =
+        Mosquitto::start("persistence true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
+    {
+        for (kind, load) in LOADS {
+            print_load(&format!("Mosquitto {kind}"), mosquitto.pid(), mosquitto.address(), load);
+        }
+    }
+}
+
+/// What publisher number so-and-so does.
+type Load = fn(Wire, usize) -> Vec<Duration>;
+
+const LOADS: [(&str, Load); 2] = [("closed", closed), ("open", open)];
+
+fn print_load(name: &str, pid: u32, address: SocketAddr, load: Load) {
+    let before = cpu(pid);
+    let Seen { took, acknowledged } = run(address, load);
+    let messages = acknowledged.len() as f64;
+    let each = (cpu(pid) - before) as f64 / messages / 1000.0;
+    let rate = messages / took.as_secs_f64();
+    println!(
+        "{name:>18} {rate:>8.0} messages/s, {each:.1} us of CPU each; PUBACK {}",
+        percentiles(acknowledged)
+    );
 }
 
 fn figures(broker: &Broker) -> (f64, f64) {
@@ -60,51 +102,109 @@ fn figures(broker: &Broker) -> (f64, f64) {
     (of("tidegate_store_batches_total "), of("tidegate_store_commits_total "))
 }
 
-fn run(broker: &Broker) -> Vec<Duration> {
-    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
+fn run(address: SocketAddr, load: Load) -> Seen {
+    let subscribers: Vec<_> = (0..SUBSCRIBERS)
         .map(|number| {
-            let (mut client, _) = Client::connect_session(broker, Version::V5, &format!("s{number}"), false);
-            client.subscribe(&format!("d/{number}/#"), QoS::AtLeastOnce);
-            client
+            let mut wire = Wire::connect(address, &format!("s{number}"), true);
+            wire.subscribe(&format!("d/{number}/#"), QoS::AtLeastOnce);
+            wire.hear();
+            wire
         })
         .collect();
     let publishers: Vec<_> =
-        (0..PUBLISHERS).map(|number| Client::connect(broker, Version::V5, &format!("p{number}"))).collect();
+        (0..PUBLISHERS).map(|number| Wire::connect(address, &format!("p{number}"), false)).collect();
+    let ends: Vec<_> = subscribers.iter().map(Wire::split).collect();
+    let (told, received) = mpsc::channel();
+    let began = Instant::now();
     thread::scope(|scope| {
-        for subscriber in &mut subscribers {
-            scope.spawn(move || {
-                (0..PUBLISHERS / SUBSCRIBERS * MESSAGES).for_each(|_| drop(subscriber.accept()))
-            });
+        for subscriber in subscribers {
+            let told = told.clone();
+            scope.spawn(move || receive(subscriber, &told));
         }
         let publishing: Vec<_> = publishers
             .into_iter()
             .enumerate()
-            .map(|(number, client)| {
-                scope.spawn(move || send(client, &format!("d/{}/{number}", number % SUBSCRIBERS)))
-            })
+            .map(|(number, wire)| scope.spawn(move || load(wire, number)))
             .collect();
-        publishing.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        let acknowledged: Vec<_> = publishing.into_iter().flat_map(|one| one.join().unwrap()).collect();
+        let mut missing = acknowledged.len();
+        while missing > 0 {
+            missing -= received.recv().unwrap();
+        }
+        let took = began.elapsed();
+        ends.iter().for_each(Wire::close);
+        Seen { took, acknowledged }
     })
 }
 
-fn send(mut client: Client, topic: &str) -> Vec<Duration> {
-    let payload = "x".repeat(PAYLOAD);
+/// Until its connection ends.
+fn receive(mut wire: Wire, told: &mpsc::Sender<usize>) {
+    loop {
+        let heard = wire.hear();
+        let messages = heard.iter().filter_map(|heard| match heard {
+            Heard::Message(packet_id) => *packet_id,
+            Heard::Acked | Heard::Other => None,
+        });
+        let count = messages.map(|packet_id| wire.acknowledge(packet_id)).count();
+        wire.flush();
+        if heard.is_empty() || told.send(count).is_err() {
+            return;
+        }
+    }
+}
+
+fn topic(publisher: usize) -> String {
+    format!("d/{}/{publisher}", publisher % SUBSCRIBERS)
+}
+
+fn closed(mut wire: Wire, me: usize) -> Vec<Duration> {
+    let (topic, payload) = (topic(me), "x".repeat(PAYLOAD));
     let mut open: VecDeque<Instant> = VecDeque::new();
     let mut took = Vec::with_capacity(MESSAGES);
     let mut sent = 0;
     while took.len() < MESSAGES {
         while sent < MESSAGES && open.len() < WINDOW {
-            sent += 1;
-            let packet_id = PacketId::new((sent % 60_000 + 1) as u16);
             open.push_back(Instant::now());
-            client
-                .send(&Packet::Publish(Publish { packet_id, ..publish(topic, &payload, QoS::AtLeastOnce) }));
+            wire.publish(&topic, &payload, sent, false, QoS::AtLeastOnce);
+            sent += 1;
         }
-        if let Received::Packet(Packet::PubAck(_)) = client.receive() {
-            took.extend(open.pop_front().map(|since| since.elapsed()));
+        wire.flush();
+        for heard in wire.hear() {
+            if matches!(heard, Heard::Acked) {
+                took.extend(open.pop_front().map(|since| since.elapsed()));
+            }
         }
     }
     took
+}
+
+fn open(mut wire: Wire, me: usize) -> Vec<Duration> {
+    let (topic, payload) = (topic(me), "x".repeat(PAYLOAD));
+    let between = Duration::from_secs(1) * PUBLISHERS as u32 / RATE as u32;
+    let messages = RATE * SECONDS / PUBLISHERS;
+    let mut hearing = wire.split();
+    // Not all at the same moment.
+    let began = Instant::now() + between * me as u32 / PUBLISHERS as u32;
+    let due = move |number: usize| began + between * number as u32;
+    thread::scope(|scope| {
+        let heard = scope.spawn(move || {
+            let mut took = Vec::with_capacity(messages);
+            while took.len() < messages {
+                for heard in hearing.hear() {
+                    if matches!(heard, Heard::Acked) {
+                        took.push(due(took.len()).elapsed());
+                    }
+                }
+            }
+            took
+        });
+        for number in 0..messages {
+            thread::sleep(due(number).saturating_duration_since(Instant::now()));
+            wire.publish(&topic, &payload, number, false, QoS::AtLeastOnce);
+            wire.flush();
+        }
+        heard.join().unwrap()
+    })
 }
 
 /// How often in a second so many bytes are appended and synced, and how long that takes.

@@ -1,5 +1,5 @@
 //! What plugins cost: CPU of the broker for each message with and without them, side by side in one run; how long a swap takes; what slow
-//! plugins mean for others. Prints; asserts nothing about time.
+//! plugins mean for others; what durability and retained messages cost. Prints; asserts nothing about time.
 //!
 //! `cargo xtask bench`, or see `benches/README.md`.
 
@@ -15,20 +15,24 @@ mod durable;
 mod load;
 mod measure;
 mod messages;
+mod mosquitto;
+mod retained;
 mod swaps;
+mod wire;
 
 use std::{env, process::ExitCode};
 
 /// A part's name, and what runs it.
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("messages", messages::bench),
     ("trap", messages::after_a_trap),
     ("swaps", swaps::bench),
     ("abuse", abuse::bench),
     ("connects", connects::bench),
     ("durable", durable::bench),
+    ("retained", retained::bench),
 ];
 
 fn main() -> ExitCode {

@@ -88,6 +88,11 @@ pub(crate) const PUBCOMP: u8 = 0x70;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Gone(pub(crate) Option<u8>);
 
+/// 0x97, Quota exceeded.
+const REFUSED: u8 = 0x97;
+/// 0x83, the only word for an UNSUBSCRIBE that could not be stored.
+const UNDONE: u8 = 0x83;
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) version: Version,
@@ -198,6 +203,12 @@ impl Connection {
                 self.bytes.drain(..length);
                 return match packet {
                     Packet::Disconnect(reason) => Err(Gone(Some(reason))),
+                    // The store is away: nothing of it was taken. Only the driver knows whether that is fine.
+                    Packet::PubAck(_, REFUSED) | Packet::PubRec(_, REFUSED) => Err(Gone(Some(REFUSED))),
+                    Packet::SubAck(_, codes) if matches!(*codes, [0x80 | REFUSED]) => {
+                        Err(Gone(Some(codes[0])))
+                    }
+                    Packet::UnsubAck(_, codes) if codes == [UNDONE] => Err(Gone(Some(UNDONE))),
                     packet => Ok(Some(packet)),
                 };
             }

@@ -156,7 +156,7 @@ impl World {
             Ended::Gone(_) if state.over => return,
             Ended::Gone(Gone(told)) => Violation(format!(
                 "{who}: the connection ended, or could not be made, while the broker was up{}",
-                told.map_or(String::new(), |reason| format!("; DISCONNECT said {reason:#04X}"))
+                told.map_or(String::new(), |reason| format!("; the broker said {reason:#04X}"))
             )),
             Ended::Violation(violation) => violation,
         };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: messages, trap, swaps, abuse, connects
+    /// Only these: messages, trap, swaps, abuse, connects, durable, retained
     parts: Vec<String>,
 }
 

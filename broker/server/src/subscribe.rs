@@ -136,7 +136,7 @@ pub(crate) async fn subscribe(
             session.unsubscribe(filter);
         }
         feeds.clear();
-        reasons.iter_mut().for_each(|reason| *reason = ReasonCode::ImplementationSpecificError);
+        reasons.iter_mut().for_each(|reason| *reason = ReasonCode::QuotaExceeded);
         text = "the subscriptions cannot be stored".to_owned();
     }
     Granted { reasons, text: Some(text).filter(|text| !text.is_empty()), feeds }
