@@ -734,3 +734,49 @@ fn a_will_that_its_client_may_not_publish_is_not_published_after_a_restart_eithe
         watcher.expect_nothing();
     }
 }
+
+#[test]
+fn a_client_whose_queue_cannot_be_read_now_is_served_with_everything_else() {
+    let stores = Stores::new(StoreKind::Redis);
+    for version in BOTH {
+        let broker = stores.folder("[limits]\nmax_inflight = 10\n").start();
+        let (mut client, _) = session(&broker, version, "c");
+        client.subscribe("a", AtLeastOnce);
+        client.subscribe("b", AtMostOnce);
+        let mut publisher = Client::connect(&broker, version, "p");
+        // More than is kept in memory for a client.
+        let payload = "x".repeat(8 << 10);
+        for n in 0..100 {
+            publisher.publish("a", &format!("{n} {payload}"), AtLeastOnce);
+        }
+        stores.freeze();
+        let number = |message: &Message| message.payload.split(' ').next().unwrap().parse::<u32>().unwrap();
+        // What is in memory comes, and then nothing but answers.
+        let (mut got, mut quiet) = (0, 0);
+        client.send(&Packet::PingReq);
+        while quiet < 3 {
+            match client.receive() {
+                Received::Message(message) => {
+                    assert_eq!(number(&message), got);
+                    client.acknowledge(&message);
+                    got += 1;
+                    quiet = 0;
+                }
+                Received::Packet(Packet::PingResp) => {
+                    client.send(&Packet::PingReq);
+                    quiet += 1;
+                }
+                Received::Packet(_) => {}
+            }
+        }
+        assert!((10..100).contains(&got), "{got}");
+        publisher.publish("b", "meanwhile", AtMostOnce);
+        let meanwhile = client.message().payload;
+        assert_eq!(meanwhile.chars().take(20).collect::<String>(), "meanwhile");
+        stores.thaw();
+        for n in got..100 {
+            assert_eq!(number(&client.accept()), n, "{version:?}");
+        }
+        broker.stop();
+    }
+}

@@ -66,7 +66,7 @@ impl Process {
         self.signal("-HUP");
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         // It is our child and not waited for yet: nobody else has its number.
         let told = Command::new("kill").args([signal, &self.pid().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()), "process {} cannot be sent {signal}", self.pid());

@@ -32,8 +32,11 @@ pub enum StoreKind {
     Redis,
 }
 
-/// What was compiled before, so that it is compiled once for all brokers of a test binary: for each plugin names and contents of files.
-static COMPILED: Mutex<BTreeMap<&str, Vec<(OsString, Vec<u8>)>>> = Mutex::new(BTreeMap::new());
+/// Names and contents.
+type Files = Vec<(OsString, Vec<u8>)>;
+
+/// What was compiled before, so that it is compiled once for all brokers of a test binary: by plugin.
+static COMPILED: Mutex<BTreeMap<&str, Files>> = Mutex::new(BTreeMap::new());
 
 impl StoreKind {
     /// None: no plugin.
@@ -107,6 +110,21 @@ impl Stores {
     pub fn kill(&self) {
         let mut redis = self.redis.borrow_mut();
         *redis = redis.take().map(Redis::again);
+    }
+    /// Stops Redis where it is, until [`Stores::thaw`]: connections stay, and nobody answers.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn freeze(&self) {
+        self.redis.borrow().as_ref().expect("there is a Redis").process.signal("-STOP");
+    }
+
+    /// Redis goes on.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn thaw(&self) {
+        self.redis.borrow().as_ref().expect("there is a Redis").process.signal("-CONT");
     }
 }
 

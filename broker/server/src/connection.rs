@@ -21,22 +21,23 @@ use crate::{
 use socket::{Buffer, Held, LAST_WORDS};
 use std::{
     borrow::Cow,
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 use tidegate_hooks::{EventKind, HookKinds};
 use tidegate_mqtt::{DecodeError, Outgoing, Packet, PacketType, ReasonCode, Timestamp, TopicName};
 use tidegate_session::{
     Delivery, Ending, KeepAlive, PendingWill, PublishToken, Session, Violation, WillFate,
 };
-use tidegate_store::{Outcome, StoredWill, Ticket};
+use tidegate_store::{Outcome, QueuePage, StoreError, StoredWill, Ticket};
 use tidegate_transport::{Certificate, Peer, Stream};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use tracing::{debug, error};
 
 /// Outgoing bytes from which on nothing more is read from the client or taken from its mailbox.
@@ -155,7 +156,7 @@ async fn enter(
         to_ask: Vec::new(),
         unsettled: VecDeque::new(),
         hold,
-        wants_page: false,
+        page: None,
         served: HookKinds::default(),
         watched: None,
         handled: PacketType::Connect,
@@ -277,8 +278,8 @@ struct Connection {
     unsettled: VecDeque<Unsettled>,
     /// Nothing is written to the socket before this is settled: it would say what is not safe.
     hold: Option<Ticket>,
-    /// What waits is on disk.
-    wants_page: bool,
+    /// What waits is on disk, and being read.
+    page: Option<Box<Page>>,
     /// What hooks there were when this turn began, or when it read.
     served: HookKinds,
     /// For hooks that see every packet.
@@ -295,6 +296,16 @@ struct Connection {
     backlog: bool,
     /// What this turn moved, not yet counted.
     moved: Moved,
+}
+
+/// Part of a queue that is being read. A client that says something meanwhile is heard when it is there, so that PINGRESP, say, does not overtake
+/// what waited before; but no later than [`PAGE_PATIENCE`]: while the store fails everything else goes on.
+struct Page {
+    from: u64,
+    /// Positions of what was on its way to the client when reading began. It is no part of the page, even if it is acknowledged meanwhile.
+    open: HashSet<u64>,
+    since: Instant,
+    reading: JoinHandle<Result<QueuePage, StoreError>>,
 }
 
 impl Connection {
@@ -325,9 +336,6 @@ impl Connection {
         }
         self.settle().await?;
         let more = self.deliver()?;
-        if std::mem::take(&mut self.wants_page) {
-            Box::pin(self.load_page()).await?;
-        }
         if !self.to_ask.is_empty() {
             let deliveries = std::mem::take(&mut self.to_ask);
             Box::pin(self.ask_and_send(deliveries)).await;
@@ -368,17 +376,21 @@ impl Connection {
         let pending = !held && (!self.out.is_empty() || self.socket.stream.has_pending_write());
         let timer = self.timer();
         let full = full || self.unsettled.len() >= MOST_UNSETTLED;
+        let heard_at = self.page.as_ref().map(|page| page.since + PAGE_PATIENCE);
+        let loading = heard_at.is_some_and(|at| Instant::now() < at);
         let unsettled = self.unsettled.front_mut().map(|front| &mut front.submitted.ticket);
         tokio::select! {
             biased;
             _ = until_settled(unsettled) => {}
             _ = until_settled(self.hold.as_mut()) => {}
-            readable = self.socket.stream.readable(), if !full && !paused => {
+            readable = self.socket.stream.readable(), if !full && !paused && !loading => {
                 readable.map_err(End::Closed)?;
                 self.read().await?;
             }
             () = self.subscriber.mailbox.wake.notified() => {}
+            read = until_read(self.page.as_mut()) => self.take_page(read)?,
             writable = self.socket.stream.writable(), if pending => writable.map_err(End::Closed)?,
+            () = sleep_until(heard_at), if loading => {}
             () = sleep_until(timer), if timer.is_some() => self.look_at_time()?,
         }
         Ok(())
@@ -547,6 +559,19 @@ impl Connection {
 async fn until_settled(ticket: Option<&mut Ticket>) -> Outcome {
     match ticket {
         Some(ticket) => ticket.until_settled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// See [`Page`].
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+
+async fn until_read(page: Option<&mut Box<Page>>) -> Result<QueuePage, StoreError> {
+    match page {
+        Some(page) => {
+            let read = (&mut page.reading).await;
+            read.unwrap_or_else(|failed| Err(StoreError::Unavailable(failed.to_string().into())))
+        }
         None => std::future::pending().await,
     }
 }

@@ -288,18 +288,15 @@ impl Mailbox {
         }
     }
 
-    /// Where the next page begins, if what was in memory has gone out and more is on disk.
+    /// Where the next page begins, if what was in memory has gone out, more is on disk, and nobody drops of it just now.
     pub(crate) fn wanted_page(&self) -> Option<u64> {
         let waiting = self.waiting.lock();
-        let on_disk = waiting.on_disk?;
-        (waiting.connected && waiting.at_least_once.is_empty()).then_some(on_disk.waiting.from)
+        waiting.page_from().filter(|_| waiting.connected && waiting.at_least_once.is_empty())
     }
 
-    /// Waits until nobody drops what is on disk. Takes wakes away: whoever waited looks at everything again.
-    pub(crate) async fn until_trimmed(&self) {
-        while self.waiting.lock().on_disk.is_some_and(|on_disk| on_disk.is_trimmed) {
-            self.wake.notified().await;
-        }
+    /// Whether a page that begins there is still the next: none of it was dropped while it was read.
+    pub(crate) fn wants_page(&self, from: u64) -> bool {
+        self.waiting.lock().page_from() == Some(from)
     }
 
     /// Takes the page that was wanted into memory, but for what `is_open`: it is on its way to the client already.
@@ -456,6 +453,10 @@ impl Waiting {
         waiting.last = waiting.last.max(position);
         waiting.messages += 1;
         waiting.bytes += cost;
+    }
+
+    fn page_from(&self) -> Option<u64> {
+        self.on_disk.filter(|on_disk| !on_disk.is_trimmed).map(|on_disk| on_disk.waiting.from)
     }
 
     /// Everything up to `last` is in memory, or was.

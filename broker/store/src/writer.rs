@@ -13,10 +13,15 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tidegate_mqtt::MessageId;
 use tracing::{error, info, warn};
+
+/// What nobody waits for may be written so much later, together with more.
+const LINGER: Duration = Duration::from_millis(5);
+/// But no more than so much of it gathers.
+const ENOUGH: usize = 1_000;
 
 /// How long the writer waits before it tries again what must not be refused.
 const RETRY: Duration = Duration::from_millis(250);
@@ -106,12 +111,25 @@ struct Waiting {
     position: u64,
     /// Nothing that may be refused is taken in.
     failing: Option<StoreError>,
+    /// Somebody waits for it, or it is enough.
+    urgent: bool,
     stopping: bool,
+}
+
+impl Waiting {
+    /// Whether the writer is to be woken.
+    fn push(&mut self, submission: Submission) -> bool {
+        let before = (self.submissions.is_empty(), self.urgent);
+        self.urgent |= submission.settler.is_some() || self.submissions.len() >= ENOUGH;
+        self.submissions.push(submission);
+        before != (false, self.urgent)
+    }
 }
 
 impl Gathering {
     pub(crate) fn new(position: u64) -> Self {
-        let waiting = Waiting { submissions: Vec::new(), position, failing: None, stopping: false };
+        let waiting =
+            Waiting { submissions: Vec::new(), position, failing: None, urgent: false, stopping: false };
         Self { waiting: Mutex::new(waiting), wake: Condvar::new(), figures: Figures::default() }
     }
 
@@ -136,10 +154,9 @@ impl Gathering {
             let (settler, ticket) = Ticket::pending();
             (Some(settler), ticket)
         };
-        let idle = waiting.submissions.is_empty();
-        waiting.submissions.push(Submission { changes, settler, durability, kept });
+        let wakes = waiting.push(Submission { changes, settler, durability, kept });
         drop(waiting);
-        if idle {
+        if wakes {
             self.wake.notify_one();
         }
         ticket
@@ -148,10 +165,9 @@ impl Gathering {
     /// As [`Gathering::submit`] where nobody waits for what cannot be refused.
     pub(crate) fn note(&self, durability: Durability, changes: Vec<Change>) {
         let mut waiting = self.waiting.lock();
-        let idle = waiting.submissions.is_empty();
-        waiting.submissions.push(Submission { changes, settler: None, durability, kept: true });
+        let wakes = waiting.push(Submission { changes, settler: None, durability, kept: true });
         drop(waiting);
-        if idle {
+        if wakes {
             self.wake.notify_one();
         }
     }
@@ -161,7 +177,8 @@ impl Gathering {
         self.wake.notify_one();
     }
 
-    /// What has gathered, and whether that was the last. Waits for it, but no longer than `patience` if there is one.
+    /// What has gathered, and whether that was the last. Waits for it, but no longer than `patience` if there is one; if nobody waits for what
+    /// there is, a little longer.
     fn take(&self, patience: Option<Duration>) -> (Vec<Submission>, bool) {
         let mut waiting = self.waiting.lock();
         while waiting.submissions.is_empty() && !waiting.stopping {
@@ -173,6 +190,13 @@ impl Gathering {
                 }
             }
         }
+        let until = Instant::now() + LINGER;
+        while !waiting.urgent && !waiting.stopping && !waiting.submissions.is_empty() {
+            if self.wake.wait_until(&mut waiting, until).timed_out() {
+                break;
+            }
+        }
+        waiting.urgent = false;
         (std::mem::take(&mut waiting.submissions), waiting.stopping)
     }
 

@@ -1,11 +1,13 @@
 //! What goes to the client: deliveries from its mailbox, retained messages, and what hooks make of them.
 
-use super::{Connection, End, OUTGOING_BOUND};
+use super::{Connection, End, OUTGOING_BOUND, Page};
 use crate::{clock, config::OnRevoked, mailbox::Command, shared::PAGE_BYTES, subscribe::reauthorize};
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 use tidegate_hooks::{DeliverRequest, EventKind, Patch, PublishRequest};
 use tidegate_mqtt::{Heads, Message, PacketId, QoS, ReasonCode, Timestamp, Version};
 use tidegate_session::{Delivery, Stored};
+use tidegate_store::{QueuePage, StoreError};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// Deliveries taken from the mailbox at once.
@@ -44,9 +46,9 @@ impl Connection {
                 return Ok(true);
             }
             if deliveries.is_empty() {
-                if room > 0 && self.subscriber.mailbox.wanted_page().is_some() {
-                    self.wants_page = true;
-                    return Ok(true);
+                if room > 0 && self.page.is_none() {
+                    self.page =
+                        self.subscriber.mailbox.wanted_page().map(|from| Box::new(self.load_page(from)));
                 }
                 return Ok(self.feed_retained());
             }
@@ -111,22 +113,28 @@ impl Connection {
         self.broker.done(self.session.id(), delivery.message.id, delivery.stored);
     }
 
-    /// Brings what waits on disk into the mailbox.
-    pub(super) async fn load_page(&mut self) -> Result<(), End> {
-        self.subscriber.mailbox.until_trimmed().await;
-        let Some(from) = self.subscriber.mailbox.wanted_page() else { return Ok(()) };
-        let page = match self.broker.store.queue_page(self.session.id(), from, PAGE_BYTES).await {
-            Ok(page) => page,
-            Err(error) => {
-                warn!(%error, "disconnected: what waits for the client cannot be read");
-                let text = "what waits for the client cannot be read".into();
-                return Err(End::Told { reason: ReasonCode::ImplementationSpecificError, text });
-            }
+    /// Has what waits on disk read. The connection goes on meanwhile: while the store fails that may take long.
+    fn load_page(&self, from: u64) -> Page {
+        let (broker, session) = (self.broker.clone(), self.session.id());
+        let reading = async move { broker.store.queue_page(session, from, PAGE_BYTES).await };
+        let open = self.session.stored().map(Stored::position).collect();
+        Page { from, open, since: Instant::now(), reading: tokio::spawn(reading) }
+    }
+
+    /// Brings what was read into the mailbox.
+    pub(super) fn take_page(&mut self, read: Result<QueuePage, StoreError>) -> Result<(), End> {
+        let Some(page) = self.page.take().filter(|page| self.subscriber.mailbox.wants_page(page.from)) else {
+            return Ok(());
         };
-        let open: HashSet<_> = self.session.stored().map(Stored::position).collect();
-        let is_open =
-            |delivery: &Delivery| delivery.stored.is_some_and(|stored| open.contains(&stored.position()));
-        self.subscriber.mailbox.add_page(page, is_open);
+        let read = read.map_err(|error| {
+            warn!(%error, "disconnected: what waits for the client cannot be read");
+            let text = "what waits for the client cannot be read".into();
+            End::Told { reason: ReasonCode::ImplementationSpecificError, text }
+        })?;
+        let is_open = |delivery: &Delivery| {
+            delivery.stored.is_some_and(|stored| page.open.contains(&stored.position()))
+        };
+        self.subscriber.mailbox.add_page(read, is_open);
         Ok(())
     }
 
