@@ -37,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("passwd", &["tidegate-plugin"]),
     ("acl-log", &["tidegate-plugin"]),
     ("stamp", &["tidegate-plugin"]),
+    ("store-crypt", &["tidegate-plugin"]),
+    ("store-redis", &["tidegate-plugin"]),
     ("abuse", &["tidegate-plugin"]),
     ("batch", &["tidegate-plugin"]),
     ("every-hook", &["tidegate-plugin"]),
