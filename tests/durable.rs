@@ -568,6 +568,40 @@ fn what_is_stored_can_be_checked_counted_and_moved() {
 }
 
 #[test]
+fn what_is_stored_moves_from_one_engine_to_another_and_back() {
+    let folder = stored();
+    assert_eq!(command(&folder, &["export", "copy.jsonl"]).0, Some(0));
+    let copy = fs::read(folder.path().join("copy.jsonl")).unwrap();
+    for kind in [StoreKind::Crypt, StoreKind::Redis] {
+        let stores = Stores::new(kind);
+        let folder = stores.folder("");
+        fs::write(folder.path().join("copy.jsonl"), &copy).unwrap();
+        let (code, said) = command(&folder, &["import", "copy.jsonl"]);
+        assert!(code == Some(0) && said.contains("records read"), "{kind:?}: {said}");
+        let (code, said) = command(&folder, &["check"]);
+        assert_eq!((code, said.lines().next_back()), (Some(0), Some("ok")), "{kind:?}: {said}");
+        let broker = folder.start();
+        let (mut client, present) = session(&broker, V5, "one");
+        assert!(present);
+        assert_eq!(client.payloads(3), ["0", "1", "2"]);
+        let (code, said) = command(broker.folder(), &["stats"]);
+        assert!(code == Some(1) && said.contains("another broker"), "{kind:?}: {said}");
+        let folder = broker.stop();
+        assert_eq!(command(&folder, &["export", "back.jsonl"]).0, Some(0), "{kind:?}");
+        let other = Folder::new("");
+        fs::copy(folder.path().join("back.jsonl"), other.path().join("back.jsonl")).unwrap();
+        assert_eq!(command(&other, &["import", "back.jsonl"]).0, Some(0), "{kind:?}");
+        let broker = other.start();
+        let (mut client, present) = session(&broker, V5, "two");
+        assert!(present);
+        assert_eq!(client.payloads(3), ["0", "1", "2"]);
+    }
+    let nothing = Folder::new("[store]\nengine = \"memory\"\n");
+    let (code, said) = command(&nothing, &["check"]);
+    assert!(code == Some(1) && said.contains("keeps nothing"), "{said}");
+}
+
+#[test]
 fn a_damaged_record_is_named_set_aside_and_the_rest_is_served() {
     let folder = stored();
     command(&folder, &["export", "copy.jsonl"]);

@@ -3,8 +3,8 @@
 use super::{
     random::Random,
     record::payload,
-    session::{Ended, Outbox, Progress},
-    wire::{Connect, Connection, DAY, PUBACK, Packet, Publish, Version},
+    session::{Ended, Outbox, Progress, connect_to_publish},
+    wire::{Connect, Connection, PUBACK, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
@@ -131,22 +131,9 @@ impl Keeper {
 
     fn connect(&mut self, address: SocketAddr) -> Result<Connection, Ended> {
         self.check(self.look(address)?)?;
-        let connect = Connect {
-            version: self.version,
-            client_id: &self.name,
-            clean_start: false,
-            expiry: DAY,
-            receive_maximum: None,
-            will: None,
-        };
-        let (mut connection, session_present) = Connection::open(address, &connect)?;
+        let (mut connection, session_present) =
+            connect_to_publish((&self.name, self.version), address, self.safe)?;
         if !session_present {
-            if self.safe {
-                return Err(Ended::wrong(format!(
-                    "{}: Session Present is 0, but messages had been acknowledged [MQTT-3.2.2-3]",
-                    self.name
-                )));
-            }
             for (topic, number) in self.outbox.forget() {
                 self.update(&mut connection, topic, number)?;
             }

@@ -3,8 +3,8 @@
 use super::{
     random::Random,
     record::{Record, StreamId},
-    session::{Ended, Outbox, Progress},
-    wire::{Connect, Connection, DAY, Packet, Publish, Version},
+    session::{Ended, Outbox, Progress, connect_to_publish},
+    wire::{Connection, Packet, Publish, Version},
     world::{Actor, Phase, World},
 };
 use std::{convert::Infallible, net::SocketAddr};
@@ -48,22 +48,9 @@ impl Publisher {
     }
 
     fn connect(&mut self, world: &World, address: SocketAddr) -> Result<Connection, Ended> {
-        let connect = Connect {
-            version: self.version,
-            client_id: &self.name,
-            clean_start: false,
-            expiry: DAY,
-            receive_maximum: None,
-            will: None,
-        };
-        let (mut connection, session_present) = Connection::open(address, &connect)?;
+        let (mut connection, session_present) =
+            connect_to_publish((&self.name, self.version), address, self.safe)?;
         if !session_present {
-            if self.safe {
-                return Err(Ended::wrong(format!(
-                    "{}: Session Present is 0, but messages had been acknowledged [MQTT-3.2.2-3]",
-                    self.name
-                )));
-            }
             let forgotten = self.outbox.forget();
             world.record(|record| {
                 for tag in forgotten {

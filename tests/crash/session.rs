@@ -2,9 +2,10 @@
 
 use super::{
     record::{StreamId, Violation},
-    wire::{Connection, Gone, PUBACK, PUBCOMP, PUBREC, PUBREL, Packet, Publish},
+    wire::{Connect, Connection, DAY, Gone, PUBACK, PUBCOMP, PUBREC, PUBREL, Packet, Publish, Version},
 };
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 
 /// Why an actor stops.
 #[derive(Debug)]
@@ -34,6 +35,29 @@ impl Ended {
 
 /// A message by its publisher's own name for it.
 pub(crate) type Tag = (StreamId, u64);
+
+/// Connects somebody who publishes, and whether its session is there. `safe`: something of it was acknowledged, so it must be.
+pub(crate) fn connect_to_publish(
+    (name, version): (&str, Version),
+    address: SocketAddr,
+    safe: bool,
+) -> Result<(Connection, bool), Ended> {
+    let connect = Connect {
+        version,
+        client_id: name,
+        clean_start: false,
+        expiry: DAY,
+        receive_maximum: None,
+        will: None,
+    };
+    let (connection, session_present) = Connection::open(address, &connect)?;
+    match session_present || !safe {
+        true => Ok((connection, session_present)),
+        false => Err(Ended::wrong(format!(
+            "{name}: Session Present is 0, but messages had been acknowledged [MQTT-3.2.2-3]"
+        ))),
+    }
+}
 
 /// Messages on their way to the broker, in the order in which they were sent.
 #[derive(Debug, Default)]

@@ -45,6 +45,20 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
 }
 
+/// Says that the data folder is in use, for as long as it is open. The system takes it back even if the process is killed. None where files cannot
+/// be locked.
+///
+/// # Errors
+/// Another broker uses the folder.
+pub(crate) fn claim(data_dir: &Path) -> Result<Option<File>, StartError> {
+    let lock = File::create(data_dir.join("lock")).ok();
+    // Not every file system knows locks.
+    if lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
+        return Err(StartError::DataDirInUse { path: data_dir.into() });
+    }
+    Ok(lock)
+}
+
 /// Who answers.
 #[derive(Debug)]
 pub(crate) struct Answering {
@@ -70,11 +84,7 @@ impl AdminSocket {
     /// Another broker uses the folder.
     pub(crate) fn bind(data_dir: &Path) -> Result<Option<Self>, StartError> {
         let in_use = || StartError::DataDirInUse { path: data_dir.into() };
-        let lock = File::create(data_dir.join("lock")).ok();
-        // Not every file system knows locks.
-        if lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
-            return Err(in_use());
-        }
+        let lock = claim(data_dir)?;
         let path = admin_socket(data_dir);
         match bind_path(&path, Mode(0o600)) {
             Ok((listener, _file)) => Ok(Some(Self { listener, _file, _lock: lock })),

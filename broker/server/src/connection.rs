@@ -391,7 +391,8 @@ impl Connection {
             read = until_read(self.page.as_mut()) => self.take_page(read)?,
             writable = self.socket.stream.writable(), if pending => writable.map_err(End::Closed)?,
             () = sleep_until(heard_at), if loading => {}
-            () = sleep_until(timer), if timer.is_some() => self.look_at_time()?,
+            // Who is not heard has not been silent.
+            () = sleep_until(timer), if timer.is_some() && !loading => self.look_at_time()?,
         }
         Ok(())
     }

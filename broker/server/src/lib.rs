@@ -27,6 +27,7 @@ mod events;
 mod listen;
 mod mailbox;
 mod metrics;
+mod offline_store;
 mod parked_sessions;
 mod plugin_access;
 mod plugin_engines;
@@ -49,10 +50,11 @@ pub use admin::{
     AdminShadowHook, admin_socket,
 };
 pub use config::{
-    ClientCert, Config, ConfigError, Limits, Listener, ListenerKind, Log, LogFormat, Mode, OnRevoked,
+    ClientCert, Config, ConfigError, Engine, Limits, Listener, ListenerKind, Log, LogFormat, Mode, OnRevoked,
     UsernameFrom,
 };
 pub use mailbox::QueueFull;
+pub use offline_store::OfflineStore;
 pub use server::{Broker, StartError, check};
 pub use tidegate_hooks as hooks;
 pub use tidegate_plugin_host::{PluginConfig, PluginControl, PluginReport, PluginState};

@@ -286,14 +286,26 @@ async fn keep_time(shared: Arc<Shared>) {
 
 /// What an earlier run left, before anybody comes in.
 async fn open_store(config: &Config, plugins: Option<&PluginHost>) -> Result<(Store, Recovered), StartError> {
-    let (engine, durability) = (config.store.engine, config.durability);
+    let open = engine(config, plugins);
+    let durability = config.durability;
+    let opening = tokio::task::spawn_blocking(move || Store::open(open()?, durability));
+    let opened = opening.await.unwrap_or_else(|error| Err(StoreError::Unusable(error.to_string().into())));
+    opened.map_err(|error| StartError::Store { place: store_place(config), error })
+}
+
+/// Opens the engine that the config names. Blocks, and is not for a thread that serves clients.
+pub(crate) fn engine(
+    config: &Config,
+    plugins: Option<&PluginHost>,
+) -> impl FnOnce() -> Result<Arc<dyn Backend>, StoreError> + use<> {
+    let engine = config.store.engine;
     let folder = config.data_dir.join("store");
     let reserve = config.store.reserve.bytes() as u64;
     let plugin = config.store.plugin.clone().unwrap_or_default();
     let storage = plugins.and_then(|plugins| plugins.storage(&plugin));
     let runtime = tokio::runtime::Handle::current();
-    let opening = tokio::task::spawn_blocking(move || {
-        let backend: Arc<dyn Backend> = match engine {
+    move || {
+        Ok(match engine {
             Engine::Plugin => {
                 let unusable = || {
                     let sentence = format!(
@@ -307,15 +319,17 @@ async fn open_store(config: &Config, plugins: Option<&PluginHost>) -> Result<(St
                 Arc::new(Fjall::open(&folder, FjallOptions { reserve, ..FjallOptions::default() })?)
             }
             Engine::Memory => Arc::new(Memory::default()),
-        };
-        Store::open(backend, durability)
-    });
-    let opened = opening.await.unwrap_or_else(|error| Err(StoreError::Unusable(error.to_string().into())));
-    let place = match engine {
-        Engine::Plugin => "of a plugin".to_owned(),
-        Engine::Disk | Engine::Memory => config.data_dir.join("store").display().to_string(),
-    };
-    opened.map_err(|error| StartError::Store { place, error })
+        })
+    }
+}
+
+/// For people.
+pub(crate) fn store_place(config: &Config) -> String {
+    match (config.store.engine, &config.store.plugin) {
+        (Engine::Plugin, Some(plugin)) => format!("of the plugin {plugin}"),
+        (Engine::Plugin, None) => "of a plugin".to_owned(),
+        (Engine::Disk | Engine::Memory, _) => config.data_dir.join("store").display().to_string(),
+    }
 }
 
 /// Says what a start would say, without opening a listener.

@@ -9,9 +9,9 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tidegate::{AdminAnswer, AdminCommand, Config, admin_socket};
+use tidegate::{AdminAnswer, AdminCommand, Config, Engine, OfflineStore, admin_socket};
 use tidegate_store::{
-    Backend, Fjall, FjallOptions,
+    Backend,
     upkeep::{self, CopyLine},
 };
 
@@ -39,32 +39,32 @@ pub(crate) enum StoreCommand {
 }
 
 pub(crate) fn run(command: &StoreCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let folder = config.data_dir.join("store");
-    if !matches!(command, StoreCommand::Import { .. }) {
+    if config.store.engine == Engine::Disk && !matches!(command, StoreCommand::Import { .. }) {
+        let folder = config.data_dir.join("store");
         ensure!(folder.is_dir(), "store {}: there is none; see data_dir in the config", folder.display());
     }
-    let named = || format!("store {}", folder.display());
     if matches!(command, StoreCommand::Export { .. })
         && UnixStream::connect(admin_socket(&config.data_dir)).is_ok()
     {
-        bail!("{}: a broker uses it; `tidegate store backup` copies it meanwhile", named());
+        bail!("a broker uses it; `tidegate store backup` copies it meanwhile, if it is not kept by a plugin");
     }
-    let store = Fjall::open(&folder, FjallOptions::default()).with_context(named)?;
+    let opened = OfflineStore::open(config)?;
+    let (store, named) = (opened.backend(), || format!("store {}", opened.place()));
     match command {
-        StoreCommand::Check => check(&store).with_context(named),
-        StoreCommand::Stats => stats(&store).with_context(named).map(|()| ExitCode::SUCCESS),
+        StoreCommand::Check => check(store).with_context(named),
+        StoreCommand::Stats => stats(store).with_context(named).map(|()| ExitCode::SUCCESS),
         StoreCommand::Export { file } => {
-            write_copy(file, |to| Ok(upkeep::export(&store, to)?))?;
+            write_copy(file, |to| Ok(upkeep::export(store, to)?))?;
             Ok(ExitCode::SUCCESS)
         }
         // It needs no store of its own.
         StoreCommand::Backup { .. } => Ok(ExitCode::SUCCESS),
         StoreCommand::Import { file } => {
             let read = match is_standard(file) {
-                true => upkeep::import(&store, &mut BufReader::new(io::stdin())),
+                true => upkeep::import(store, &mut BufReader::new(io::stdin())),
                 false => {
                     let from = File::open(file).with_context(|| file.display().to_string())?;
-                    upkeep::import(&store, &mut BufReader::new(from))
+                    upkeep::import(store, &mut BufReader::new(from))
                 }
             };
             eprintln!("{} records read", read.with_context(|| file.display().to_string())?);

@@ -2,27 +2,24 @@
 
 use super::{
     Destinations,
-    origin::{Origin, OriginError, Schemes},
+    origin::{Kind, Origin},
 };
 use http::Uri;
-use serde::{Deserialize, Deserializer};
-use std::fmt;
 
 /// A list of origins, or a table with more to say.
 pub type HttpGrant = Destinations<HttpOrigin>;
 
 /// `https://auth.example:8443`
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HttpOrigin(Origin);
+pub type HttpOrigin = Origin<Http>;
 
-const SCHEMES: Schemes =
-    Schemes { names: ["http", "https"], ports: [Some(80), Some(443)], example: "https://auth.example:8443" };
+/// Where HTTP is spoken.
+#[derive(Clone, Debug)]
+pub enum Http {}
 
-impl HttpOrigin {
-    /// Of a URL.
-    pub(crate) fn of(uri: &Uri) -> Result<Self, OriginError> {
-        Origin::of(uri, &SCHEMES).map(Self)
-    }
+impl Kind for Http {
+    const SCHEMES: [&'static str; 2] = ["http", "https"];
+    const PORTS: [Option<u16>; 2] = [Some(80), Some(443)];
+    const EXAMPLE: &'static str = "https://auth.example:8443";
 }
 
 impl HttpGrant {
@@ -32,21 +29,10 @@ impl HttpGrant {
     }
 }
 
-impl fmt::Display for HttpOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<'de> Deserialize<'de> for HttpOrigin {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Origin::read(deserializer, &SCHEMES).map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     struct Table {

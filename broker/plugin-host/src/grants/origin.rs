@@ -4,15 +4,17 @@ use http::Uri;
 use serde::{Deserialize, Deserializer, de};
 use std::{
     fmt,
+    marker::PhantomData,
     net::{IpAddr, Ipv6Addr},
 };
 
 /// Of a destination: scheme, host and port, nothing else. The port is always shown.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Origin {
+#[derive(Clone, Debug)]
+pub struct Origin<K> {
     pub(super) scheme: &'static str,
     pub(super) host: Host,
     pub(super) port: u16,
+    kind: PhantomData<K>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,12 +25,13 @@ pub(super) enum Host {
 }
 
 /// The schemes of one kind of origins, and their ports.
-pub(super) struct Schemes {
-    pub(super) names: [&'static str; 2],
-    /// None: it must be named.
-    pub(super) ports: [Option<u16>; 2],
+pub trait Kind {
+    /// What they are called.
+    const SCHEMES: [&'static str; 2];
+    /// Of each. None: it must be named.
+    const PORTS: [Option<u16>; 2];
     /// For people.
-    pub(super) example: &'static str,
+    const EXAMPLE: &'static str;
 }
 
 /// Why a text names no origin.
@@ -46,13 +49,14 @@ pub(crate) enum OriginError {
     Port,
 }
 
-impl Origin {
+impl<K: Kind> Origin<K> {
     /// Of a URL.
-    pub(super) fn of(uri: &Uri, schemes: &Schemes) -> Result<Self, OriginError> {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, OriginError> {
         let scheme = uri.scheme_str().ok_or(OriginError::NotUrl)?;
-        let [first, second] = schemes.names;
-        let known = schemes.names.iter().zip(schemes.ports).find(|(name, _)| **name == scheme);
-        let (&scheme, default_port) = known.ok_or(OriginError::Scheme(first, second))?;
+        let [first, second] = K::SCHEMES;
+        let mut known = K::SCHEMES.into_iter().zip(K::PORTS);
+        let known = known.find(|(name, _)| *name == scheme);
+        let (scheme, default_port) = known.ok_or(OriginError::Scheme(first, second))?;
         let authority = uri.authority().ok_or(OriginError::NotUrl)?;
         if authority.as_str().contains('@') {
             return Err(OriginError::User);
@@ -66,27 +70,33 @@ impl Origin {
             }
             None => return Err(OriginError::NotUrl),
         };
-        Ok(Self { scheme, host: Host::new(host)?, port })
+        Ok(Self { scheme, host: Host::new(host)?, port, kind: PhantomData })
     }
 
     /// Of a text that is nothing else.
-    pub(super) fn parse(text: &str, schemes: &Schemes) -> Result<Self, OriginError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, OriginError> {
         let uri: Uri = text.parse().map_err(|_| OriginError::NotUrl)?;
-        let origin = Self::of(&uri, schemes)?;
+        let origin = Self::of(&uri)?;
         match uri.authority().is_some_and(|authority| text.ends_with(authority.as_str())) {
             true => Ok(origin),
             false => Err(OriginError::Path),
         }
     }
+}
 
-    /// Of a text in a config.
-    pub(super) fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        schemes: &Schemes,
-    ) -> Result<Self, D::Error> {
+impl<K> PartialEq for Origin<K> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
+    }
+}
+
+impl<K> Eq for Origin<K> {}
+
+impl<'de, K: Kind> Deserialize<'de> for Origin<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text, schemes).map_err(|why| {
-            let example = schemes.example;
+        Self::parse(&text).map_err(|why| {
+            let example = K::EXAMPLE;
             de::Error::custom(format!("{text:?} is not an origin: {why}; write for example {example:?}"))
         })
     }
@@ -111,9 +121,9 @@ impl Host {
     }
 }
 
-impl fmt::Display for Origin {
+impl<K> fmt::Display for Origin<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port } = self;
+        let Self { scheme, host, port, .. } = self;
         match host {
             Host::Name(name) => write!(f, "{scheme}://{name}:{port}"),
             Host::Address(IpAddr::V4(address)) => write!(f, "{scheme}://{address}:{port}"),

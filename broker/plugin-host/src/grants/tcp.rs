@@ -2,35 +2,35 @@
 
 use super::{
     Destinations,
-    origin::{Host, Origin, Schemes},
+    origin::{Host, Kind, Origin},
 };
-use serde::{Deserialize, Deserializer};
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 /// A list of origins, or a table with more to say.
 pub type TcpGrant = Destinations<TcpOrigin>;
 
 /// `tcp://10.0.0.7:6379` or `tls://redis.example:6380`
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TcpOrigin(Origin);
+pub type TcpOrigin = Origin<Tcp>;
 
-const SCHEMES: Schemes =
-    Schemes { names: ["tcp", "tls"], ports: [None, None], example: "tls://redis.example:6380" };
+/// Where anything is spoken.
+#[derive(Clone, Debug)]
+pub enum Tcp {}
+
+impl Kind for Tcp {
+    const SCHEMES: [&'static str; 2] = ["tcp", "tls"];
+    const PORTS: [Option<u16>; 2] = [None, None];
+    const EXAMPLE: &'static str = "tls://redis.example:6380";
+}
 
 impl TcpOrigin {
-    /// Of a text that is nothing else.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Origin::parse(text, &SCHEMES).ok().map(Self)
-    }
-
     /// Whether what is said there is encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        self.0.scheme == "tls"
+        self.scheme == "tls"
     }
 
     /// An address, if it was granted as such.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        match self.0.host {
+        match self.host {
             Host::Address(address) => Some(address),
             Host::Name(_) => None,
         }
@@ -38,7 +38,7 @@ impl TcpOrigin {
 
     /// A name, or an address as text, without brackets.
     pub(crate) fn host(&self) -> String {
-        match &self.0.host {
+        match &self.host {
             Host::Address(address) => address.to_string(),
             Host::Name(name) => name.to_string(),
         }
@@ -46,25 +46,14 @@ impl TcpOrigin {
 
     /// From 0 to 65,535.
     pub(crate) fn port(&self) -> u16 {
-        self.0.port
-    }
-}
-
-impl fmt::Display for TcpOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<'de> Deserialize<'de> for TcpOrigin {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Origin::read(deserializer, &SCHEMES).map(Self)
+        self.port
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     struct Table {
@@ -79,7 +68,7 @@ mod tests {
         let table: Table =
             toml::from_str("tcp = { origins = ['tcp://a:1'], private = ['10.0.0.0/8'] }").unwrap();
         assert_eq!(table.tcp.to_string(), "tcp://a:1 in 10.0.0.0/8");
-        assert_eq!(TcpOrigin::parse("tcp://A:1"), Some(table.tcp.origins[0].clone()));
+        assert_eq!(TcpOrigin::parse("tcp://A:1"), Ok(table.tcp.origins[0].clone()));
         assert_eq!(TcpOrigin::parse("tls://[::1]:1").unwrap().host(), "::1");
     }
 

@@ -77,7 +77,7 @@ impl Tcp {
         origin: &str,
         asked: Option<Duration>,
     ) -> Result<Connection, TcpError> {
-        let origin = TcpOrigin::parse(origin).filter(|origin| self.grant.origins.contains(origin));
+        let origin = TcpOrigin::parse(origin).ok().filter(|origin| self.grant.origins.contains(origin));
         let origin = origin.ok_or(TcpError::Denied)?;
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| TcpError::TooMany)?;
         let (grant, tls) = (self.grant.clone(), self.tls.clone());
