@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tidegate_mqtt::QoS;
-use tidegate_tests::Broker;
+use tidegate_tests::{Broker, StoreKind, Stores};
 
 const PUBLISHERS: usize = 100;
 const SUBSCRIBERS: usize = 10;
@@ -39,27 +39,31 @@ pub(crate) fn bench() {
         "{PUBLISHERS} publishers, QoS 1, {PAYLOAD} B, {SUBSCRIBERS} subscribers whose sessions are stored"
     );
     println!("closed: {WINDOW} open each; at a rate: PUBACK counted from when a message was due");
-    for (name, config) in [
-        ("memory", "[store]\nengine = \"memory\"\n"),
-        ("none", "durability = \"none\"\n"),
-        ("os", "durability = \"os\"\n"),
-        ("sync", ""),
+    let disk = Stores::new(StoreKind::Disk);
+    let (crypt, redis) = (Stores::new(StoreKind::Crypt), Stores::new(StoreKind::Redis));
+    for (name, config, stores) in [
+        ("memory", "[store]\nengine = \"memory\"\n", &disk),
+        ("none", "durability = \"none\"\n", &disk),
+        ("os", "durability = \"os\"\n", &disk),
+        ("sync", "", &disk),
+        ("store-crypt", "", &crypt),
+        ("store-redis", "", &redis),
     ] {
-        let broker = Broker::start(&format!("{config}[limits]\nmax_queued_messages = 1000000\n"));
+        let broker = stores.folder(&format!("{config}[limits]\nmax_queued_messages = 1000000\n")).start();
         for (kind, load) in LOADS {
             let before = figures(&broker);
             print_load(name, kind, broker.pid(), broker.address(), load);
             let after = figures(&broker);
             let (batches, commits) = (after.0 - before.0, after.1 - before.1);
             if batches > 0.0 {
-                println!("{:>18} {batches} batches, {:.1} commits in each", "", commits / batches);
+                println!("{:>23} {batches} batches, {:.1} commits in each", "", commits / batches);
             }
             if name == "sync" && kind == "closed" {
                 // Each message is a commit when it comes and one when it has gone.
                 let messages = (PUBLISHERS * MESSAGES) as f64 / batches;
                 let (syncs, sync) = bare(messages * PAYLOAD as f64);
                 println!(
-                    "{:>18} {:>8.0} messages/s, {syncs:.0} times append and sync as many bytes, {sync:.2?} each",
+                    "{:>23} {:>8.0} messages/s, {syncs:.0} times append and sync as many bytes, {sync:.2?} each",
                     "bare loop",
                     syncs * messages
                 );
@@ -92,7 +96,7 @@ fn print_load(name: &str, kind: &str, pid: u32, address: SocketAddr, load: Load)
     let each = (cpu(pid) - before) as f64 / messages / 1000.0;
     let rate = messages / took.as_secs_f64();
     println!(
-        "{:>18} {rate:>8.0} messages/s, {each:.1} us of CPU each; PUBACK {}",
+        "{:>23} {rate:>8.0} messages/s, {each:.1} us of CPU each; PUBACK {}",
         format!("{name} {kind}"),
         percentiles(acknowledged)
     );

@@ -8,7 +8,7 @@ use crate::{
     writer::{Change, Figures, Gathering, Writer},
 };
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle};
 use tidegate_mqtt::{ClientId, Message, MessageId, PacketId, SessionId, SubscriptionFilter, Timestamp, Will};
 use tidegate_session::{Delivery, Finished, Stored, Subscribed};
@@ -87,6 +87,8 @@ pub struct Store {
     durability: Durability,
     /// There was something at the start.
     had_something: bool,
+    /// Whether nothing is read any more. Held by those who read.
+    closed: Arc<RwLock<bool>>,
 }
 
 impl Store {
@@ -102,7 +104,8 @@ impl Store {
         let thread = thread.map_err(|error| StoreError::Unusable(format!("no thread: {error}").into()))?;
         let had_something = recovered.last_seen.is_some();
         let writer = Mutex::new(Some(thread));
-        Ok((Self { backend, gathering, writer, durability, had_something }, recovered))
+        let closed = Arc::default();
+        Ok((Self { backend, gathering, writer, durability, had_something, closed }, recovered))
     }
 
     /// A message is accepted: all that this means, in one batch. Nothing to keep costs nothing. The number says who came first.
@@ -330,8 +333,14 @@ impl Store {
             return Err(StoreError::Unavailable("it is not written".into()));
         }
         let (backend, gathering) = (self.backend.clone(), self.gathering.clone());
-        let reading =
-            tokio::task::spawn_blocking(move || read_page(&*backend, &gathering, session, from, max_bytes));
+        let closed = self.closed.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let closed = closed.read();
+            match *closed {
+                true => Err(StoreError::Unavailable("it is closed".into())),
+                false => read_page(&*backend, &gathering, session, from, max_bytes),
+            }
+        });
         reading.await.map_err(|error| StoreError::Unavailable(error.to_string().into()))?
     }
 
@@ -382,6 +391,8 @@ impl Store {
         if writer.join().is_err() {
             tracing::error!("the thread that writes the store ended badly");
         }
+        // An engine may need what ends after this.
+        *self.closed.write() = true;
         if let Err(error) = self.backend.commit(&[], self.durability) {
             tracing::error!(%error, "the store is not safe at the end");
         }

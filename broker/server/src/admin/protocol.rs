@@ -23,7 +23,7 @@ pub struct AdminRequest {
 pub enum AdminCommand {
     /// Every number there is, as OpenMetrics text.
     Metrics,
-    /// A copy of what is stored. After an answer without [`AdminAnswer::error`] come the lines of `tidegate store export`; if they break off,
+    /// A copy of what is stored. After an answer without an error come the lines of `tidegate store export`; if they break off,
     /// an answer with one.
     StoreBackup,
     /// How every plugin stands.
