@@ -73,6 +73,13 @@ fn what_was_acknowledged_survives_a_power_cut() {
     passes(&plan(End::PowerCut { names: Names::BySyncOfTheFile, lies: false }, 20));
 }
 
+/// Journals end, tables are written and merged all the time, so that the power goes in the middle of it.
+#[test]
+fn what_was_acknowledged_survives_a_power_cut_while_tables_are_written() {
+    let plan = plan(End::PowerCut { names: Names::BySyncOfTheFolderOnly, lies: false }, 20);
+    passes(&Plan { config: format!("{}[store]\njournal = \"64KiB\"\n", plan.config), ..plan });
+}
+
 #[test]
 fn what_was_acknowledged_survives_a_power_cut_on_a_disk_that_promises_least() {
     passes(&plan(End::PowerCut { names: Names::BySyncOfTheFolderOnly, lies: false }, 20));

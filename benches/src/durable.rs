@@ -80,13 +80,13 @@ pub(crate) fn bench() {
     }
 }
 
-/// What publisher number so-and-so does.
-type Load = fn(Wire, usize) -> Vec<Duration>;
+/// What a publisher does: to which topic, and its number.
+type Load = fn(Wire, &str, usize) -> Vec<Duration>;
 
 const LOADS: [(&str, Load); 3] = [
     ("closed", closed),
-    ("at 5,000/s", |wire, me| open(wire, me, 5_000)),
-    ("at 20,000/s", |wire, me| open(wire, me, 20_000)),
+    ("at 5,000/s", |wire, topic, me| open(wire, topic, me, 5_000)),
+    ("at 20,000/s", |wire, topic, me| open(wire, topic, me, 20_000)),
 ];
 
 fn print_load(name: &str, kind: &str, pid: u32, address: SocketAddr, load: Load) {
@@ -108,12 +108,12 @@ fn figures(broker: &Broker) -> (f64, f64) {
     (of("tidegate_store_batches_total "), of("tidegate_store_commits_total "))
 }
 
-/// `kind`: in the names of sessions, so that no run finds what another has left.
+/// `kind`: in the names of sessions and topics, so that no run has to do with what another has left.
 fn run(address: SocketAddr, kind: &str, load: Load) -> Seen {
     let subscribers: Vec<_> = (0..SUBSCRIBERS)
         .map(|number| {
             let mut wire = Wire::connect(address, &format!("{kind}-{number}"), true);
-            wire.subscribe(&format!("d/{number}/#"), QoS::AtLeastOnce);
+            wire.subscribe(&format!("{kind}/{number}/#"), QoS::AtLeastOnce);
             wire.hear();
             wire
         })
@@ -131,7 +131,10 @@ fn run(address: SocketAddr, kind: &str, load: Load) -> Seen {
         let publishing: Vec<_> = publishers
             .into_iter()
             .enumerate()
-            .map(|(number, wire)| scope.spawn(move || load(wire, number)))
+            .map(|(number, wire)| {
+                let topic = format!("{kind}/{}/{number}", number % SUBSCRIBERS);
+                scope.spawn(move || load(wire, &topic, number))
+            })
             .collect();
         let acknowledged: Vec<_> = publishing.into_iter().flat_map(|one| one.join().unwrap()).collect();
         let mut missing = acknowledged.len();
@@ -160,19 +163,15 @@ fn receive(mut wire: Wire, told: &mpsc::Sender<usize>) {
     }
 }
 
-fn topic(publisher: usize) -> String {
-    format!("d/{}/{publisher}", publisher % SUBSCRIBERS)
-}
-
-fn closed(mut wire: Wire, me: usize) -> Vec<Duration> {
-    let (topic, payload) = (topic(me), "x".repeat(PAYLOAD));
+fn closed(mut wire: Wire, topic: &str, _: usize) -> Vec<Duration> {
+    let payload = "x".repeat(PAYLOAD);
     let mut open: VecDeque<Instant> = VecDeque::new();
     let mut took = Vec::with_capacity(MESSAGES);
     let mut sent = 0;
     while took.len() < MESSAGES {
         while sent < MESSAGES && open.len() < WINDOW {
             open.push_back(Instant::now());
-            wire.publish(&topic, &payload, sent, false, QoS::AtLeastOnce);
+            wire.publish(topic, &payload, sent, false, QoS::AtLeastOnce);
             sent += 1;
         }
         wire.flush();
@@ -186,8 +185,8 @@ fn closed(mut wire: Wire, me: usize) -> Vec<Duration> {
 }
 
 /// `rate`: messages a second of all publishers together.
-fn open(mut wire: Wire, me: usize, rate: usize) -> Vec<Duration> {
-    let (topic, payload) = (topic(me), "x".repeat(PAYLOAD));
+fn open(mut wire: Wire, topic: &str, me: usize, rate: usize) -> Vec<Duration> {
+    let payload = "x".repeat(PAYLOAD);
     let between = Duration::from_secs(1) * PUBLISHERS as u32 / rate as u32;
     let messages = rate * SECONDS / PUBLISHERS;
     let mut hearing = wire.split();
@@ -208,7 +207,7 @@ fn open(mut wire: Wire, me: usize, rate: usize) -> Vec<Duration> {
         });
         for number in 0..messages {
             thread::sleep(due(number).saturating_duration_since(Instant::now()));
-            wire.publish(&topic, &payload, number, false, QoS::AtLeastOnce);
+            wire.publish(topic, &payload, number, false, QoS::AtLeastOnce);
             wire.flush();
         }
         heard.join().unwrap()

@@ -91,7 +91,10 @@ impl Wire {
                 done += frame.len();
                 heard.push(match frame.decode(Version::V5).unwrap() {
                     Packet::Publish(publish) => Heard::Message(publish.packet_id),
-                    Packet::PubAck(_) => Heard::Acked,
+                    Packet::PubAck(ack) => {
+                        assert_eq!(ack.reason, ReasonCode::Success, "the broker refuses");
+                        Heard::Acked
+                    }
                     _ => Heard::Other,
                 });
             }

@@ -17,7 +17,7 @@ use std::{
 };
 use tidegate_mqtt::{QoS, TopicName};
 use tidegate_plugin_host::{ByteSize, PluginConfig, duration};
-use tidegate_store::Durability;
+use tidegate_store::{Durability, FjallOptions};
 use transport::{Misplaced, Places};
 
 /// The whole file.
@@ -293,11 +293,22 @@ pub struct StoreConfig {
     pub plugin: Option<String>,
     /// Bytes of the disk that messages leave free (0x97), so that what makes room can be written. Default 64 MiB.
     pub reserve: ByteSize,
+    /// Bytes that are written to the journal before they become tables; about as much is kept in memory, up to four times if the disk is
+    /// slow. Default 8 MiB.
+    pub journal: ByteSize,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { engine: Engine::Disk, plugin: None, reserve: ByteSize(64 << 20) }
+        Self { engine: Engine::Disk, plugin: None, reserve: ByteSize(64 << 20), journal: ByteSize(8 << 20) }
+    }
+}
+
+impl StoreConfig {
+    /// Of the built-in engine.
+    pub(crate) fn fjall(&self) -> FjallOptions {
+        let (reserve, journal) = (self.reserve.bytes() as u64, self.journal.bytes() as u64);
+        FjallOptions { reserve, journal, ..FjallOptions::default() }
     }
 }
 

@@ -14,23 +14,23 @@ use tidegate_store::{Backend, Durability, FORMAT, Fjall, FjallOptions, Operation
 /// See the module. Kept for as long as plugins run, so that a folder is opened once, whatever generation asks.
 pub(crate) struct PluginEngines {
     folder: PathBuf,
-    reserve: u64,
+    options: FjallOptions,
     engines: Mutex<BTreeMap<Box<str>, Arc<PluginEngine>>>,
 }
 
 /// That of one plugin. Opened when it is first asked for.
 struct PluginEngine {
     folder: PathBuf,
-    reserve: u64,
+    options: FjallOptions,
     engine: OnceLock<Fjall>,
     /// Held while it is opened or written.
     term: Mutex<u64>,
 }
 
 impl PluginEngines {
-    /// `reserve`: bytes of the disk that only deletions may use, see `[store] reserve`.
-    pub(crate) fn new(data_dir: &Path, reserve: u64) -> Self {
-        Self { folder: data_dir.join("plugin-stores"), reserve, engines: Mutex::default() }
+    /// All with these options.
+    pub(crate) fn new(data_dir: &Path, options: FjallOptions) -> Self {
+        Self { folder: data_dir.join("plugin-stores"), options, engines: Mutex::default() }
     }
 }
 
@@ -46,7 +46,7 @@ impl RecordEngines for PluginEngines {
         let engine = engines.entry(plugin.into()).or_insert_with(|| {
             Arc::new(PluginEngine {
                 folder: self.folder.join(plugin),
-                reserve: self.reserve,
+                options: self.options.clone(),
                 engine: OnceLock::new(),
                 term: Mutex::new(0),
             })
@@ -65,8 +65,7 @@ impl PluginEngine {
         if let Some(engine) = self.engine.get() {
             return engine.recover().map_err(error);
         }
-        let options = FjallOptions { reserve: self.reserve, ..FjallOptions::default() };
-        let engine = Fjall::open(&self.folder, options).map_err(error)?;
+        let engine = Fjall::open(&self.folder, self.options.clone()).map_err(error)?;
         // Nobody else can have set it: the term is locked.
         _ = self.engine.set(engine);
         Ok(())
@@ -156,7 +155,7 @@ mod tests {
     #[test]
     fn each_plugin_has_a_folder_of_its_own_and_keeps_it_over_generations() {
         let folder = tempfile::tempdir().unwrap();
-        let engines = PluginEngines::new(folder.path(), 0);
+        let engines = PluginEngines::new(folder.path(), FjallOptions::default());
         let (a, b) = (engines.engine("a"), engines.engine("b"));
         assert!(matches!(a.get(1, b"k"), Err(RecordError::Fatal(_))), "not open yet");
         assert_eq!((a.open(FORMAT, None).unwrap().term, b.open(FORMAT, None).unwrap().term), (1, 1));
@@ -172,7 +171,7 @@ mod tests {
     #[test]
     fn a_term_that_is_over_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = PluginEngines::new(folder.path(), 0).engine("a");
+        let engine = PluginEngines::new(folder.path(), FjallOptions::default()).engine("a");
         assert_eq!(engine.open(FORMAT, None).unwrap().term, 1);
         assert_eq!(engine.open(FORMAT, None).unwrap().term, 2);
         assert_eq!(engine.commit(1, vec![put(1, "k")], true), Err(over()));
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn what_is_not_known_here_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = PluginEngines::new(folder.path(), 0).engine("a");
+        let engine = PluginEngines::new(folder.path(), FjallOptions::default()).engine("a");
         assert!(matches!(engine.open(FORMAT + 1, None), Err(RecordError::Fatal(_))));
         engine.open(FORMAT, None).unwrap();
         assert!(matches!(

@@ -20,7 +20,7 @@ use tidegate_mqtt::ReasonCode;
 use tidegate_plugin_host::{
     Access, BrokerAccess, HostError, HostOptions, PluginHost, PluginReport, PluginState, WaitFor,
 };
-use tidegate_store::{Backend, Fjall, FjallOptions, Memory, Recovered, Store, StoreError};
+use tidegate_store::{Backend, Fjall, Memory, Recovered, Store, StoreError};
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -299,8 +299,7 @@ pub(crate) fn engine(
     plugins: Option<&PluginHost>,
 ) -> impl FnOnce() -> Result<Arc<dyn Backend>, StoreError> + use<> {
     let engine = config.store.engine;
-    let folder = config.data_dir.join("store");
-    let reserve = config.store.reserve.bytes() as u64;
+    let (folder, options) = (config.data_dir.join("store"), config.store.fjall());
     let plugin = config.store.plugin.clone().unwrap_or_default();
     let storage = plugins.and_then(|plugins| plugins.storage(&plugin));
     let runtime = tokio::runtime::Handle::current();
@@ -315,9 +314,7 @@ pub(crate) fn engine(
                 };
                 Arc::new(PluginStore::open(storage.ok_or_else(unusable)?, runtime)?)
             }
-            Engine::Disk => {
-                Arc::new(Fjall::open(&folder, FjallOptions { reserve, ..FjallOptions::default() })?)
-            }
+            Engine::Disk => Arc::new(Fjall::open(&folder, options)?),
             Engine::Memory => Arc::new(Memory::default()),
         })
     }
@@ -386,7 +383,7 @@ pub(crate) fn options(config: &Config, hooks: &Arc<HookRegistry>, access: &Acces
         broker_version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: config.workers.get(),
         access: access.clone(),
-        engines: Some(Arc::new(PluginEngines::new(&config.data_dir, config.store.reserve.bytes() as u64))),
+        engines: Some(Arc::new(PluginEngines::new(&config.data_dir, config.store.fjall()))),
         // Listeners that name what they require need not wait for the others.
         wait_for: match config.listeners.iter().any(|listener| listener.requires.is_some()) {
             true => WaitFor::Named(config.store.plugin.iter().cloned().collect()),

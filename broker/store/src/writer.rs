@@ -23,6 +23,10 @@ const LINGER: Duration = Duration::from_millis(5);
 /// But no more than so much of it gathers.
 const ENOUGH: usize = 1_000;
 
+/// A group is no larger: an engine, and a plugin above all, has to hold it in memory. One submission alone may be.
+const MOST: usize = 4_096;
+const MOST_BYTES: usize = 4 << 20;
+
 /// How long the writer waits before it tries again what must not be refused.
 const RETRY: Duration = Duration::from_millis(250);
 /// Tries at the end, before what could not be written is given up.
@@ -58,6 +62,15 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
+    /// Bytes of what is put.
+    fn bytes(&self) -> usize {
+        let bytes = |change: &Change| match change {
+            Change::Put(_, key, value) => key.len() + value.len(),
+            Change::Delete(..) | Change::Unreference(_) => 0,
+        };
+        self.changes.iter().map(bytes).sum()
+    }
+
     /// Whether it is more than a wait, or the time of day.
     fn is_of_clients(&self) -> bool {
         self.changes.first().is_some_and(|change| !matches!(change, Change::Put(Table::Meta, ..)))
@@ -111,6 +124,8 @@ struct Waiting {
     position: u64,
     /// Nothing that may be refused is taken in.
     failing: Option<StoreError>,
+    /// Of all submissions.
+    bytes: usize,
     /// Somebody waits for it, or it is enough.
     urgent: bool,
     stopping: bool,
@@ -121,15 +136,42 @@ impl Waiting {
     fn push(&mut self, submission: Submission) -> bool {
         let before = (self.submissions.is_empty(), self.urgent);
         self.urgent |= submission.settler.is_some() || self.submissions.len() >= ENOUGH;
+        self.bytes += submission.bytes();
         self.submissions.push(submission);
         before != (false, self.urgent)
+    }
+
+    /// As much as makes a group.
+    fn group(&mut self) -> Vec<Submission> {
+        if self.submissions.len() <= MOST && self.bytes <= MOST_BYTES {
+            (self.bytes, self.urgent) = (0, false);
+            return std::mem::take(&mut self.submissions);
+        }
+        let mut bytes = 0;
+        let fits = |one: &&Submission| {
+            bytes += one.bytes();
+            bytes <= MOST_BYTES
+        };
+        let count = self.submissions.iter().take(MOST).take_while(fits).count().max(1);
+        let rest = self.submissions.split_off(count);
+        let group = std::mem::replace(&mut self.submissions, rest);
+        self.bytes -= group.iter().map(Submission::bytes).sum::<usize>();
+        // What is left has waited already.
+        self.urgent = true;
+        group
     }
 }
 
 impl Gathering {
     pub(crate) fn new(position: u64) -> Self {
-        let waiting =
-            Waiting { submissions: Vec::new(), position, failing: None, urgent: false, stopping: false };
+        let waiting = Waiting {
+            submissions: Vec::new(),
+            position,
+            failing: None,
+            bytes: 0,
+            urgent: false,
+            stopping: false,
+        };
         Self { waiting: Mutex::new(waiting), wake: Condvar::new(), figures: Figures::default() }
     }
 
@@ -196,8 +238,7 @@ impl Gathering {
                 break;
             }
         }
-        waiting.urgent = false;
-        (std::mem::take(&mut waiting.submissions), waiting.stopping)
+        (waiting.group(), waiting.stopping)
     }
 
     fn set_failing(&self, failing: Option<StoreError>) {
