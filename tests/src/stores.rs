@@ -59,11 +59,6 @@ impl Stores {
         Self { kind, redis: RefCell::new(redis), made: Cell::new(0) }
     }
 
-    /// Which it is.
-    pub fn kind(&self) -> StoreKind {
-        self.kind
-    }
-
     /// The folder of a broker with an empty store. `config`: as for [`Folder::new`], without tables `store` and `plugin.store-*`.
     ///
     /// # Panics

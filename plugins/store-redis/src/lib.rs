@@ -7,6 +7,7 @@ mod scripts;
 
 use connection::{Connection, Failed, Reply};
 use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use tidegate_plugin::{
     Plugin, Start, Storage, config,
     storage::{Entry, Error, Op, Opened, Row},
@@ -155,6 +156,13 @@ fn number(reply: Option<Reply>) -> Result<u64, Error> {
     number.ok_or_else(|| Error::Retry("Redis answers what makes no sense".to_owned()))
 }
 
+fn table_of(op: &Op) -> u8 {
+    match op {
+        Op::Put(entry) => entry.table,
+        Op::Delete { table, .. } => *table,
+    }
+}
+
 /// The first key that does not begin with `prefix` any more, as ZRANGEBYLEX wants it.
 fn end_of(prefix: &[u8]) -> Vec<u8> {
     let kept = prefix.len() - prefix.iter().rev().take_while(|byte| **byte == u8::MAX).count();
@@ -183,17 +191,18 @@ impl Storage for Redis {
     fn commit(&mut self, ops: Vec<Op>, _durable: bool) -> Result<u64, Error> {
         let Some(term) = self.term else { return Err(Error::Fatal("it has not been opened".to_owned())) };
         let (meta, term) = (self.meta(), term.to_string());
-        let places: Vec<_> = (0..=u8::MAX).map(|table| self.places(table)).collect();
+        let tables: BTreeSet<u8> = ops.iter().map(table_of).collect();
+        let places: BTreeMap<u8, _> = tables.into_iter().map(|table| (table, self.places(table))).collect();
         let mut question: Vec<&[u8]> =
             vec![b"EVAL", scripts::COMMIT.as_bytes(), b"1", &meta, term.as_bytes()];
         for op in &ops {
             match op {
                 Op::Put(Entry { table, key, value, .. }) => {
-                    let [values, keys] = &places[usize::from(*table)];
+                    let [values, keys] = &places[table];
                     question.extend([&b"+"[..], values, keys, key, value]);
                 }
                 Op::Delete { table, key } => {
-                    let [values, keys] = &places[usize::from(*table)];
+                    let [values, keys] = &places[table];
                     question.extend([&b"-"[..], values, keys, key]);
                 }
             }
