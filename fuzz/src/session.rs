@@ -287,7 +287,7 @@ impl Script {
         Message {
             id: MessageId { home: HomeId::LOCAL, sequence: self.world.sequence },
             topic: packets::topic_name(&format!("{}{}", self.mount_point, packets::topic(input))),
-            payload: Bytes::copy_from_slice(input.bytes()),
+            payload: Bytes::copy_from_slice(input.bytes()).into(),
             qos: packets::qos(input),
             retain: input.flag(),
             properties: input.option(|input| Box::new(packets::publish_properties(input))),

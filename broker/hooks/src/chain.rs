@@ -283,6 +283,25 @@ impl Chain {
         let nobody_to_ask = permissions.rules.is_empty() && !self.asked.acl;
         Ok(Authorization::from(nobody_to_ask))
     }
+
+    /// Whether [`Chain::authorize`] would allow it without asking anybody, or looking for an answer that holds for a while: then it would do
+    /// so again, for as long as chain and permissions stay what they are.
+    pub fn always_allows(&self, permissions: &Permissions, request: &AclRequest<'_>) -> bool {
+        let before = |member: &&Member| permissions.granted_at.as_ref().is_none_or(|at| *at <= member.place);
+        let rules = &permissions.rules;
+        for member in self.guards.iter().map(|index| &self.members[*index]) {
+            if !rules.is_empty()
+                && before(&member)
+                && let Some(allow) = rules.decide(request)
+            {
+                return allow;
+            }
+            if member.acl_in_scope(request) {
+                return false;
+            }
+        }
+        rules.decide(request).unwrap_or(rules.is_empty() && !self.asked.acl)
+    }
 }
 
 impl Member {

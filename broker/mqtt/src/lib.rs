@@ -26,9 +26,9 @@ mod version;
 mod writer;
 
 pub use decode::{Frame, next_frame};
-pub use encode::PublishFrame;
+pub use encode::{PublishFrame, encode_short_ack};
 pub use error::{DecodeError, EncodeError, Malformed, ProtocolViolation};
-pub use message::{Heads, HomeId, Message, MessageId, Origin, SessionId, Timestamp};
+pub use message::{Heads, HomeId, Message, MessageId, Origin, Payload, SessionId, Timestamp};
 pub use names::{ClientId, NameError, ShareName, SubscriptionFilter, TopicFilter, TopicName};
 pub use outgoing::Outgoing;
 pub use packet::{

@@ -1,8 +1,10 @@
 //! An application message as the broker keeps it: accepted once, then shared by every queue, store and socket.
 
 mod heads;
+mod payload;
 
 pub use heads::Heads;
+pub use payload::Payload;
 
 use crate::{names::TopicName, packet::QoS, properties::PublishProperties};
 use bytes::Bytes;
@@ -64,7 +66,7 @@ pub struct Message {
     /// Where it was published, aliases resolved.
     pub topic: TopicName,
     /// As published, or as a plugin edited it.
-    pub payload: Bytes,
+    pub payload: Payload,
     /// As published.
     pub qos: QoS,
     /// As published.

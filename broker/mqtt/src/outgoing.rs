@@ -1,5 +1,6 @@
 //! Bytes that wait to be written to one socket.
 
+use crate::message::Payload;
 use bytes::{Buf, Bytes};
 use std::{collections::VecDeque, io::IoSlice};
 
@@ -42,13 +43,13 @@ impl Outgoing {
         &mut self.copied
     }
 
-    /// Queues a frame that others send too: copied if it is small, else without a copy.
-    pub fn push_shared(&mut self, bytes: Bytes) {
-        if bytes.len() < COPY_BELOW {
-            self.copied.extend_from_slice(&bytes);
+    /// Queues what others send too: copied if it is small, else without a copy.
+    pub fn push_shared(&mut self, payload: &Payload) {
+        if payload.len() < COPY_BELOW {
+            self.copied.extend_from_slice(payload);
         } else {
-            self.shared_len += bytes.len();
-            self.shared.push_back(Shared { at: self.copied.len(), bytes });
+            self.shared_len += payload.len();
+            self.shared.push_back(Shared { at: self.copied.len(), bytes: payload.to_bytes() });
         }
     }
 

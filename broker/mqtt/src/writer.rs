@@ -76,3 +76,26 @@ impl Sink for Count {
         self.0 += bytes.len();
     }
 }
+
+/// A few bytes, put together before they are appended at once: a fixed header and a length, say.
+#[derive(Default)]
+pub(crate) struct Head {
+    bytes: [u8; 8],
+    pub(crate) len: usize,
+}
+
+impl Head {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Sink for Head {
+    /// What finds no room is lost: no caller puts more than seven.
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.len += bytes.len();
+        }
+    }
+}

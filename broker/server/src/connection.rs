@@ -157,7 +157,9 @@ async fn enter(
         unsettled: VecDeque::new(),
         hold,
         page: None,
+        now: clock::now(),
         served: HookKinds::default(),
+        chain: 0,
         watched: None,
         handled: PacketType::Connect,
         certificate: tls.and_then(|tls| tls.certificate),
@@ -280,8 +282,12 @@ struct Connection {
     hold: Option<Ticket>,
     /// What waits is on disk, and being read.
     page: Option<Box<Page>>,
-    /// What hooks there were when this turn began, or when it read.
+    /// What time it was when this turn began, or when it read.
+    now: Timestamp,
+    /// What hooks there were then.
     served: HookKinds,
+    /// In which generation of the chain.
+    chain: u64,
     /// For hooks that see every packet.
     watched: Option<Box<Watched>>,
     /// The packet that is being handled, or was last.
@@ -321,13 +327,13 @@ impl Connection {
     /// Sends what can be sent, then waits for something to happen and handles it.
     async fn turn(&mut self) -> Result<(), End> {
         tokio::task::consume_budget().await;
-        self.served = self.broker.hooks.chain().served();
+        self.look();
         if self.reauthorize {
             Box::pin(self.ask_again()).await?;
         }
-        if self.paused_until.is_some_and(|until| until <= clock::now()) {
+        if self.paused_until.is_some_and(|until| until <= self.now) {
             self.paused_until = None;
-            self.keep_alive.heard(clock::now());
+            self.keep_alive.heard(self.now);
         }
         self.settle().await?;
         if self.may_handle_backlog() {
@@ -395,6 +401,14 @@ impl Connection {
             () = sleep_until(timer), if timer.is_some() && !loading => self.look_at_time()?,
         }
         Ok(())
+    }
+
+    /// What time it is, and who is to be asked: looked at once for all that is done together.
+    fn look(&mut self) {
+        self.now = clock::now();
+        let chain = self.broker.hooks.chain();
+        self.served = chain.served();
+        self.chain = chain.generation();
     }
 
     fn may_handle_backlog(&self) -> bool {

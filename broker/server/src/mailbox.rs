@@ -499,7 +499,6 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use tidegate_mqtt::{HomeId, Message, MessageId, Timestamp, TopicName};
     use tidegate_session::Stored;
 
@@ -507,7 +506,7 @@ mod tests {
         let message = Message {
             id: MessageId { home: HomeId::LOCAL, sequence },
             topic: TopicName::new("t").unwrap(),
-            payload: Bytes::from(vec![0; 1000]),
+            payload: vec![0; 1000].into(),
             qos,
             retain: false,
             properties: None,

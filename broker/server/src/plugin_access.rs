@@ -56,7 +56,7 @@ impl BrokerAccess for Shared {
     }
 
     fn retained(&self, topic: &TopicName) -> Option<Bytes> {
-        self.retained.get(topic).map(|message| message.payload.clone())
+        self.retained.get(topic).map(|message| message.payload.to_bytes())
     }
 
     fn forget(&self, client_id: Option<&str>) {
@@ -113,7 +113,7 @@ pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc:
                 let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
                 let draft = Draft {
                     topic: topic.clone(),
-                    payload,
+                    payload: payload.into(),
                     qos,
                     retain,
                     properties,

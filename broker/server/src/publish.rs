@@ -3,21 +3,20 @@
 use crate::{
     clients::{Presence, Subscriber},
     clock,
-    recipients::{Receiver, Recipients, chosen, everybody, post},
+    recipients::{Receiver, Recipients, chosen, delivery, everybody, post},
     shared::Shared,
 };
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
     AclRequest, Action, Authorization, Chain, EventKind, FaultKind, HookFailed, InScope, Patch, Permissions,
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, Origin, PacketId, PublishProperties, QoS, ReasonCode,
-    SessionId, Timestamp, TopicName, Will,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, PacketId, Payload, Publish, PublishProperties, QoS,
+    ReasonCode, SessionId, Timestamp, TopicName, Will,
 };
-use tidegate_routing::{Generation, Matches};
+use tidegate_routing::{Generation, Match, Matches};
 use tidegate_session::Delivery;
 use tidegate_store::{Acceptance, Durability, Outcome, Retention, StoreError, Ticket};
 
@@ -38,6 +37,8 @@ pub(crate) struct Publisher {
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
     topics: HashMap<TopicName, Arc<Known>, ahash::RandomState>,
+    /// The topic used last: the next message is on the same, often.
+    last: Option<Arc<Known>>,
     sequence: std::ops::Range<u64>,
 }
 
@@ -52,8 +53,11 @@ pub(crate) struct Selection {
 /// What is known about a topic that this publisher has used before.
 #[derive(Debug)]
 pub(crate) struct Known {
+    topic: TopicName,
     routes: Generation,
     chain: u64,
+    /// Up to which QoS nobody needs to be asked about a message: neither whether it is allowed, nor what becomes of it, nor who gets it.
+    unasked: Option<QoS>,
     in_scope: InScope,
     /// Who is asked about the recipients.
     pub(crate) chosen_by: InScope,
@@ -71,7 +75,7 @@ const SEQUENCE_BLOCK: u64 = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) topic: TopicName,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Payload,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     /// Without topic alias and subscription identifiers.
@@ -184,8 +188,16 @@ impl Publisher {
             is_trusted: false,
             mount_point,
             topics: HashMap::default(),
+            last: None,
             sequence: 0..0,
         }
+    }
+
+    /// It may do something else from now on.
+    pub(crate) fn permit(&mut self, permissions: Permissions) {
+        self.permissions = permissions;
+        self.topics.clear();
+        self.last = None;
     }
 
     /// Of a session of an earlier run, whose will was allowed when its client came.
@@ -213,12 +225,23 @@ impl Publisher {
         {
             return known.clone();
         }
+        let in_scope = chain.publish_scope(topic);
+        let chosen_by = chain.subscribers_scope(topic);
+        let unasked = if in_scope.is_empty() && chosen_by.is_empty() && !is_system(topic) {
+            let allowed =
+                |qos: &QoS| chain.always_allows(&self.permissions, &self.acl_request(topic, *qos, false));
+            [QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce].into_iter().find(allowed)
+        } else {
+            None
+        };
         let known = Arc::new(Known {
+            topic: topic.clone(),
             // Before the matches: a change in between is seen the next time.
             routes: broker.routes.generation(topic),
             chain: chain.generation(),
-            in_scope: chain.publish_scope(topic),
-            chosen_by: chain.subscribers_scope(topic),
+            unasked,
+            in_scope,
+            chosen_by,
             matches: broker.routes.matching(topic, Some(self.session)),
             selected: ArcSwapOption::empty(),
         });
@@ -226,17 +249,90 @@ impl Publisher {
             self.topics.clear();
         }
         self.topics.insert(topic.clone(), known.clone());
+        self.last = Some(known.clone());
         known
     }
 
-    fn next_id(&mut self, broker: &Shared) -> MessageId {
-        let sequence = self.sequence.next().unwrap_or_else(|| {
-            let first = broker.take_sequences(SEQUENCE_BLOCK);
-            self.sequence = first + 1..first + SEQUENCE_BLOCK;
-            first
-        });
-        MessageId { home: HomeId::LOCAL, sequence }
+    fn acl_request<'a>(&'a self, topic: &'a str, qos: QoS, retain: bool) -> AclRequest<'a> {
+        AclRequest {
+            session: self.session,
+            client_id: &self.client_id,
+            username: self.presence.username.as_deref(),
+            action: Action::Publish,
+            topic,
+            qos,
+            retain,
+            attributes: &self.presence.attributes,
+        }
     }
+}
+
+/// `left`: numbers taken before.
+fn next_id(left: &mut std::ops::Range<u64>, broker: &Shared) -> MessageId {
+    let sequence = left.next().unwrap_or_else(|| {
+        let first = broker.take_sequences(SEQUENCE_BLOCK);
+        *left = first + 1..first + SEQUENCE_BLOCK;
+        first
+    });
+    MessageId { home: HomeId::LOCAL, sequence }
+}
+
+/// Takes a message in that nobody needs to be asked about and that need not be stored, on a topic this publisher has used before: the way of
+/// nearly all messages. None if it has to go the long way, see [`publish`]. `chain`: the generation of the chain in force.
+pub(crate) fn publish_at_once(
+    broker: &Arc<Shared>,
+    from: &mut Publisher,
+    (topic, packet): (&str, &mut Publish<'_>),
+    chain: u64,
+    now: Timestamp,
+) -> Option<Receivers> {
+    if packet.retain || from.mount_point.is_some() {
+        return None;
+    }
+    if from.last.as_ref().is_none_or(|last| &*last.topic != topic) {
+        from.last = Some(from.topics.get(topic)?.clone());
+    }
+    let known = from.last.as_deref()?;
+    let unasked = known.unasked.is_some_and(|qos| packet.qos <= qos);
+    if !unasked || known.chain != chain || !broker.routes.is_current(known.routes) {
+        return None;
+    }
+    let direct = &known.matches.direct;
+    let is_kept =
+        |one: &Match<Arc<Subscriber>>| one.maximum_qos > QoS::AtMostOnce && one.subscriber.is_persistent();
+    if !known.matches.shared.is_empty() || packet.qos > QoS::AtMostOnce && direct.iter().any(is_kept) {
+        return None;
+    }
+    let message = Arc::new(Message {
+        id: next_id(&mut from.sequence, broker),
+        topic: known.topic.clone(),
+        payload: Payload::copied(packet.payload),
+        qos: packet.qos,
+        retain: false,
+        properties: packet.properties.take().and_then(kept_properties),
+        publisher: Some(from.session),
+        origin: None,
+        accepted_at: now,
+        heads: Heads::default(),
+    });
+    let mut receivers = Receivers { count: direct.len(), congested: false };
+    if broker.events.wants(EventKind::Published) {
+        tell_published(broker, from, &message, receivers);
+    }
+    if let Some((last, others)) = direct.split_last() {
+        for one in others {
+            receivers.congested |= post(broker, &one.subscriber, delivery(one, message.clone()));
+        }
+        receivers.congested |= post(broker, &last.subscriber, delivery(last, message));
+    }
+    Some(receivers)
+}
+
+/// What of a packet's properties belongs to the message: topic alias and subscription identifiers belong to one connection.
+pub(crate) fn kept_properties(mut properties: Box<PublishProperties>) -> Option<Box<PublishProperties>> {
+    properties.topic_alias = None;
+    properties.subscription_identifiers.clear();
+    (*properties != PublishProperties::default()).then_some(properties)
 }
 
 /// Takes a message in: authorize, transform, authorize again if the topic changed, choose recipients, store, deliver. `behind`: earlier
@@ -344,7 +440,7 @@ async fn take_in(
     };
     let received = draft.received.map(|packet_id| (from.session, packet_id));
     let will_of = draft.will_of;
-    let message = Arc::new(draft.accepted(from.next_id(broker), Some(from.session), now));
+    let message = Arc::new(draft.accepted(next_id(&mut from.sequence, broker), Some(from.session), now));
     let keeping = Keeping { received, will_of, durability: from.durability, behind };
     match accept(broker, message, &receivers, keeping)? {
         Submission::Nothing(message) => {
@@ -386,14 +482,18 @@ pub(crate) async fn publish_own(broker: &Arc<Shared>, mut draft: Draft) -> Resul
     }
 }
 
+/// The broker's own, whoever allows it.
+fn is_system(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 async fn authorize(
     chain: &Chain,
     from: &mut Publisher,
     draft: &Draft,
     now: Timestamp,
 ) -> Result<(), PublishError> {
-    // The broker's own, whoever allows it.
-    if draft.topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    if is_system(&draft.topic) {
         return Err(PublishError::Denied(draft.topic.clone()));
     }
     // Where plugins may publish the operator has said.
@@ -573,13 +673,22 @@ impl Draft {
         let properties = will.properties.publish;
         let properties = (properties != PublishProperties::default()).then(|| Box::new(properties));
         let Will { topic, payload, qos, retain, .. } = will;
-        Self { topic, payload, qos, retain, properties, origin: None, received: None, will_of: None }
+        Self {
+            topic,
+            payload: payload.into(),
+            qos,
+            retain,
+            properties,
+            origin: None,
+            received: None,
+            will_of: None,
+        }
     }
 
     fn apply(&mut self, edits: Patch) {
         let Patch { topic, payload, qos, retain, properties } = edits;
         self.topic = topic.unwrap_or_else(|| self.topic.clone());
-        self.payload = payload.unwrap_or_else(|| std::mem::take(&mut self.payload));
+        self.payload = payload.map(Payload::from).unwrap_or_else(|| std::mem::take(&mut self.payload));
         self.qos = qos.unwrap_or(self.qos);
         self.retain = retain.unwrap_or(self.retain);
         self.properties = properties.or(self.properties.take());

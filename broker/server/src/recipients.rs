@@ -8,7 +8,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tidegate_hooks::{Candidate, Chain, PickRequest, SelectRequest, Selected};
-use tidegate_mqtt::{Message, QoS, SessionId, SubscriptionFilter, Timestamp};
+use tidegate_mqtt::{Message, QoS, SessionId, SubscriptionFilter, SubscriptionIds, Timestamp};
 use tidegate_routing::{Match, Matches, SharedMatch};
 use tidegate_session::Delivery;
 
@@ -92,14 +92,21 @@ pub(crate) struct Receiver<'a> {
 
 impl Receiver<'_> {
     pub(crate) fn delivery(&self, message: &Arc<Message>) -> Delivery {
-        Delivery {
-            message: message.clone(),
-            qos: message.qos.min(self.to.maximum_qos), // [MQTT-3.8.4-8]
-            retain: message.retain && self.to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-            identifiers: self.to.identifiers.clone(),
-            group: self.group.cloned(),
-            stored: None,
-        }
+        Delivery { group: self.group.cloned(), ..delivery(self.to, message.clone()) }
+    }
+}
+
+/// A message as one of those who match gets it, by no group.
+pub(crate) fn delivery(to: &Match<Arc<Subscriber>>, message: Arc<Message>) -> Delivery {
+    // Cloning a list that is empty costs more than looking.
+    let has_identifiers = !to.identifiers.is_empty();
+    Delivery {
+        qos: message.qos.min(to.maximum_qos),             // [MQTT-3.8.4-8]
+        retain: message.retain && to.retain_as_published, // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+        identifiers: if has_identifiers { to.identifiers.clone() } else { SubscriptionIds::new() },
+        group: None,
+        stored: None,
+        message,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tidegate_hooks::EventKind;
-use tidegate_mqtt::{QoS, TopicName};
+use tidegate_mqtt::{Payload, QoS, TopicName};
 use tidegate_plugin_host::{MetricValue, PluginControl, PluginMetric, PluginReport, PluginState};
 use tokio::sync::watch;
 
@@ -72,7 +72,7 @@ async fn tell_one(broker: &Arc<Shared>, told: &mut HashMap<String, String>, topi
     let Ok(name) = TopicName::new(&format!("$SYS/broker/{topic}")) else { return };
     let draft = Draft {
         topic: name,
-        payload: value.clone().into(),
+        payload: Payload::copied(value.as_bytes()),
         qos: QoS::AtMostOnce,
         retain: true,
         properties: None,

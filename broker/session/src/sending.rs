@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
 use tidegate_mqtt::{
-    Ack, Message, Outgoing, Packet, PacketId, Publish, QoS, ReasonCode, SubscriptionFilter, SubscriptionIds,
+    Message, Outgoing, PacketId, PacketType, Publish, QoS, ReasonCode, SubscriptionFilter, SubscriptionIds,
     Timestamp, Version,
 };
 
@@ -77,6 +77,8 @@ pub(crate) struct SendingWindow {
     /// How many of them, from the front, were sent on this connection. The others are left from an earlier one.
     sent: usize,
     next_packet_id: u16,
+    /// Packet identifiers in flight rise from the front to the next one, so that it is free. Not so if they are left from an earlier connection.
+    rising: bool,
 }
 
 /// What an acknowledgement from the client did.
@@ -94,7 +96,7 @@ pub(crate) enum Acknowledged {
 
 impl SendingWindow {
     pub(crate) fn new(maximum: u16, inflight: Vec<Inflight>, next_packet_id: u16) -> Self {
-        Self { maximum: maximum.into(), inflight: inflight.into(), sent: 0, next_packet_id }
+        Self { maximum: maximum.into(), inflight: inflight.into(), sent: 0, next_packet_id, rising: false }
     }
 
     /// Whether another QoS 1 or 2 message may be sent now [MQTT-4.9.0-2].
@@ -150,7 +152,7 @@ impl SendingWindow {
             let Inflight { packet_id, stage } = &self.inflight[self.sent];
             match stage {
                 Stage::Released(_) => {
-                    outlet.terms.write(&Packet::PubRel(ack(*packet_id, ReasonCode::Success)), out);
+                    outlet.terms.acknowledge(PacketType::PubRel, *packet_id, ReasonCode::Success, out);
                 }
                 Stage::Published(delivery) => {
                     if let Err(why) = write(delivery, Some(*packet_id), true, outlet, now, out) {
@@ -237,10 +239,16 @@ impl SendingWindow {
 
     /// The window is smaller than the number of packet identifiers, so one is free.
     fn free_packet_id(&mut self) -> PacketId {
+        // They may have gone round: then the front could have the next one.
+        let since_front = |front: &Inflight| self.next_packet_id.wrapping_sub(front.packet_id.get());
+        self.rising = match self.inflight.front() {
+            None => true,
+            Some(front) => self.rising && since_front(front) < u16::MAX / 2,
+        };
         loop {
             let candidate = PacketId::new(self.next_packet_id).unwrap_or(PacketId::MIN);
             self.next_packet_id = candidate.get().wrapping_add(1);
-            if self.position(candidate).is_none() {
+            if self.rising || self.position(candidate).is_none() {
                 return candidate;
             }
         }
@@ -249,13 +257,6 @@ impl SendingWindow {
     pub(crate) fn into_parts(self) -> (Vec<Inflight>, u16) {
         (self.inflight.into(), self.next_packet_id)
     }
-}
-
-/// Section 2.1.4: a fixed header of five bytes and 268,435,455 more.
-const MAXIMUM_OF_THE_PROTOCOL: usize = 268_435_460;
-
-pub(crate) fn ack(packet_id: PacketId, reason: ReasonCode) -> Ack {
-    Ack { packet_id, reason, properties: None }
 }
 
 fn write(
@@ -277,18 +278,17 @@ fn write(
     let flags = (dup, delivery.qos, delivery.retain);
     let own_properties =
         terms.version == Version::V5 && (expires_at.is_some() || !delivery.identifiers.is_empty());
-    let shared = Arc::strong_count(&delivery.message) > 1;
-    let as_it_is = outlet.mount_point.is_none() && outlet.aliases.is_none() && !own_properties;
-    if shared && as_it_is && maximum >= MAXIMUM_OF_THE_PROTOCOL {
-        // What was encoded for one receiver serves all; a single one is cheaper served directly.
-        return match message.write_head(terms.version, flags, packet_id, out.tail()) {
-            Ok(()) => {
-                out.push_shared(message.payload.clone());
-                out.count_packet();
-                Ok(())
-            }
-            Err(_) => Err(Undelivered::TooLarge),
-        };
+    if outlet.mount_point.is_none() && outlet.aliases.is_none() && !own_properties {
+        let tail = out.tail();
+        let start = tail.len();
+        let written = message.write_head(terms.version, flags, packet_id, tail);
+        if written.is_err() || tail.len() - start + message.payload.len() > maximum {
+            tail.truncate(start);
+            return Err(Undelivered::TooLarge);
+        }
+        out.push_shared(&message.payload);
+        out.count_packet();
+        return Ok(());
     }
     let properties = own_properties.then(|| {
         let mut own = message.properties.clone().unwrap_or_default();
@@ -329,7 +329,7 @@ fn write(
     if !fits || publish.encode_head(terms.version, out.tail()).is_err() {
         return Err(Undelivered::TooLarge);
     }
-    out.push_shared(message.payload.clone());
+    out.push_shared(&message.payload);
     out.count_packet();
     Ok(())
 }

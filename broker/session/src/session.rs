@@ -3,16 +3,16 @@
 use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
-    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Stored, Undelivered, ack},
+    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Stored, Undelivered},
     state::{Finished, SessionState, Subscribed},
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use tidegate_mqtt::{
-    Ack, AckProperties, ClientId, Disconnect, DisconnectProperties, Outgoing, Packet, PacketId, Publish, QoS,
-    ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, TopicName, UnsubAck,
-    Unsubscribe, Version,
+    Ack, AckProperties, ClientId, Disconnect, DisconnectProperties, Outgoing, Packet, PacketId, PacketType,
+    Publish, QoS, ReasonCode, SessionId, SubAck, Subscribe, SubscriptionFilter, Timestamp, TopicName,
+    UnsubAck, Unsubscribe, Version, encode_short_ack,
 };
 
 /// What CONNECT and CONNACK agreed on.
@@ -43,6 +43,24 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Writes an acknowledgement without properties.
+    pub(crate) fn acknowledge(
+        &self,
+        packet: PacketType,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        out: &mut Outgoing,
+    ) {
+        let tail = out.tail();
+        let start = tail.len();
+        let written = encode_short_ack(packet, packet_id, reason, self.version, tail);
+        if written.is_err() || tail.len() - start > self.client_maximum_packet_size as usize {
+            tail.truncate(start); // [MQTT-3.1.2-24]
+        } else {
+            out.count_packet();
+        }
+    }
+
     /// Writes a packet, without its reason string and user properties where the client does not want or cannot take them.
     pub fn write(&self, packet: &Packet<'_>, out: &mut Outgoing) {
         let stripped;
@@ -253,13 +271,13 @@ impl Session {
                 let acknowledged = self.sending.pubrec(pubrec.packet_id, pubrec.reason);
                 match &acknowledged {
                     Acknowledged::Released(_) | Acknowledged::Again => {
-                        self.write(&Packet::PubRel(ack(pubrec.packet_id, ReasonCode::Success)), out)
+                        self.acknowledge(PacketType::PubRel, pubrec.packet_id, ReasonCode::Success, out);
                     }
                     // A refusal ends the exchange, known or not [MQTT-4.3.3-4].
                     Acknowledged::Unknown if pubrec.reason.is_error() => {}
                     Acknowledged::Unknown => {
-                        let unknown = ack(pubrec.packet_id, ReasonCode::PacketIdentifierNotFound);
-                        self.write(&Packet::PubRel(unknown), out);
+                        let unknown = ReasonCode::PacketIdentifierNotFound;
+                        self.acknowledge(PacketType::PubRel, pubrec.packet_id, unknown, out);
                     }
                     Acknowledged::Done(_) => {}
                 }
@@ -273,7 +291,7 @@ impl Session {
             Packet::PubRel(pubrel) => {
                 let known = self.receiving.release(pubrel.packet_id);
                 let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-                self.write(&Packet::PubComp(ack(pubrel.packet_id, reason)), out); // [MQTT-4.3.3-11]
+                self.acknowledge(PacketType::PubComp, pubrel.packet_id, reason, out); // [MQTT-4.3.3-11]
                 Ok(if known { Request::Completed(pubrel.packet_id) } else { Request::None })
             }
             Packet::PubComp(ack) => Ok(done(self.sending.pubcomp(ack.packet_id))),
@@ -321,13 +339,13 @@ impl Session {
         match self.receiving.publish(&publish)? {
             Arrival::New(token) => Ok(Request::Publish(Incoming { token, publish, topic })),
             Arrival::Acknowledged(packet_id) => {
-                self.write(&Packet::PubRec(ack(packet_id, ReasonCode::Success)), out);
+                self.acknowledge(PacketType::PubRec, packet_id, ReasonCode::Success, out);
                 Ok(Request::None)
             }
             Arrival::Undecided => Ok(Request::None),
             // Optional, and helps a client that lost count [MQTT-2.2.1-3].
             Arrival::IdentifierInUse(packet_id) => {
-                self.write(&Packet::PubAck(ack(packet_id, ReasonCode::PacketIdentifierInUse)), out);
+                self.acknowledge(PacketType::PubAck, packet_id, ReasonCode::PacketIdentifierInUse, out);
                 Ok(Request::None)
             }
         }
@@ -343,12 +361,18 @@ impl Session {
         out: &mut Outgoing,
     ) {
         self.receiving.decided(token.0, !reason.is_error());
-        let answer =
-            |packet_id| Ack { packet_id, reason, properties: text.map(|text| Box::new(explanation(text))) };
-        match token.0 {
-            Waiting::Nothing => {}
-            Waiting::PubAck(id) => self.write(&Packet::PubAck(answer(id)), out),
-            Waiting::PubRec(id) => self.write(&Packet::PubRec(answer(id)), out),
+        let (kind, packet_id) = match token.0 {
+            Waiting::Nothing => return,
+            Waiting::PubAck(id) => (PacketType::PubAck, id),
+            Waiting::PubRec(id) => (PacketType::PubRec, id),
+        };
+        match text {
+            None => self.acknowledge(kind, packet_id, reason, out),
+            Some(text) => {
+                let ack = Ack { packet_id, reason, properties: Some(Box::new(explanation(text))) };
+                let is_puback = kind == PacketType::PubAck;
+                self.write(&if is_puback { Packet::PubAck(ack) } else { Packet::PubRec(ack) }, out);
+            }
         }
     }
 
@@ -519,6 +543,10 @@ impl Session {
     /// QoS 1 and 2 messages from the client that are not acknowledged to their end.
     pub fn receiving(&self) -> usize {
         self.receiving.open()
+    }
+
+    fn acknowledge(&self, packet: PacketType, packet_id: PacketId, reason: ReasonCode, out: &mut Outgoing) {
+        self.terms.acknowledge(packet, packet_id, reason, out);
     }
 
     fn write(&self, packet: &Packet<'_>, out: &mut Outgoing) {

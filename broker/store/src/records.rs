@@ -7,9 +7,9 @@ use crate::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::{num::NonZeroU32, sync::Arc};
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, Origin, Packet, PacketId, Publish, QoS, RetainHandling,
-    SessionId, SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, Will, WillProperties,
-    next_frame,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, Packet, PacketId, Payload, Publish, QoS,
+    RetainHandling, SessionId, SubscriptionFilter, SubscriptionOptions, Timestamp, TopicName, Version, Will,
+    WillProperties, next_frame,
 };
 use tidegate_session::{Delivery, Stored, Subscribed};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
@@ -162,7 +162,7 @@ pub(crate) fn read_message(mut record: &[u8]) -> Option<Message> {
     Some(Message {
         id,
         topic: TopicName::new(publish.topic).ok()?,
-        payload: Bytes::copy_from_slice(publish.payload),
+        payload: Payload::copied(publish.payload),
         qos: publish.qos,
         retain: publish.retain,
         properties: publish.properties,

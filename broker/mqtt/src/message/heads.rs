@@ -8,10 +8,10 @@ use crate::{
 };
 use std::sync::OnceLock;
 
-/// Everything before the payload, as MQTT 5 and older versions write it, with and without a packet identifier. Not part of a message's
-/// identity: two messages are equal whatever has been encoded.
+/// Everything before the payload as MQTT 5 writes it, with and without a packet identifier, for messages with properties. Not part of a
+/// message's identity: two messages are equal whatever has been encoded.
 #[derive(Clone, Debug, Default)]
-pub struct Heads([OnceLock<Option<Head>>; 4]);
+pub struct Heads(OnceLock<Box<[OnceLock<Option<Head>>; 2]>>);
 
 impl PartialEq for Heads {
     fn eq(&self, _: &Self) -> bool {
@@ -27,8 +27,8 @@ struct Head {
 
 impl Message {
     /// Appends all of a PUBLISH of this message but its payload, with the message's own properties. `packet_id` is there exactly when `qos`
-    /// is above 0. Encoded on first use, then copied and patched: DUP, QoS, RETAIN and packet identifier differ from one receiver to the
-    /// next, the rest does not.
+    /// is above 0. Properties are encoded on first use, then copied and patched: DUP, QoS, RETAIN and packet identifier differ from one
+    /// receiver to the next, the rest does not.
     ///
     /// # Errors
     /// As [`Publish::encode`]; `out` is then as it was.
@@ -39,8 +39,12 @@ impl Message {
         packet_id: Option<PacketId>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let slot = usize::from(version == Version::V5) << 1 | usize::from(packet_id.is_some());
-        let head = self.heads.0[slot].get_or_init(|| self.encode_head(version, packet_id));
+        if self.properties.is_none() || version < Version::V5 {
+            let (flags, names) = ((dup, qos, retain), (&*self.topic, packet_id));
+            return Publish::encode_plain_head(version, flags, names, self.payload.len(), out);
+        }
+        let heads = self.heads.0.get_or_init(Box::default);
+        let head = heads[usize::from(packet_id.is_some())].get_or_init(|| self.encode_head(packet_id));
         let Some(Head { bytes, frame }) = head else { return Err(EncodeError::TooLarge) };
         let start = out.len();
         out.extend_from_slice(bytes);
@@ -53,7 +57,7 @@ impl Message {
     }
 
     /// None if the message cannot be encoded at all.
-    fn encode_head(&self, version: Version, packet_id: Option<PacketId>) -> Option<Head> {
+    fn encode_head(&self, packet_id: Option<PacketId>) -> Option<Head> {
         let mut bytes = Vec::new();
         let publish = Publish {
             dup: false,
@@ -64,7 +68,7 @@ impl Message {
             properties: self.properties.clone(),
             payload: &self.payload,
         };
-        let frame = publish.encode_head(version, &mut bytes).ok()?;
+        let frame = publish.encode_head(Version::V5, &mut bytes).ok()?;
         Some(Head { bytes: bytes.into(), frame })
     }
 }
@@ -78,18 +82,29 @@ mod tests {
     fn a_shared_head_is_what_each_receiver_would_have_got() {
         let properties =
             PublishProperties { content_type: Some("text/plain".into()), ..PublishProperties::default() };
-        let message = Message {
+        for properties in [None, Some(Box::new(properties))] {
+            for payload in [0, 300] {
+                each_receiver_gets_its_own(&message(properties.clone(), vec![7; payload]));
+            }
+        }
+    }
+
+    fn message(properties: Option<Box<PublishProperties>>, payload: Vec<u8>) -> Message {
+        Message {
             id: MessageId { home: HomeId::LOCAL, sequence: 1 },
             topic: TopicName::new("a/b").unwrap(),
-            payload: vec![7; 300].into(),
+            payload: payload.into(),
             qos: QoS::ExactlyOnce,
             retain: true,
-            properties: Some(Box::new(properties)),
+            properties,
             publisher: None,
             origin: None,
             accepted_at: Timestamp(0),
             heads: Heads::default(),
-        };
+        }
+    }
+
+    fn each_receiver_gets_its_own(message: &Message) {
         for version in [Version::V3_1_1, Version::V5] {
             for (dup, qos, retain) in [
                 (false, QoS::AtMostOnce, false),

@@ -12,8 +12,8 @@ fn visible(outgoing: &Outgoing, slices: usize) -> Vec<u8> {
 fn small_and_shared_bytes_keep_their_order() {
     let mut outgoing = Outgoing::new();
     outgoing.tail().extend(b"ab");
-    outgoing.push_shared(Bytes::from_static(b"cd"));
-    outgoing.push_shared(Bytes::from(vec![b'X'; COPY_BELOW]));
+    outgoing.push_shared(&Payload::copied(b"cd"));
+    outgoing.push_shared(&vec![b'X'; COPY_BELOW].into());
     outgoing.tail().extend(b"ef");
     assert_eq!(outgoing.len(), 6 + COPY_BELOW);
     let all = visible(&outgoing, 8);
@@ -28,9 +28,9 @@ fn small_and_shared_bytes_keep_their_order() {
 
 #[test]
 fn large_shared_frames_are_not_copied() {
-    let frame = Bytes::from(vec![7; COPY_BELOW]);
+    let frame = Payload::from(vec![7; COPY_BELOW]);
     let mut outgoing = Outgoing::new();
-    outgoing.push_shared(frame.clone());
+    outgoing.push_shared(&frame);
     let mut slices = [IoSlice::new(&[])];
     assert_eq!(outgoing.fill_slices(&mut slices), 1);
     assert_eq!(slices[0].as_ptr(), frame.as_ptr());
@@ -40,7 +40,7 @@ fn large_shared_frames_are_not_copied() {
 fn an_idle_connection_holds_no_buffer() {
     let mut outgoing = Outgoing::new();
     outgoing.tail().extend(b"ab");
-    outgoing.push_shared(Bytes::from(vec![7; COPY_BELOW]));
+    outgoing.push_shared(&vec![7; COPY_BELOW].into());
     outgoing.consume(1);
     outgoing.release();
     assert_eq!(outgoing.len(), 1 + COPY_BELOW, "release keeps what waits");
@@ -92,7 +92,7 @@ proptest! {
                 }
                 Step::Share(bytes) => {
                     want.extend_from_slice(&bytes);
-                    outgoing.push_shared(bytes.into());
+                    outgoing.push_shared(&bytes.into());
                 }
                 Step::Consume(n) => {
                     let written = visible(&outgoing, slices);

@@ -1,6 +1,6 @@
 use super::*;
 use proptest::{collection::vec, prelude::*, sample::select};
-use tidegate_mqtt::{HomeId, MessageId, PublishProperties, QoS, TopicName};
+use tidegate_mqtt::{HomeId, MessageId, Payload, PublishProperties, QoS, TopicName};
 
 fn message(topic: &str, payload: &str) -> Arc<Message> {
     expiring(topic, payload, None)
@@ -12,7 +12,7 @@ fn expiring(topic: &str, payload: &str, seconds: Option<u32>) -> Arc<Message> {
     Arc::new(Message {
         id: MessageId { home: HomeId::LOCAL, sequence: 0 },
         topic: TopicName::new(topic).unwrap(),
-        payload: payload.to_owned().into(),
+        payload: Payload::copied(payload.as_bytes()),
         qos: QoS::AtLeastOnce,
         retain: true,
         properties: seconds.map(|_| Box::new(properties)),

@@ -5,17 +5,19 @@ use crate::{
     clients::Presence,
     clock,
     connect::{Step, Visitor, levels},
-    publish::{Draft, PublishError, Receivers, Taken, fault_kind, publish, publish_batch},
+    publish::{
+        Draft, PublishError, Receivers, Taken, fault_kind, kept_properties, publish, publish_at_once,
+        publish_batch,
+    },
     rate::Rate,
     scratch::Scratch,
     subscribe::{Bounds, subscribe, unsubscribe},
     watched::{show_processed, show_received},
 };
-use bytes::Bytes;
 use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll};
 use tidegate_hooks::{EventKind, PacketClient};
 use tidegate_mqtt::{
-    Packet, PacketType, PublishProperties, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
+    Packet, PacketType, Payload, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
 };
 use tidegate_session::{AuthStep, Finished, Incoming, PublishToken, Request};
 use tidegate_store::Ticket;
@@ -60,8 +62,8 @@ impl Connection {
             tail.extend_from_slice(&scratch[..n]);
             Buffer::Tail(tail)
         };
-        self.keep_alive.heard(clock::now());
-        self.served = self.broker.hooks.chain().served();
+        self.look();
+        self.keep_alive.heard(self.now);
         self.moved.bytes_received += n as u64;
         self.handle(buffer).await
     }
@@ -108,7 +110,7 @@ impl Connection {
             self.moved.messages_received += 1;
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
             if let Some(rate) = &mut self.rate {
-                rate.spend(u32::from(matches!(packet, Packet::Publish(_))), length, clock::now());
+                rate.spend(u32::from(matches!(packet, Packet::Publish(_))), length, self.now);
             }
             if self.served.packets {
                 show_received(&self.broker.hooks, &self.as_packet_client(), &packet);
@@ -139,7 +141,7 @@ impl Connection {
     /// Whether the client has to wait because it sent more than its rate; then it is known until when.
     pub(super) fn is_too_fast(&mut self) -> bool {
         let Some(rate) = &mut self.rate else { return false };
-        let until = rate.wait_until(clock::now());
+        let until = rate.wait_until(self.now);
         if until.is_some() && self.paused_until.is_none() {
             self.broker.counters.throttled.add(1);
         }
@@ -163,13 +165,19 @@ impl Connection {
     pub(super) fn begin(&mut self, packet: Packet<'_>) -> Result<Option<Work>, End> {
         match self.session.receive(packet, &mut self.out).map_err(End::Violation)? {
             Request::None => Ok(None),
-            Request::Publish(Incoming { token, publish, topic }) => {
-                let properties = publish
-                    .properties
-                    .map(without_connection_properties)
-                    .filter(|p| **p != PublishProperties::default());
+            Request::Publish(Incoming { token, mut publish, topic }) => {
                 self.moved.publishes_received += 1;
                 self.moved.publish_bytes_received += publish.payload.len() as u64;
+                // What came before may still be waiting.
+                if self.unsettled.is_empty() && !self.served.publish_batch {
+                    let (packet, now) = ((topic.as_str(), &mut publish), self.now);
+                    let taken = publish_at_once(&self.broker, &mut self.publisher, packet, self.chain, now);
+                    if let Some(receivers) = taken {
+                        self.answer_accepted(token, receivers);
+                        return Ok(None);
+                    }
+                }
+                let properties = publish.properties.and_then(kept_properties);
                 let limits = &self.door.limits;
                 let short = topic.as_str().len() <= limits.max_topic_length
                     && levels(topic.as_str()) <= limits.max_topic_levels;
@@ -186,7 +194,7 @@ impl Connection {
                     self.session.published(token, ReasonCode::TopicNameInvalid, text, &mut self.out);
                     return Ok(None);
                 };
-                let payload = Bytes::copy_from_slice(publish.payload);
+                let payload = Payload::copied(publish.payload);
                 let (qos, retain) = (publish.qos, publish.retain);
                 // A session that is not stored ends with the broker, and so do repeats.
                 let received = token.exactly_once().filter(|_| self.subscriber.is_stored());
@@ -306,7 +314,7 @@ impl Connection {
         match proceeding.await.map_err(refused)? {
             Step::Challenge(data) => self.session.challenge(data, &mut self.out),
             Step::In(granted) => {
-                self.publisher.permissions = granted.permissions;
+                self.publisher.permit(granted.permissions);
                 let renewed = Arc::new(Presence {
                     username: presence.username.clone(),
                     attributes: granted.attributes,
@@ -383,13 +391,7 @@ impl Connection {
     ) -> Result<(), End> {
         let error = match decision {
             Ok(receivers) => {
-                self.congested |= receivers.congested;
-                let reason = if receivers.count == 0 {
-                    ReasonCode::NoMatchingSubscribers
-                } else {
-                    ReasonCode::Success
-                };
-                self.session.published(token, reason, None, &mut self.out);
+                self.answer_accepted(token, receivers);
                 return Ok(());
             }
             Err(error) => error,
@@ -414,6 +416,13 @@ impl Connection {
         Ok(())
     }
 
+    fn answer_accepted(&mut self, token: PublishToken, receivers: Receivers) {
+        self.congested |= receivers.congested;
+        let nobody = receivers.count == 0;
+        let reason = if nobody { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        self.session.published(token, reason, None, &mut self.out);
+    }
+
     pub(super) fn as_packet_client(&self) -> PacketClient<'_> {
         PacketClient { session: self.session.id(), client_id: self.session.client_id() }
     }
@@ -432,11 +441,4 @@ impl Connection {
             self.watched = Some(watched);
         }
     }
-}
-
-/// Topic alias and subscription identifiers belong to one connection, not to the message.
-fn without_connection_properties(mut properties: Box<PublishProperties>) -> Box<PublishProperties> {
-    properties.topic_alias = None;
-    properties.subscription_identifiers.clear();
-    properties
 }

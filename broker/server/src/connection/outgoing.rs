@@ -4,7 +4,7 @@ use super::{Connection, End, OUTGOING_BOUND, Page};
 use crate::{clock, config::OnRevoked, mailbox::Command, shared::PAGE_BYTES, subscribe::reauthorize};
 use std::sync::Arc;
 use tidegate_hooks::{DeliverRequest, EventKind, Patch, PublishRequest};
-use tidegate_mqtt::{Heads, Message, PacketId, QoS, ReasonCode, Timestamp, Version};
+use tidegate_mqtt::{Heads, Message, PacketId, Payload, QoS, ReasonCode, Timestamp, Version};
 use tidegate_session::{Delivery, Stored};
 use tidegate_store::{QueuePage, StoreError};
 use tokio::time::Instant;
@@ -56,9 +56,8 @@ impl Connection {
                 self.to_ask = deliveries;
                 return Ok(true);
             }
-            let now = clock::now();
             for delivery in deliveries.drain(..) {
-                self.send(delivery, now);
+                self.send(delivery, self.now);
             }
         }
     }
@@ -257,7 +256,7 @@ fn edited(delivery: Delivery, edits: Patch) -> Delivery {
     let message = &*delivery.message;
     let message = Message {
         topic: topic.unwrap_or_else(|| message.topic.clone()),
-        payload: payload.unwrap_or_else(|| message.payload.clone()),
+        payload: payload.map(Payload::from).unwrap_or_else(|| message.payload.clone()),
         properties: properties.or_else(|| message.properties.clone()),
         heads: Heads::default(),
         ..message.clone()

@@ -145,7 +145,7 @@ fn message(sequence: u64, topic: &str, qos: QoS) -> Delivery {
     let message = Message {
         id: MessageId { home: HomeId::LOCAL, sequence },
         topic: TopicName::new(topic).unwrap(),
-        payload: Bytes::from_static(b"p"),
+        payload: Bytes::from_static(b"p").into(),
         qos,
         retain: false,
         properties: None,
@@ -406,6 +406,17 @@ fn v5_2_2_1_4_and_v311_2_3_1_4_packet_identifiers_in_use_are_passed_over() {
     state.next_packet_id = 65_535;
     let mut client = Script::with(terms(Version::V5), state);
     assert_eq!(client.delivers(message(2, "b", Q1)), ["publish b q1 #1"]);
+}
+
+#[test]
+fn v5_2_2_1_4_and_v311_2_3_1_4_packet_identifiers_that_went_round_are_passed_over() {
+    let mut client = Script::connected(Version::V5);
+    assert_eq!(client.delivers(message(1, "a", Q1)), ["publish a q1 #1"]);
+    for n in 2..=65_535 {
+        assert_eq!(client.delivers(message(2, "b", Q1)), [format!("publish b q1 #{n}")]);
+        client.sends(Packet::PubAck(Ack { packet_id: id(n), reason: ReasonCode::Success, properties: None }));
+    }
+    assert_eq!(client.delivers(message(3, "c", Q1)), ["publish c q1 #2"], "1 is still in use");
 }
 
 #[test]

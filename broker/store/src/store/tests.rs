@@ -19,7 +19,7 @@ pub(super) fn message(sequence: u64) -> Message {
     Message {
         id: MessageId { home: HomeId::LOCAL, sequence },
         topic: TopicName::new("a/b").unwrap(),
-        payload: Bytes::from_static(b"payload"),
+        payload: Bytes::from_static(b"payload").into(),
         qos: QoS::ExactlyOnce,
         retain: true,
         properties: Some(Box::new(properties)),
