@@ -4,8 +4,8 @@ use crate::{
     error::{DecodeError, Malformed, ProtocolViolation},
     names::{ClientId, NameError, SubscriptionFilter, TopicName},
     packet::{
-        Ack, Auth, ConnAck, Connect, Disconnect, Packet, PacketType, Publish, QoS, RetainHandling, SubAck,
-        Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe, Version, Will,
+        Ack, Auth, ConnAck, Connect, Disconnect, Packet, PacketId, PacketType, Publish, QoS, RetainHandling,
+        SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe, Version, Will,
     },
     properties::{
         AuthProperties, ConnAckProperties, ConnectProperties, PropertySet, PublishProperties, read_properties,
@@ -33,6 +33,21 @@ pub fn next_frame(buffer: &[u8], max_packet_size: u32) -> Result<Option<Frame<'_
     Ok(body.map(|body| Frame { packet_type, first_byte, body, len }))
 }
 
+/// A PUBLISH without properties.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainPublish<'a> {
+    /// Not checked. Empty ones are wrong, as there is no topic alias.
+    pub topic: &'a [u8],
+    /// As published.
+    pub qos: QoS,
+    /// As published.
+    pub retain: bool,
+    /// There exactly at QoS 1 and 2.
+    pub packet_id: Option<PacketId>,
+    /// All that is left.
+    pub payload: &'a [u8],
+}
+
 /// A whole packet, not yet taken apart. Its fixed header is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -52,6 +67,34 @@ impl<'a> Frame<'a> {
     #[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// A PUBLISH without properties, as most are; None if it is anything else, or wrong: then [`Frame::decode`] says what. The topic is not
+    /// checked: that is for whoever does not know it to be one.
+    #[inline]
+    pub fn plain_publish(&self, version: Version) -> Option<PlainPublish<'a>> {
+        if self.packet_type != PacketType::Publish {
+            return None;
+        }
+        let (length, rest) = self.body.split_first_chunk()?;
+        let (topic, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let qos = QoS::try_from(self.first_byte >> 1 & 0b11).ok()?;
+        let (packet_id, rest) = if qos == QoS::AtMostOnce {
+            (None, rest)
+        } else {
+            let (packet_id, rest) = rest.split_first_chunk()?;
+            (Some(PacketId::new(u16::from_be_bytes(*packet_id))?), rest)
+        };
+        let payload = if version < Version::V5 { rest } else { rest.strip_prefix(&[0])? };
+        Some(PlainPublish { topic, qos, retain: self.first_byte & 1 != 0, packet_id, payload })
+    }
+
+    /// The packet identifier of an acknowledgement that says no more than that, as most do; None if it is anything else.
+    #[inline]
+    pub fn plain_ack(&self) -> Option<PacketId> {
+        use PacketType::{PubAck, PubComp, PubRec, PubRel};
+        let packet_id = self.body.try_into().ok().map(u16::from_be_bytes)?;
+        matches!(self.packet_type, PubAck | PubRec | PubRel | PubComp).then(|| PacketId::new(packet_id))?
     }
 
     /// Takes a packet apart as a broker does: as [`Frame::decode`], and refuses what only a server may send.

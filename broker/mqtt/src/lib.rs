@@ -25,7 +25,7 @@ mod reason;
 mod version;
 mod writer;
 
-pub use decode::{Frame, next_frame};
+pub use decode::{Frame, PlainPublish, next_frame};
 pub use encode::{PublishFrame, encode_short_ack};
 pub use error::{DecodeError, EncodeError, Malformed, ProtocolViolation};
 pub use message::{Heads, HomeId, Message, MessageId, Origin, Payload, SessionId, Timestamp};

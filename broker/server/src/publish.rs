@@ -7,13 +7,18 @@ use crate::{
     shared::Shared,
 };
 use arc_swap::ArcSwapOption;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 use tidegate_hooks::{
     AclRequest, Action, Authorization, Chain, EventKind, FaultKind, HookFailed, InScope, Patch, Permissions,
     PublishOutcome, PublishRefusal, PublishRequest,
 };
 use tidegate_mqtt::{
-    ClientId, Heads, HomeId, Message, MessageId, Origin, PacketId, Payload, Publish, PublishProperties, QoS,
+    ClientId, Heads, HomeId, Message, MessageId, Origin, PacketId, Payload, PublishProperties, QoS,
     ReasonCode, SessionId, Timestamp, TopicName, Will,
 };
 use tidegate_routing::{Generation, Match, Matches};
@@ -36,7 +41,7 @@ pub(crate) struct Publisher {
     is_trusted: bool,
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
-    topics: HashMap<TopicName, Arc<Known>, ahash::RandomState>,
+    topics: HashMap<Topic, Arc<Known>, ahash::RandomState>,
     /// The topic used last: the next message is on the same, often.
     last: Option<Arc<Known>>,
     sequence: std::ops::Range<u64>,
@@ -50,13 +55,38 @@ pub(crate) struct Selection {
     pub(crate) until: Timestamp,
 }
 
+/// A topic that was checked: bytes that are equal need not be.
+#[derive(Clone, Debug)]
+struct Topic(TopicName);
+
+impl Borrow<[u8]> for Topic {
+    fn borrow(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Hash for Topic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
+
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Topic {}
+
 /// What is known about a topic that this publisher has used before.
 #[derive(Debug)]
 pub(crate) struct Known {
     topic: TopicName,
     routes: Generation,
     chain: u64,
-    /// Up to which QoS nobody needs to be asked about a message: neither whether it is allowed, nor what becomes of it, nor who gets it.
+    /// Up to which QoS nobody needs to be asked about a message: neither whether it is allowed, nor what becomes of it, nor who gets it. None
+    /// where members of a group take turns, too.
     unasked: Option<QoS>,
     in_scope: InScope,
     /// Who is asked about the recipients.
@@ -212,22 +242,26 @@ impl Publisher {
     pub(crate) fn topic(&self, text: &str) -> Option<TopicName> {
         let mounted = self.mount_point.as_ref().map(|mount_point| format!("{mount_point}{text}"));
         let text = mounted.as_deref().unwrap_or(text);
-        match self.topics.get_key_value(text) {
-            Some((topic, _)) => Some(topic.clone()),
+        match self.topics.get(text.as_bytes()) {
+            Some(known) => Some(known.topic.clone()),
             None => TopicName::new(text).ok(),
         }
     }
 
     fn known(&mut self, broker: &Shared, chain: &Chain, topic: &TopicName) -> Arc<Known> {
-        if let Some(known) = self.topics.get(topic)
+        if let Some(known) = self.topics.get(topic.as_bytes())
             && known.chain == chain.generation()
             && broker.routes.is_current(known.routes)
         {
             return known.clone();
         }
+        // Before the matches: a change in between is seen the next time.
+        let routes = broker.routes.generation(topic);
         let in_scope = chain.publish_scope(topic);
         let chosen_by = chain.subscribers_scope(topic);
-        let unasked = if in_scope.is_empty() && chosen_by.is_empty() && !is_system(topic) {
+        let matches = broker.routes.matching(topic, Some(self.session));
+        let nobody = in_scope.is_empty() && chosen_by.is_empty() && matches.shared.is_empty();
+        let unasked = if nobody && !is_system(topic) {
             let allowed =
                 |qos: &QoS| chain.always_allows(&self.permissions, &self.acl_request(topic, *qos, false));
             [QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce].into_iter().find(allowed)
@@ -236,19 +270,18 @@ impl Publisher {
         };
         let known = Arc::new(Known {
             topic: topic.clone(),
-            // Before the matches: a change in between is seen the next time.
-            routes: broker.routes.generation(topic),
+            routes,
             chain: chain.generation(),
             unasked,
             in_scope,
             chosen_by,
-            matches: broker.routes.matching(topic, Some(self.session)),
+            matches,
             selected: ArcSwapOption::empty(),
         });
-        if self.topics.len() >= KNOWN_TOPICS && !self.topics.contains_key(topic) {
+        if self.topics.len() >= KNOWN_TOPICS && !self.topics.contains_key(topic.as_bytes()) {
             self.topics.clear();
         }
-        self.topics.insert(topic.clone(), known.clone());
+        self.topics.insert(Topic(topic.clone()), known.clone());
         self.last = Some(known.clone());
         known
     }
@@ -277,49 +310,57 @@ fn next_id(left: &mut std::ops::Range<u64>, broker: &Shared) -> MessageId {
     MessageId { home: HomeId::LOCAL, sequence }
 }
 
-/// Takes a message in that nobody needs to be asked about and that need not be stored, on a topic this publisher has used before: the way of
-/// nearly all messages. None if it has to go the long way, see [`publish`]. `chain`: the generation of the chain in force.
+impl Publisher {
+    /// Whether a message can be taken in at once: on a topic that was used before, nobody needs to be asked about it, and it need not be stored.
+    /// So it is with nearly all messages. `chain`: the generation of the chain in force.
+    #[inline]
+    pub(crate) fn takes_at_once(&mut self, broker: &Shared, topic: &[u8], qos: QoS, chain: u64) -> bool {
+        if self.last.as_ref().is_none_or(|last| last.topic.as_bytes() != topic) {
+            match self.topics.get(topic) {
+                Some(known) => self.last = Some(known.clone()),
+                None => return false,
+            }
+        }
+        let Some(known) = self.last.as_deref() else { return false };
+        let is_kept = |one: &Match<Arc<Subscriber>>| {
+            one.maximum_qos > QoS::AtMostOnce && one.subscriber.is_persistent()
+        };
+        known.unasked.is_some_and(|unasked| qos <= unasked)
+            && known.chain == chain
+            && broker.routes.is_current(known.routes)
+            && self.mount_point.is_none()
+            && (qos == QoS::AtMostOnce || !known.matches.direct.iter().any(is_kept))
+    }
+}
+
+/// Takes in a message that [`Publisher::takes_at_once`], which was asked just before. None if it was not.
+#[inline]
 pub(crate) fn publish_at_once(
     broker: &Arc<Shared>,
     from: &mut Publisher,
-    (topic, packet): (&str, &mut Publish<'_>),
-    chain: u64,
+    qos: QoS,
+    payload: &[u8],
+    properties: Option<Box<PublishProperties>>,
     now: Timestamp,
 ) -> Option<Receivers> {
-    if packet.retain || from.mount_point.is_some() {
-        return None;
-    }
-    if from.last.as_ref().is_none_or(|last| &*last.topic != topic) {
-        from.last = Some(from.topics.get(topic)?.clone());
-    }
     let known = from.last.as_deref()?;
-    let unasked = known.unasked.is_some_and(|qos| packet.qos <= qos);
-    if !unasked || known.chain != chain || !broker.routes.is_current(known.routes) {
-        return None;
-    }
-    let direct = &known.matches.direct;
-    let is_kept =
-        |one: &Match<Arc<Subscriber>>| one.maximum_qos > QoS::AtMostOnce && one.subscriber.is_persistent();
-    if !known.matches.shared.is_empty() || packet.qos > QoS::AtMostOnce && direct.iter().any(is_kept) {
-        return None;
-    }
     let message = Arc::new(Message {
         id: next_id(&mut from.sequence, broker),
         topic: known.topic.clone(),
-        payload: Payload::copied(packet.payload),
-        qos: packet.qos,
+        payload: Payload::copied(payload),
+        qos,
         retain: false,
-        properties: packet.properties.take().and_then(kept_properties),
+        properties,
         publisher: Some(from.session),
         origin: None,
         accepted_at: now,
         heads: Heads::default(),
     });
-    let mut receivers = Receivers { count: direct.len(), congested: false };
+    let mut receivers = Receivers { count: known.matches.direct.len(), congested: false };
     if broker.events.wants(EventKind::Published) {
         tell_published(broker, from, &message, receivers);
     }
-    if let Some((last, others)) = direct.split_last() {
+    if let Some((last, others)) = known.matches.direct.split_last() {
         for one in others {
             receivers.congested |= post(broker, &one.subscriber, delivery(one, message.clone()));
         }

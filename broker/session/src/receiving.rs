@@ -1,8 +1,8 @@
 //! Messages from the client: QoS 1 and 2 up to their last acknowledgement (section 4.3).
 
 use crate::session::Violation;
-use std::collections::{BTreeMap, BTreeSet};
-use tidegate_mqtt::{PacketId, Publish, QoS};
+use std::collections::{BTreeSet, HashMap};
+use tidegate_mqtt::{PacketId, QoS};
 
 /// Says which acknowledgement a message from the client waits for. Handed out once, given back once.
 #[derive(Debug, Eq, PartialEq)]
@@ -55,7 +55,7 @@ pub(crate) struct ReceivingWindow {
     maximum: Option<u16>,
     /// QoS 1 messages whose PUBACK is not out.
     unacknowledged: usize,
-    exactly_once: BTreeMap<PacketId, Receiving>,
+    exactly_once: HashMap<PacketId, Receiving, ahash::RandomState>,
 }
 
 impl ReceivingWindow {
@@ -64,11 +64,13 @@ impl ReceivingWindow {
         Self { maximum, unacknowledged: 0, exactly_once }
     }
 
-    pub(crate) fn publish(&mut self, publish: &Publish<'_>) -> Result<Arrival, Violation> {
-        let Some(packet_id) = publish.packet_id else {
+    /// `packet_id`: there exactly at QoS 1 and 2.
+    #[inline]
+    pub(crate) fn publish(&mut self, qos: QoS, packet_id: Option<PacketId>) -> Result<Arrival, Violation> {
+        let Some(packet_id) = packet_id else {
             return Ok(Arrival::New(PublishToken(Waiting::Nothing)));
         };
-        if publish.qos == QoS::ExactlyOnce {
+        if qos == QoS::ExactlyOnce {
             match self.exactly_once.get(&packet_id) {
                 Some(Receiving::Publishing) => return Ok(Arrival::Undecided),
                 Some(Receiving::AwaitingRelease) => return Ok(Arrival::Acknowledged(packet_id)),
@@ -76,16 +78,13 @@ impl ReceivingWindow {
             }
         }
         // Only MQTT 5, which has a maximum, has a word for it.
-        if publish.qos == QoS::AtLeastOnce
-            && self.maximum.is_some()
-            && self.exactly_once.contains_key(&packet_id)
-        {
+        if qos == QoS::AtLeastOnce && self.maximum.is_some() && self.exactly_once.contains_key(&packet_id) {
             return Ok(Arrival::IdentifierInUse(packet_id));
         }
         if self.maximum.is_some_and(|maximum| self.open() >= usize::from(maximum)) {
             return Err(Violation::ReceiveMaximumExceeded); // [MQTT-3.3.4-7]
         }
-        let waiting = if publish.qos == QoS::ExactlyOnce {
+        let waiting = if qos == QoS::ExactlyOnce {
             self.exactly_once.insert(packet_id, Receiving::Publishing);
             Waiting::PubRec(packet_id)
         } else {

@@ -81,14 +81,12 @@ pub(crate) struct SendingWindow {
     rising: bool,
 }
 
-/// What an acknowledgement from the client did.
+/// What a PUBREC that accepts did.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Acknowledged {
-    /// The client is done with this message.
-    Done(Finished),
-    /// PUBREL follows; the message is the client's from now on, but for its name.
+pub(crate) enum Received {
+    /// The message is the client's from now on, but for its name.
     Released(Finished),
-    /// PUBREL follows, not for the first time.
+    /// It did so before.
     Again,
     /// No message has that packet identifier in that state.
     Unknown,
@@ -188,52 +186,69 @@ impl SendingWindow {
         self.sent -= gone_of_sent;
     }
 
-    /// PUBACK [MQTT-4.3.2-3].
-    pub(crate) fn puback(&mut self, packet_id: PacketId) -> Acknowledged {
-        let is_it =
-            |stage: &Stage| matches!(stage, Stage::Published(delivery) if delivery.qos == QoS::AtLeastOnce);
-        self.done(packet_id, is_it)
+    /// PUBACK [MQTT-4.3.2-3]. Returns the message that the client is done with.
+    pub(crate) fn puback(&mut self, packet_id: PacketId) -> Option<Finished> {
+        self.done(packet_id, QoS::AtLeastOnce)
     }
 
-    /// PUBREC: the message is the client's now, only its PUBCOMP is missing [MQTT-4.3.3-4]; or refused [MQTT-4.3.3-4].
-    pub(crate) fn pubrec(&mut self, packet_id: PacketId, reason: ReasonCode) -> Acknowledged {
-        let Some(index) = self.position(packet_id) else { return Acknowledged::Unknown };
-        match &self.inflight[index].stage {
+    /// PUBREC with an error: the client does not take the message [MQTT-4.3.3-4].
+    pub(crate) fn refused(&mut self, packet_id: PacketId) -> Option<Finished> {
+        self.done(packet_id, QoS::ExactlyOnce)
+    }
+
+    /// Whether PUBREL is out for it.
+    pub(crate) fn is_released(&self, packet_id: PacketId) -> bool {
+        let index = self.position(packet_id);
+        index.is_some_and(|index| matches!(self.inflight[index].stage, Stage::Released(_)))
+    }
+
+    /// PUBREC: the message is the client's now, only its PUBCOMP is missing [MQTT-4.3.3-4].
+    pub(crate) fn pubrec(&mut self, packet_id: PacketId) -> Received {
+        let Some(index) = self.position(packet_id) else { return Received::Unknown };
+        let stage = &mut self.inflight[index].stage;
+        match stage {
             Stage::Published(delivery) if delivery.qos == QoS::ExactlyOnce => {
-                let finished = Finished::from(delivery);
-                if reason.is_error() {
-                    self.remove(index);
-                    return Acknowledged::Done(finished);
-                }
-                self.inflight[index].stage = Stage::Released(finished.clone());
-                Acknowledged::Released(finished)
+                let finished = Finished::from(&*delivery);
+                *stage = Stage::Released(finished.clone());
+                Received::Released(finished)
             }
-            Stage::Published(_) => Acknowledged::Unknown,
-            Stage::Released(_) => Acknowledged::Again,
+            Stage::Published(_) => Received::Unknown,
+            Stage::Released(_) => Received::Again,
         }
     }
 
-    /// PUBCOMP.
-    pub(crate) fn pubcomp(&mut self, packet_id: PacketId) -> Acknowledged {
-        self.done(packet_id, |stage| matches!(stage, Stage::Released(_)))
+    /// PUBCOMP. Returns the message that the client is done with.
+    pub(crate) fn pubcomp(&mut self, packet_id: PacketId) -> Option<Finished> {
+        let index = self.position(packet_id)?;
+        let Stage::Released(_) = self.inflight[index].stage else { return None };
+        match self.remove(index)?.stage {
+            Stage::Released(finished) => Some(finished),
+            Stage::Published(_) => None,
+        }
     }
 
-    fn done(&mut self, packet_id: PacketId, is_it: impl Fn(&Stage) -> bool) -> Acknowledged {
-        let index = self.position(packet_id).filter(|index| is_it(&self.inflight[*index].stage));
-        match index.and_then(|index| self.remove(index)).map(|inflight| inflight.stage) {
-            Some(Stage::Published(delivery)) => Acknowledged::Done(Finished::from(&delivery)),
-            Some(Stage::Released(finished)) => Acknowledged::Done(finished),
-            None => Acknowledged::Unknown,
+    fn done(&mut self, packet_id: PacketId, qos: QoS) -> Option<Finished> {
+        let index = self.position(packet_id)?;
+        let Stage::Published(delivery) = &self.inflight[index].stage else { return None };
+        if delivery.qos != qos {
+            return None;
         }
+        let finished = Finished::from(delivery);
+        self.remove(index);
+        Some(finished)
     }
 
     fn remove(&mut self, index: usize) -> Option<Inflight> {
         self.sent -= usize::from(index < self.sent);
-        self.inflight.remove(index)
+        if index == 0 { self.inflight.pop_front() } else { self.inflight.remove(index) }
     }
 
-    /// Clients acknowledge in order, nearly always: the search ends at the front.
+    /// Identifiers are given one after the other, nearly always, and acknowledged in that order: one look is enough.
     fn position(&self, packet_id: PacketId) -> Option<usize> {
+        let likely = packet_id.get().wrapping_sub(self.inflight.front()?.packet_id.get());
+        if self.inflight.get(usize::from(likely)).is_some_and(|inflight| inflight.packet_id == packet_id) {
+            return Some(likely.into());
+        }
         self.inflight.iter().position(|inflight| inflight.packet_id == packet_id)
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
-    sending::{Acknowledged, Delivery, Outlet, SendingWindow, Stored, Undelivered},
+    sending::{Delivery, Outlet, Received, SendingWindow, Stored, Undelivered},
     state::{Finished, SessionState, Subscribed},
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
@@ -266,35 +266,23 @@ impl Session {
         }
         match packet {
             Packet::Publish(publish) => self.receive_publish(publish, out),
-            Packet::PubAck(ack) => Ok(done(self.sending.puback(ack.packet_id))),
-            Packet::PubRec(pubrec) => {
-                let acknowledged = self.sending.pubrec(pubrec.packet_id, pubrec.reason);
-                match &acknowledged {
-                    Acknowledged::Released(_) | Acknowledged::Again => {
-                        self.acknowledge(PacketType::PubRel, pubrec.packet_id, ReasonCode::Success, out);
-                    }
-                    // A refusal ends the exchange, known or not [MQTT-4.3.3-4].
-                    Acknowledged::Unknown if pubrec.reason.is_error() => {}
-                    Acknowledged::Unknown => {
-                        let unknown = ReasonCode::PacketIdentifierNotFound;
-                        self.acknowledge(PacketType::PubRel, pubrec.packet_id, unknown, out);
-                    }
-                    Acknowledged::Done(_) => {}
+            Packet::PubAck(ack) => Ok(self.puback(ack.packet_id).map_or(Request::None, Request::Done)),
+            Packet::PubRec(ack) if ack.reason.is_error() => {
+                // A refusal ends the exchange, known or not [MQTT-4.3.3-4].
+                let refused = self.sending.refused(ack.packet_id);
+                if refused.is_none() && self.sending.is_released(ack.packet_id) {
+                    self.acknowledge(PacketType::PubRel, ack.packet_id, ReasonCode::Success, out);
                 }
-                Ok(match acknowledged {
-                    Acknowledged::Released(finished) => {
-                        Request::Released { packet_id: pubrec.packet_id, finished }
-                    }
-                    acknowledged => done(acknowledged),
-                })
+                Ok(refused.map_or(Request::None, Request::Done))
             }
-            Packet::PubRel(pubrel) => {
-                let known = self.receiving.release(pubrel.packet_id);
-                let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-                self.acknowledge(PacketType::PubComp, pubrel.packet_id, reason, out); // [MQTT-4.3.3-11]
-                Ok(if known { Request::Completed(pubrel.packet_id) } else { Request::None })
+            Packet::PubRec(Ack { packet_id, .. }) => Ok(match self.pubrec(packet_id, out) {
+                Some(finished) => Request::Released { packet_id, finished },
+                None => Request::None,
+            }),
+            Packet::PubRel(Ack { packet_id, .. }) => {
+                Ok(if self.pubrel(packet_id, out) { Request::Completed(packet_id) } else { Request::None })
             }
-            Packet::PubComp(ack) => Ok(done(self.sending.pubcomp(ack.packet_id))),
+            Packet::PubComp(ack) => Ok(self.pubcomp(ack.packet_id).map_or(Request::None, Request::Done)),
             Packet::Subscribe(subscribe) => Ok(Request::Subscribe(subscribe)),
             Packet::Unsubscribe(unsubscribe) => Ok(Request::Unsubscribe(unsubscribe)),
             Packet::PingReq => {
@@ -329,26 +317,72 @@ impl Session {
         if publish.properties.as_ref().is_some_and(|p| !p.subscription_identifiers.is_empty()) {
             return Err(Violation::SubscriptionIdentifier);
         }
-        if publish.qos > self.terms.maximum_qos {
-            return Err(Violation::QosNotSupported);
-        }
         if publish.retain && !self.terms.retain_available {
             return Err(Violation::RetainNotSupported);
         }
         let topic = self.aliases.resolve(&publish)?;
-        match self.receiving.publish(&publish)? {
-            Arrival::New(token) => Ok(Request::Publish(Incoming { token, publish, topic })),
+        let token = self.arrives(publish.qos, publish.packet_id, out)?;
+        Ok(token.map_or(Request::None, |token| Request::Publish(Incoming { token, publish, topic })))
+    }
+
+    /// A message from the client, as far as quality of service goes: for one whose topic is known and that is not to be retained, this is all
+    /// there is to [`Session::receive`]. Call [`Session::published`] with the token; None: it came before, and was answered. `packet_id` is
+    /// there exactly at QoS 1 and 2.
+    ///
+    /// # Errors
+    /// [`Violation`]: tell the client and close.
+    #[inline]
+    pub fn arrives(
+        &mut self,
+        qos: QoS,
+        packet_id: Option<PacketId>,
+        out: &mut Outgoing,
+    ) -> Result<Option<PublishToken>, Violation> {
+        if qos > self.terms.maximum_qos {
+            return Err(Violation::QosNotSupported);
+        }
+        match self.receiving.publish(qos, packet_id)? {
+            Arrival::New(token) => return Ok(Some(token)),
             Arrival::Acknowledged(packet_id) => {
                 self.acknowledge(PacketType::PubRec, packet_id, ReasonCode::Success, out);
-                Ok(Request::None)
             }
-            Arrival::Undecided => Ok(Request::None),
+            Arrival::Undecided => {}
             // Optional, and helps a client that lost count [MQTT-2.2.1-3].
             Arrival::IdentifierInUse(packet_id) => {
                 self.acknowledge(PacketType::PubAck, packet_id, ReasonCode::PacketIdentifierInUse, out);
-                Ok(Request::None)
             }
         }
+        Ok(None)
+    }
+
+    /// PUBACK. Returns the message that the client is done with.
+    #[inline]
+    pub fn puback(&mut self, packet_id: PacketId) -> Option<Finished> {
+        self.sending.puback(packet_id)
+    }
+
+    /// PUBREC that accepts: PUBREL follows. Returns the message that the client has now; what follows may go out when that is stored.
+    pub fn pubrec(&mut self, packet_id: PacketId, out: &mut Outgoing) -> Option<Finished> {
+        let (reason, released) = match self.sending.pubrec(packet_id) {
+            Received::Released(finished) => (ReasonCode::Success, Some(finished)),
+            Received::Again => (ReasonCode::Success, None),
+            Received::Unknown => (ReasonCode::PacketIdentifierNotFound, None),
+        };
+        self.acknowledge(PacketType::PubRel, packet_id, reason, out);
+        released
+    }
+
+    /// PUBREL: PUBCOMP follows [MQTT-4.3.3-11]. Whether a QoS 2 message of the client came to its end; PUBCOMP may go out when that is stored.
+    pub fn pubrel(&mut self, packet_id: PacketId, out: &mut Outgoing) -> bool {
+        let known = self.receiving.release(packet_id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        self.acknowledge(PacketType::PubComp, packet_id, reason, out);
+        known
+    }
+
+    /// PUBCOMP. Returns the message that the client is done with.
+    pub fn pubcomp(&mut self, packet_id: PacketId) -> Option<Finished> {
+        self.sending.pubcomp(packet_id)
     }
 
     /// The broker accepted a message (a reason below 0x80) or refused it, and what it promises is safe: PUBACK or PUBREC goes out.
@@ -551,13 +585,6 @@ impl Session {
 
     fn write(&self, packet: &Packet<'_>, out: &mut Outgoing) {
         self.terms.write(packet, out);
-    }
-}
-
-fn done<'a>(acknowledged: Acknowledged) -> Request<'a> {
-    match acknowledged {
-        Acknowledged::Done(finished) => Request::Done(finished),
-        Acknowledged::Released(_) | Acknowledged::Again | Acknowledged::Unknown => Request::None,
     }
 }
 

@@ -17,7 +17,8 @@ use crate::{
 use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll};
 use tidegate_hooks::{EventKind, PacketClient};
 use tidegate_mqtt::{
-    Packet, PacketType, Payload, ReasonCode, Subscribe, TopicName, Unsubscribe, Version, next_frame,
+    Frame, Packet, PacketId, PacketType, Payload, PlainPublish, PublishProperties, QoS, ReasonCode,
+    Subscribe, TopicName, Unsubscribe, Version, next_frame,
 };
 use tidegate_session::{AuthStep, Finished, Incoming, PublishToken, Request};
 use tidegate_store::Ticket;
@@ -108,6 +109,9 @@ impl Connection {
             let (length, kind) = (frame.len(), frame.packet_type());
             *at += length;
             self.moved.messages_received += 1;
+            if !self.served.packets && self.rate.is_none() && self.handle_plain(&frame)? {
+                continue;
+            }
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
             if let Some(rate) = &mut self.rate {
                 rate.spend(u32::from(matches!(packet, Packet::Publish(_))), length, self.now);
@@ -168,16 +172,11 @@ impl Connection {
             Request::Publish(Incoming { token, mut publish, topic }) => {
                 self.moved.publishes_received += 1;
                 self.moved.publish_bytes_received += publish.payload.len() as u64;
-                // What came before may still be waiting.
-                if self.unsettled.is_empty() && !self.served.publish_batch {
-                    let (packet, now) = ((topic.as_str(), &mut publish), self.now);
-                    let taken = publish_at_once(&self.broker, &mut self.publisher, packet, self.chain, now);
-                    if let Some(receivers) = taken {
-                        self.answer_accepted(token, receivers);
-                        return Ok(None);
-                    }
+                let properties = publish.properties.take().and_then(kept_properties);
+                if !publish.retain && self.takes_at_once(topic.as_str().as_bytes(), publish.qos) {
+                    self.take_at_once(token, publish.qos, publish.payload, properties);
+                    return Ok(None);
                 }
-                let properties = publish.properties.and_then(kept_properties);
                 let limits = &self.door.limits;
                 let short = topic.as_str().len() <= limits.max_topic_length
                     && levels(topic.as_str()) <= limits.max_topic_levels;
@@ -205,33 +204,114 @@ impl Connection {
             Request::Subscribe(subscribe) => Ok(Some(Work::Subscribe(subscribe))),
             Request::Unsubscribe(unsubscribe) => Ok(Some(Work::Unsubscribe(unsubscribe))),
             Request::Completed(packet_id) => {
-                if self.subscriber.is_stored() {
-                    let (session, durability) = (self.session.id(), self.publisher.durability);
-                    let ticket = self.broker.store.completed(session, packet_id, durability);
-                    self.hold_for(ticket);
-                }
+                self.completed(packet_id);
                 Ok(None)
             }
             Request::Released { packet_id, finished } => {
-                if let Some(stored) = finished.stored {
-                    let (session, durability) = (self.session.id(), self.publisher.durability);
-                    let ticket =
-                        self.broker.store.released(session, &finished, stored, packet_id, durability);
-                    self.hold_for(ticket);
-                }
+                self.released(packet_id, &finished);
                 Ok(None)
             }
-            Request::Done(Finished { id, origin, stored }) => {
-                self.broker.done(self.session.id(), id, stored);
-                self.broker.events.tell(EventKind::Acknowledged, |event| {
-                    let event = event.of(self.session.id(), self.session.client_id());
-                    event.from(origin.as_deref()).with("message", id.sequence.to_string())
-                });
+            Request::Done(finished) => {
+                self.done(&finished);
                 Ok(None)
             }
             Request::Disconnect(disconnect) => Err(End::Goodbye(disconnect.reason)),
             Request::Authenticate(step) => Ok(Some(Work::Authenticate(step))),
         }
+    }
+
+    /// What most packets are: a message that can be taken in at once, and acknowledgements. False: it is to be handled the long way.
+    #[inline]
+    fn handle_plain(&mut self, frame: &Frame<'_>) -> Result<bool, End> {
+        if let Some(publish) = frame.plain_publish(self.session.terms().version) {
+            let PlainPublish { topic, qos, retain, packet_id, payload } = publish;
+            if retain || !self.takes_at_once(topic, qos) {
+                return Ok(false);
+            }
+            self.moved.publishes_received += 1;
+            self.moved.publish_bytes_received += payload.len() as u64;
+            let token = self.session.arrives(qos, packet_id, &mut self.out).map_err(End::Violation)?;
+            if let Some(token) = token {
+                self.take_at_once(token, qos, payload, None);
+            }
+            return Ok(true);
+        }
+        let Some(packet_id) = frame.plain_ack() else { return Ok(false) };
+        match frame.packet_type() {
+            PacketType::PubAck => {
+                if let Some(finished) = self.session.puback(packet_id) {
+                    self.done(&finished);
+                }
+            }
+            PacketType::PubRec => {
+                if let Some(finished) = self.session.pubrec(packet_id, &mut self.out) {
+                    self.released(packet_id, &finished);
+                }
+            }
+            PacketType::PubRel => {
+                if self.session.pubrel(packet_id, &mut self.out) {
+                    self.completed(packet_id);
+                }
+            }
+            PacketType::PubComp => {
+                if let Some(finished) = self.session.pubcomp(packet_id) {
+                    self.done(&finished);
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn takes_at_once(&mut self, topic: &[u8], qos: QoS) -> bool {
+        // What came before may still be waiting. And a stored session remembers the identifiers of QoS 2.
+        self.unsettled.is_empty()
+            && !self.served.publish_batch
+            && !(qos == QoS::ExactlyOnce && self.subscriber.is_stored())
+            && self.publisher.takes_at_once(&self.broker, topic, qos, self.chain)
+    }
+
+    #[inline]
+    fn take_at_once(
+        &mut self,
+        token: PublishToken,
+        qos: QoS,
+        payload: &[u8],
+        properties: Option<Box<PublishProperties>>,
+    ) {
+        let (broker, publisher) = (&self.broker, &mut self.publisher);
+        let receivers = publish_at_once(broker, publisher, qos, payload, properties, self.now);
+        self.answer_accepted(token, receivers.unwrap_or_default());
+    }
+
+    /// A QoS 2 message of the client came to its end.
+    fn completed(&mut self, packet_id: PacketId) {
+        if self.subscriber.is_stored() {
+            let (session, durability) = (self.session.id(), self.publisher.durability);
+            let ticket = self.broker.store.completed(session, packet_id, durability);
+            self.hold_for(ticket);
+        }
+    }
+
+    /// The client has a QoS 2 message.
+    fn released(&mut self, packet_id: PacketId, finished: &Finished) {
+        if let Some(stored) = finished.stored {
+            let (session, durability) = (self.session.id(), self.publisher.durability);
+            let ticket = self.broker.store.released(session, finished, stored, packet_id, durability);
+            self.hold_for(ticket);
+        }
+    }
+
+    /// The client is done with a message.
+    #[inline]
+    fn done(&mut self, finished: &Finished) {
+        let Finished { id, origin, stored } = finished;
+        self.broker.done(self.session.id(), *id, *stored);
+        self.broker.events.tell(EventKind::Acknowledged, |event| {
+            let event = event.of(self.session.id(), self.session.client_id());
+            event.from(origin.as_deref()).with("message", id.sequence.to_string())
+        });
     }
 
     pub(super) async fn perform(&mut self, work: Work) -> Result<(), End> {

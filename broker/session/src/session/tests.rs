@@ -121,6 +121,10 @@ fn text(packet: &Packet<'_>) -> String {
     }
 }
 
+fn ack(packet_id: PacketId, reason: ReasonCode) -> Ack {
+    Ack { packet_id, reason, properties: None }
+}
+
 fn publish(topic: &'static str, qos: QoS, packet_id: u16) -> Packet<'static> {
     let packet_id = PacketId::new(packet_id);
     Packet::Publish(Publish {
@@ -414,7 +418,7 @@ fn v5_2_2_1_4_and_v311_2_3_1_4_packet_identifiers_that_went_round_are_passed_ove
     assert_eq!(client.delivers(message(1, "a", Q1)), ["publish a q1 #1"]);
     for n in 2..=65_535 {
         assert_eq!(client.delivers(message(2, "b", Q1)), [format!("publish b q1 #{n}")]);
-        client.sends(Packet::PubAck(Ack { packet_id: id(n), reason: ReasonCode::Success, properties: None }));
+        client.sends(Packet::PubAck(ack(id(n), ReasonCode::Success)));
     }
     assert_eq!(client.delivers(message(3, "c", Q1)), ["publish c q1 #2"], "1 is still in use");
 }
