@@ -2,13 +2,21 @@
 
 use crate::message::Payload;
 use bytes::{Buf, Bytes};
-use std::{collections::VecDeque, io::IoSlice};
+use std::{cell::Cell, collections::VecDeque, io::IoSlice};
 
 /// Shared frames below this size are copied: one more slice and one more reference cost more than the copy.
 const COPY_BELOW: usize = 2 * 1024;
 
 /// Bytes already sent that may lie in front of unsent ones before the latter move up.
 const COMPACT_FROM: usize = 4 * 1024;
+
+/// A buffer with more room than this is not kept for the next who needs one.
+const SPARE_BELOW: usize = 64 * 1024;
+
+thread_local! {
+    /// Nobody needs it now: an idle connection holds none, and a busy one need not ask the allocator for ever larger ones.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A queue of bytes, in order. Small packets lie one after the other in one buffer; large shared frames are queued without a
 /// copy. Not bounded: the connection fills it only up to its bound.
@@ -40,6 +48,9 @@ impl Outgoing {
 
     /// The buffer to append encoded packets to. Nothing but appending is allowed.
     pub fn tail(&mut self) -> &mut Vec<u8> {
+        if self.copied.capacity() == 0 {
+            self.copied = SPARE.take();
+        }
         &mut self.copied
     }
 
@@ -114,6 +125,11 @@ impl Outgoing {
     /// Gives all memory back if nothing waits; for a connection that goes idle.
     pub fn release(&mut self) {
         if self.is_empty() {
+            let mut copied = std::mem::take(&mut self.copied);
+            if copied.capacity() <= SPARE_BELOW {
+                copied.clear();
+                SPARE.set(copied);
+            }
             *self = Self { packets: self.packets, ..Self::default() };
         }
     }

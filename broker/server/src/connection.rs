@@ -1,5 +1,6 @@
 //! One task a connection: it owns the socket and the session, and others reach it through its mailbox only.
 
+mod alarm;
 mod incoming;
 mod outgoing;
 mod socket;
@@ -18,6 +19,7 @@ use crate::{
     traffic::Moved,
     watched::Watched,
 };
+use alarm::Alarm;
 use socket::{Buffer, Held, LAST_WORDS};
 use std::{
     borrow::Cow,
@@ -152,6 +154,7 @@ async fn enter(
         max_subscriptions: quotas.subscriptions.map(|most| most as usize),
         rate: Rate::new(&quotas, clock::now()),
         paused_until: None,
+        alarm: Alarm::default(),
         reauthorize,
         to_ask: Vec::new(),
         unsettled: VecDeque::new(),
@@ -272,6 +275,7 @@ struct Connection {
     rate: Option<Box<Rate>>,
     /// It sent faster than its rate: nothing is read before.
     paused_until: Option<Timestamp>,
+    alarm: Alarm,
     /// Whether its subscriptions are allowed has to be asked before anything else.
     reauthorize: bool,
     /// Deliveries about which hooks are asked first.
@@ -310,7 +314,7 @@ struct Page {
     from: u64,
     /// Positions of what was on its way to the client when reading began. It is no part of the page, even if it is acknowledged meanwhile.
     open: HashSet<u64>,
-    since: Instant,
+    since: Timestamp,
     reading: JoinHandle<Result<QueuePage, StoreError>>,
 }
 
@@ -380,10 +384,11 @@ impl Connection {
         }
         let held = self.hold.is_some();
         let pending = !held && (!self.out.is_empty() || self.socket.stream.has_pending_write());
-        let timer = self.timer();
         let full = full || self.unsettled.len() >= MOST_UNSETTLED;
-        let heard_at = self.page.as_ref().map(|page| page.since + PAGE_PATIENCE);
-        let loading = heard_at.is_some_and(|at| Instant::now() < at);
+        let heard_at = self.page.as_ref().map(|page| page.since.after(PAGE_PATIENCE));
+        let loading = heard_at.is_some_and(|at| self.now < at);
+        // Who is not heard has not been silent.
+        self.alarm.set(if loading { heard_at } else { self.deadline() });
         let unsettled = self.unsettled.front_mut().map(|front| &mut front.submitted.ticket);
         tokio::select! {
             biased;
@@ -396,9 +401,11 @@ impl Connection {
             () = self.subscriber.mailbox.wake.notified() => {}
             read = until_read(self.page.as_mut()) => self.take_page(read)?,
             writable = self.socket.stream.writable(), if pending => writable.map_err(End::Closed)?,
-            () = sleep_until(heard_at), if loading => {}
-            // Who is not heard has not been silent.
-            () = sleep_until(timer), if timer.is_some() && !loading => self.look_at_time()?,
+            () = self.alarm.ring() => {
+                if !loading {
+                    self.look_at_time()?;
+                }
+            }
         }
         Ok(())
     }
@@ -427,9 +434,9 @@ impl Connection {
     }
 
     /// When to look at the time again.
-    fn timer(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Timestamp> {
         let keep_alive = self.keep_alive.deadline().filter(|_| self.paused_until.is_none());
-        [keep_alive, self.expires_at, self.paused_until].into_iter().flatten().min().map(clock::instant)
+        [keep_alive, self.expires_at, self.paused_until].into_iter().flatten().min()
     }
 
     fn look_at_time(&self) -> Result<(), End> {
@@ -591,14 +598,27 @@ async fn until_read(page: Option<&mut Box<Page>>) -> Result<QueuePage, StoreErro
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
+/// What log lines of a connection carry where the level `debug` is logged; without it the span would cost half a kilobyte a connection, and what
+/// matters names the client by itself. The client identifier is filled in when it is known.
+pub(crate) fn span(listener: &str, peer: &str) -> tracing::Span {
+    tracing::debug_span!("connection", client_id = tracing::field::Empty, listener, peer)
 }
 
-/// What all log lines of a connection carry. The client identifier is filled in when it is known.
-pub(crate) fn span(listener: &str, peer: &str) -> tracing::Span {
-    tracing::info_span!("connection", client_id = tracing::field::Empty, listener, peer)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what an `async fn` of five arguments returns.
+    fn size_of_future<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Bytes that each idle connection holds, beside what the system, tokio's list of sockets and the routing table hold. It may cost more if
+    /// there is a reason: then write it here.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of_future(serve) <= 704, "the task: {}", size_of_future(serve));
+        assert!(size_of::<Connection>() <= 1152, "the connection: {}", size_of::<Connection>());
+        assert!(size_of::<Subscriber>() <= 304, "the session as others see it: {}", size_of::<Subscriber>());
+    }
 }

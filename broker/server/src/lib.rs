@@ -40,6 +40,7 @@ mod revocation;
 mod scratch;
 mod server;
 mod shared;
+mod spare;
 mod subscribe;
 mod sys;
 mod traffic;

@@ -1,5 +1,6 @@
 //! What waits for one session: the only way others reach it. Bounded in messages and bytes, of each session and of all.
 
+use crate::spare;
 use parking_lot::Mutex;
 use std::{
     collections::{HashSet, VecDeque},
@@ -225,7 +226,7 @@ impl Mailbox {
         // Each queue wakes by itself: QoS 0 goes out even where QoS 1 and 2 wait for the client's window.
         let queue = if qos0 { &mut waiting.at_most_once } else { &mut waiting.at_least_once };
         let was_empty = queue.is_empty();
-        queue.push_back(delivery);
+        spare::push_back(queue, delivery);
         let congested = waiting.connected && waiting.len() * 2 > self.bounds.messages.min(CONGESTED_FROM * 2);
         drop(waiting);
         if was_empty {
@@ -491,8 +492,8 @@ impl Waiting {
         self.bytes = 0;
         budget.give_back(std::mem::take(&mut self.from_budget));
         // An idle session holds no buffer.
-        self.at_most_once = VecDeque::new();
-        self.at_least_once = VecDeque::new();
+        spare::release(&mut self.at_most_once);
+        spare::release(&mut self.at_least_once);
     }
 }
 

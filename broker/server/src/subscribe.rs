@@ -196,7 +196,8 @@ async fn transform(
             Err(refusal) => {
                 if let Some(fault) = &refusal.fault {
                     broker.counters.plugin_faults.add(1);
-                    warn!(%fault, "subscription refused: a plugin failed");
+                    let client_id = &publisher.client_id;
+                    warn!(%client_id, %fault, "subscription refused: a plugin failed");
                 }
                 Err((
                     refusal.code,
@@ -312,7 +313,8 @@ async fn allowed(
         Ok(Authorization::Denied) => Err((ReasonCode::NotAuthorized, "not authorized")),
         Err(fault) => {
             broker.counters.plugin_faults.add(1);
-            warn!(%filter, %fault, "subscription refused: a plugin failed");
+            let client_id = &publisher.client_id;
+            warn!(%client_id, %filter, %fault, "subscription refused: a plugin failed");
             Err((ReasonCode::ImplementationSpecificError, "a plugin failed"))
         }
     }

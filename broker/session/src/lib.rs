@@ -17,6 +17,6 @@ pub use keep_alive::KeepAlive;
 pub use receiving::PublishToken;
 pub use sending::{Delivery, Stored, Undelivered};
 pub use session::{Incoming, Request, Session, Terms, Violation};
-pub use state::{Finished, Inflight, SessionState, Stage, Subscribed};
+pub use state::{Finished, Inflight, SessionState, Stage, Subscribed, Subscriptions};
 pub use topic_alias::ResolvedTopic;
 pub use will::{Ending, PendingWill, WillFate};

@@ -4,7 +4,7 @@ use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
     sending::{Delivery, Outlet, Received, SendingWindow, Stored, Undelivered},
-    state::{Finished, SessionState, Subscribed},
+    state::{Finished, SessionState, Subscribed, Subscriptions},
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
 use bytes::Bytes;
@@ -187,7 +187,7 @@ pub struct Session {
     client_id: ClientId,
     terms: Terms,
     expiry: u32,
-    subscriptions: BTreeMap<SubscriptionFilter, Subscribed>,
+    subscriptions: Subscriptions,
     rewritten: BTreeMap<SubscriptionFilter, SubscriptionFilter>,
     aliases: TopicAliases,
     outgoing_aliases: Option<Box<OutgoingAliases>>,
@@ -555,7 +555,7 @@ impl Session {
     }
 
     /// Its subscriptions.
-    pub fn subscriptions(&self) -> &BTreeMap<SubscriptionFilter, Subscribed> {
+    pub fn subscriptions(&self) -> &Subscriptions {
         &self.subscriptions
     }
 

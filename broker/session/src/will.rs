@@ -19,7 +19,8 @@ pub enum Ending {
 /// The will of a live connection.
 #[derive(Clone, Debug)]
 pub struct PendingWill {
-    will: Option<Will>,
+    /// In a box: most connections have none.
+    will: Option<Box<Will>>,
 }
 
 /// What to do with the will now.
@@ -36,18 +37,18 @@ pub enum WillFate {
 impl PendingWill {
     /// Keeps the will of a CONNECT [MQTT-3.1.2-7].
     pub fn new(will: Option<Will>) -> Self {
-        Self { will }
+        Self { will: will.map(Box::new) }
     }
 
     /// What would be published.
     pub fn will(&self) -> Option<&Will> {
-        self.will.as_ref()
+        self.will.as_deref()
     }
 
     /// Decides at the end of the connection. `session_expiry` in seconds: a session that ends takes its will's delay with it
     /// [MQTT-3.1.2-8].
     pub fn fate(self, ending: Ending, session_expiry: u32) -> WillFate {
-        let Some(will) = self.will else { return WillFate::None };
+        let Some(will) = self.will.map(|will| *will) else { return WillFate::None };
         match ending {
             // [MQTT-3.1.2-10]: deleted by a DISCONNECT with 0x00; any other reason sends it.
             Ending::Goodbye(ReasonCode::Success) => return WillFate::None,

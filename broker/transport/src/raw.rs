@@ -1,12 +1,13 @@
 //! A socket as the system gives it.
 
+use socket2::SockRef;
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
     pin::Pin,
 };
 use tokio::{
-    io::AsyncWrite,
+    io::{AsyncWrite, Interest},
     net::{TcpStream, UnixStream},
 };
 
@@ -33,30 +34,47 @@ impl From<UnixStream> for Raw {
 
 impl Raw {
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
-        }
+        // One task waits for a socket: it needs no place in a list, as with `readable()`.
+        poll_fn(|context| match self {
+            Self::Tcp(stream) => stream.poll_read_ready(context),
+            Self::Unix(stream) => stream.poll_read_ready(context),
+        })
+        .await
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.writable().await,
-            Self::Unix(stream) => stream.writable().await,
-        }
+        poll_fn(|context| match self {
+            Self::Tcp(stream) => stream.poll_write_ready(context),
+            Self::Unix(stream) => stream.poll_write_ready(context),
+        })
+        .await
     }
 
+    /// Reads what is there. If that is less than the buffer takes there is no more, and nothing is tried in vain before the next comes.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
-        }
+        let mut all = None;
+        let mut read = |socket: SockRef<'_>| match (&*socket).read(buffer) {
+            Ok(n) if (1..buffer.len()).contains(&n) => {
+                all = Some(n);
+                // Said to tokio, which waits for the next readiness then.
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => read,
+        };
+        let read = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || read(SockRef::from(stream))),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || read(SockRef::from(stream))),
+        };
+        all.map_or(read, Ok)
     }
 
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write_vectored(slices),
-            Self::Unix(stream) => stream.try_write_vectored(slices),
+        match (self, slices) {
+            // The shorter way through the system.
+            (Self::Tcp(stream), [slice]) => stream.try_write(slice),
+            (Self::Unix(stream), [slice]) => stream.try_write(slice),
+            (Self::Tcp(stream), slices) => stream.try_write_vectored(slices),
+            (Self::Unix(stream), slices) => stream.try_write_vectored(slices),
         }
     }
 

@@ -10,30 +10,26 @@ pub struct Stream(pub(crate) Layers);
 
 #[derive(Debug)]
 pub(crate) enum Layers {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Plain(Raw),
     Tls(Box<Tls>),
     WebSocket(Box<WebSocket>),
 }
 
 impl From<Raw> for Stream {
     fn from(raw: Raw) -> Self {
-        Self(match raw {
-            Raw::Tcp(stream) => Layers::Tcp(stream),
-            Raw::Unix(stream) => Layers::Unix(stream),
-        })
+        Self(Layers::Plain(raw))
     }
 }
 
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
-        Self(Layers::Tcp(stream))
+        Raw::from(stream).into()
     }
 }
 
 impl From<UnixStream> for Stream {
     fn from(stream: UnixStream) -> Self {
-        Self(Layers::Unix(stream))
+        Raw::from(stream).into()
     }
 }
 
@@ -44,8 +40,7 @@ impl Stream {
     /// The socket is gone.
     pub async fn readable(&self) -> io::Result<()> {
         match &self.0 {
-            Layers::Tcp(stream) => stream.readable().await,
-            Layers::Unix(stream) => stream.readable().await,
+            Layers::Plain(raw) => raw.readable().await,
             Layers::Tls(tls) => tls.readable().await,
             Layers::WebSocket(websocket) => websocket.readable().await,
         }
@@ -57,8 +52,7 @@ impl Stream {
     /// The socket is gone.
     pub async fn writable(&self) -> io::Result<()> {
         match &self.0 {
-            Layers::Tcp(stream) => stream.writable().await,
-            Layers::Unix(stream) => stream.writable().await,
+            Layers::Plain(raw) => raw.writable().await,
             Layers::Tls(tls) => tls.writable().await,
             Layers::WebSocket(websocket) => websocket.writable().await,
         }
@@ -70,8 +64,7 @@ impl Stream {
     /// `WouldBlock` if nothing is there; `InvalidData` if it breaks the rules of TLS or WebSocket, of which it is told; or as the socket says.
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Layers::Tcp(stream) => stream.try_read(buffer),
-            Layers::Unix(stream) => stream.try_read(buffer),
+            Layers::Plain(raw) => raw.try_read(buffer),
             Layers::Tls(tls) => tls.try_read(buffer),
             Layers::WebSocket(websocket) => websocket.try_read(buffer),
         }
@@ -83,8 +76,7 @@ impl Stream {
     /// `WouldBlock` if nothing can be taken, or as the socket says.
     pub fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.0 {
-            Layers::Tcp(stream) => stream.try_write_vectored(slices),
-            Layers::Unix(stream) => stream.try_write_vectored(slices),
+            Layers::Plain(raw) => raw.try_write_vectored(slices),
             Layers::Tls(tls) => tls.try_write_vectored(slices),
             Layers::WebSocket(websocket) => websocket.try_write_vectored(slices),
         }
@@ -94,7 +86,7 @@ impl Stream {
     /// [`Stream::flush`].
     pub fn has_pending_write(&self) -> bool {
         match &self.0 {
-            Layers::Tcp(_) | Layers::Unix(_) => false,
+            Layers::Plain(_) => false,
             Layers::Tls(tls) => tls.has_pending_write(),
             Layers::WebSocket(websocket) => websocket.has_pending_write(),
         }
@@ -106,7 +98,7 @@ impl Stream {
     /// The socket is gone.
     pub fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Layers::Tcp(_) | Layers::Unix(_) => Ok(()),
+            Layers::Plain(_) => Ok(()),
             Layers::Tls(tls) => tls.flush().map(drop),
             Layers::WebSocket(websocket) => websocket.flush().map(drop),
         }
@@ -125,14 +117,9 @@ impl Stream {
     /// The socket is gone.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Layers::Tcp(stream) => shutdown(stream).await,
-            Layers::Unix(stream) => shutdown(stream).await,
+            Layers::Plain(raw) => raw.shutdown().await,
             Layers::Tls(tls) => tls.shutdown().await,
             Layers::WebSocket(websocket) => websocket.shutdown().await,
         }
     }
-}
-
-async fn shutdown(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> io::Result<()> {
-    std::future::poll_fn(|context| std::pin::Pin::new(&mut *stream).poll_shutdown(context)).await
 }

@@ -74,25 +74,33 @@ impl Connection {
     pub(super) async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
         let mut at = 0;
         self.backlog = false;
-        while let Some(work) = self.next_work(&buffer, &mut at)? {
-            let rest = {
+        match self.next_work(&buffer, &mut at)? {
+            // Boxed, once for all that was read: what is rare shall not be held by every idle connection.
+            Some(work) => Box::pin(self.handle_from(buffer, at, work)).await,
+            None => self.keep(buffer.into_rest(at)),
+        }
+    }
+
+    /// Handles what asks for more than the session can answer, and all that follows.
+    async fn handle_from(&mut self, buffer: Buffer, mut at: usize, first: Work) -> Result<(), End> {
+        let mut next = Some(first);
+        let rest = loop {
+            let Some(work) = next else { return self.keep(buffer.into_rest(at)) };
+            {
                 let mut work = pin!(self.perform(work));
                 match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
-                    Poll::Ready(done) => {
-                        done?;
-                        continue;
-                    }
+                    Poll::Ready(done) => done?,
                     Poll::Pending => {
+                        // Whoever is served meanwhile needs the buffer.
                         let rest = buffer.into_rest(at);
                         work.await?;
-                        rest
+                        break rest;
                     }
                 }
-            };
-            self.backlog = true;
-            return self.keep(rest);
-        }
-        let rest = buffer.into_rest(at);
+            }
+            next = self.next_work(&buffer, &mut at)?;
+        };
+        self.backlog = true;
         self.keep(rest)
     }
 
@@ -482,7 +490,10 @@ impl Connection {
             event.about_text(topic).because(error.reason_code())
         });
         match fault_kind(&error) {
-            Some(_) => warn!(topic, %error, "message refused: a plugin failed"),
+            Some(_) => {
+                let client_id = self.session.client_id();
+                warn!(%client_id, topic, %error, "message refused: a plugin failed");
+            }
             None => debug!(topic, %error, "message refused"),
         }
         let can_say_no = self.session.terms().version == Version::V5;

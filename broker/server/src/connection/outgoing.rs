@@ -1,22 +1,23 @@
 //! What goes to the client: deliveries from its mailbox, retained messages, and what hooks make of them.
 
 use super::{Connection, End, OUTGOING_BOUND, Page};
-use crate::{clock, config::OnRevoked, mailbox::Command, shared::PAGE_BYTES, subscribe::reauthorize};
+use crate::{
+    clock, config::OnRevoked, mailbox::Command, shared::PAGE_BYTES, spare::List, subscribe::reauthorize,
+};
 use std::sync::Arc;
 use tidegate_hooks::{DeliverRequest, EventKind, Patch, PublishRequest};
 use tidegate_mqtt::{Heads, Message, PacketId, Payload, QoS, ReasonCode, Timestamp, Version};
 use tidegate_session::{Delivery, Stored};
 use tidegate_store::{QueuePage, StoreError};
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// Deliveries taken from the mailbox at once.
-const COLLECT: usize = 64;
+const COLLECT: usize = 128;
 
 impl Connection {
     /// Moves deliveries from mailbox and retained messages to the socket; true if more is waiting that could go out.
     pub(super) fn deliver(&mut self) -> Result<bool, End> {
-        let mut deliveries = Vec::new();
+        let mut deliveries = List::take();
         loop {
             // Commands are carried out even for a client that reads nothing.
             let full = self.out.len() >= OUTGOING_BOUND;
@@ -53,7 +54,7 @@ impl Connection {
                 return Ok(self.feed_retained());
             }
             if self.served.deliver {
-                self.to_ask = deliveries;
+                self.to_ask = std::mem::take(&mut *deliveries);
                 return Ok(true);
             }
             for delivery in deliveries.drain(..) {
@@ -117,7 +118,7 @@ impl Connection {
         let (broker, session) = (self.broker.clone(), self.session.id());
         let reading = async move { broker.store.queue_page(session, from, PAGE_BYTES).await };
         let open = self.session.stored().map(Stored::position).collect();
-        Page { from, open, since: Instant::now(), reading: tokio::spawn(reading) }
+        Page { from, open, since: clock::now(), reading: tokio::spawn(reading) }
     }
 
     /// Brings what was read into the mailbox.
@@ -126,7 +127,8 @@ impl Connection {
             return Ok(());
         };
         let read = read.map_err(|error| {
-            warn!(%error, "disconnected: what waits for the client cannot be read");
+            let client_id = self.session.client_id();
+            warn!(%client_id, %error, "disconnected: what waits for the client cannot be read");
             let text = "what waits for the client cannot be read".into();
             End::Told { reason: ReasonCode::ImplementationSpecificError, text }
         })?;
@@ -152,7 +154,8 @@ impl Connection {
             }),
             Err(fault) => {
                 self.broker.counters.plugin_faults.add(1);
-                warn!(%fault, "disconnected: a plugin failed when it was asked about the subscriptions again");
+                let client_id = self.session.client_id();
+                warn!(%client_id, %fault, "disconnected: a plugin failed when it was asked about the subscriptions again");
                 let text = "nobody knows whether the subscriptions are still allowed".into();
                 Err(End::Told { reason: ReasonCode::ImplementationSpecificError, text })
             }
