@@ -1,0 +1,222 @@
+//! The connections of one thread's clients: opened a bounded number at once, greeted with CONNECT, written to, closed.
+
+use crate::{
+    alarm::Clock,
+    failure::{Asked, Failure},
+    stream::Stream,
+    target::Target,
+    team::Team,
+};
+use bytes::Bytes;
+use mio::{Registry, Token};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use tidegate_mqtt::{
+    ClientId, Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, ReasonCode,
+};
+
+/// Who a client says that it is, and what it wants of its session.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) client_id: String,
+    pub(crate) user: Option<String>,
+    /// Whether the session stays when the connection ends.
+    pub(crate) keeps_session: bool,
+    /// Whether an older session is removed first.
+    pub(crate) clean_start: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    /// There is none.
+    Away,
+    /// Its turn to connect will come.
+    Waiting,
+    /// CONNECT is on its way, CONNACK is not here.
+    Greeting,
+    /// CONNACK said yes.
+    Live,
+}
+
+pub(crate) struct Link {
+    pub(crate) identity: Identity,
+    pub(crate) stage: Stage,
+    pub(crate) stream: Option<Stream>,
+    /// The beginning of a packet whose rest has not come.
+    pub(crate) tail: Vec<u8>,
+    /// When connecting began, in nanoseconds of the run's clock.
+    pub(crate) began: u64,
+}
+
+pub(crate) struct Links {
+    pub(crate) list: Vec<Link>,
+    pub(crate) clock: Clock,
+    pub(crate) target: Arc<Target>,
+    registry: Registry,
+    waiting: VecDeque<usize>,
+    greeting: usize,
+    /// How many may be between connecting and CONNACK.
+    at_once: usize,
+    /// Where packets are put together.
+    out: Vec<u8>,
+}
+
+/// How long a broker may take from the first SYN to CONNACK.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Links {
+    pub(crate) fn new(registry: Registry, target: Arc<Target>, clock: Clock, at_once: usize) -> Self {
+        let (list, waiting, out) = (Vec::new(), VecDeque::new(), Vec::new());
+        Self { list, clock, target, registry, waiting, greeting: 0, at_once, out }
+    }
+
+    /// A client that is away. Returns its number on this thread.
+    pub(crate) fn add(&mut self, identity: Identity) -> usize {
+        let (stage, stream, tail, began) = (Stage::Away, None, Vec::new(), 0);
+        self.list.push(Link { identity, stage, stream, tail, began });
+        self.list.len() - 1
+    }
+
+    /// Connects when others have finished.
+    pub(crate) fn open(&mut self, who: usize) {
+        self.list[who].stage = Stage::Waiting;
+        self.waiting.push_back(who);
+    }
+
+    /// Lets as many begin as may.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        while self.greeting < self.at_once {
+            let Some(who) = self.waiting.pop_front() else { return Ok(()) };
+            if self.list[who].stage == Stage::Waiting {
+                self.greet(who)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, who: usize) -> Result<(), Failure> {
+        let link = &mut self.list[who];
+        link.began = self.clock.now();
+        let connect = Packet::Connect(Box::new(link.identity.connect(&self.target)));
+        let mut bytes = Vec::new();
+        connect.encode(self.target.version, &mut bytes).map_err(|error| Failure::Usage(error.to_string()))?;
+        let unreachable = |source| Failure::Unreachable { address: self.target.name.clone(), source };
+        let mut stream =
+            Stream::open(self.target.address, &self.registry, Token(who)).map_err(unreachable)?;
+        stream.send(&bytes).map_err(unreachable)?;
+        link.stream = Some(stream);
+        link.stage = Stage::Greeting;
+        self.greeting += 1;
+        Ok(())
+    }
+
+    /// CONNACK has said yes.
+    pub(crate) fn is_in(&mut self, who: usize) {
+        self.greeting -= 1;
+        self.list[who].stage = Stage::Live;
+    }
+
+    /// Of those who greet, nobody may take too long.
+    pub(crate) fn check_patience(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let late = |link: &&Link| {
+            link.stage == Stage::Greeting && now.saturating_sub(link.began) > PATIENCE.as_nanos() as u64
+        };
+        match self.list.iter().find(late) {
+            None => Ok(()),
+            Some(link) => {
+                let what = match &link.stream {
+                    Some(stream) if stream.is_open() => "CONNACK",
+                    _ => "TCP connection",
+                };
+                let what = format!("{what} of client {}", link.identity.client_id);
+                Err(Failure::NoAnswer { seconds: PATIENCE.as_secs(), what })
+            }
+        }
+    }
+
+    /// Whether everything for this client is with the system: only then more is worth putting together.
+    pub(crate) fn is_clear(&self, who: usize) -> bool {
+        self.list[who].stream.as_ref().is_some_and(Stream::is_clear)
+    }
+
+    /// Sends what `compose` appends, as soon as the socket takes it.
+    pub(crate) fn write(&mut self, who: usize, compose: impl FnOnce(&mut Vec<u8>)) -> Result<(), Failure> {
+        self.out.clear();
+        compose(&mut self.out);
+        let link = &mut self.list[who];
+        let Some(stream) = &mut link.stream else { return Ok(()) };
+        stream.send(&self.out).map_err(|source| link.dropped(Some(source)))
+    }
+
+    /// As [`Links::write`], for packets that were taken apart.
+    pub(crate) fn say(&mut self, who: usize, packet: &Packet<'_>) -> Result<(), Failure> {
+        let version = self.target.version;
+        let mut bytes = Vec::new();
+        packet.encode(version, &mut bytes).map_err(|error| Failure::Usage(error.to_string()))?;
+        self.write(who, |out| out.extend_from_slice(&bytes))
+    }
+
+    /// Says goodbye. A session that is not kept ends.
+    pub(crate) fn leave(&mut self, who: usize) -> Result<(), Failure> {
+        if self.list[who].stage == Stage::Live {
+            let (reason, properties) = (ReasonCode::Success, DisconnectProperties::default());
+            self.say(who, &Packet::Disconnect(Disconnect { reason, properties }))?;
+        }
+        self.cut(who);
+        Ok(())
+    }
+
+    /// Goes without a word.
+    pub(crate) fn cut(&mut self, who: usize) {
+        let link = &mut self.list[who];
+        if link.stage == Stage::Greeting {
+            self.greeting -= 1;
+        }
+        link.stage = Stage::Away;
+        link.stream = None;
+        link.tail = Vec::new();
+    }
+}
+
+impl Link {
+    /// Why it ended, if it should not have.
+    pub(crate) fn dropped(&self, source: Option<io::Error>) -> Failure {
+        let client = self.identity.client_id.clone();
+        let when = match self.stage {
+            Stage::Greeting => "before CONNACK",
+            _ => "while it was in use",
+        };
+        Failure::Dropped { client, when, source }
+    }
+
+    pub(crate) fn refused(&self, packet: Asked, reason: ReasonCode) -> Failure {
+        Failure::Refused { packet, client: self.identity.client_id.clone(), reason }
+    }
+}
+
+impl Identity {
+    /// Of the client with this number, counted over all threads: its session ends with its connection.
+    pub(crate) fn new(team: &Team, number: usize) -> Self {
+        Self { client_id: team.client_id(number), user: None, keeps_session: false, clean_start: true }
+    }
+
+    fn connect(&self, target: &Target) -> Connect {
+        let session_expiry_interval = self.keeps_session.then_some(SESSION_EXPIRY);
+        let properties = ConnectProperties { session_expiry_interval, ..ConnectProperties::default() };
+        let is_v5 = target.version == tidegate_mqtt::Version::V5;
+        Connect {
+            version: target.version,
+            clean_start: if is_v5 { self.clean_start } else { !self.keeps_session },
+            keep_alive: 0,
+            client_id: ClientId::new(&self.client_id),
+            properties: if is_v5 { properties } else { ConnectProperties::default() },
+            will: None,
+            username: self.user.as_deref().map(Into::into),
+            password: target.password.as_deref().map(Bytes::copy_from_slice),
+        }
+    }
+}
+
+/// Seconds: sessions of a run that was killed go away by themselves.
+const SESSION_EXPIRY: u32 = 3600;

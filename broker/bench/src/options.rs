@@ -1,0 +1,171 @@
+//! What a user may ask for.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+use tidegate_mqtt::{QoS, Version};
+
+/// Put load on any MQTT broker, and say what came of it.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Options {
+    #[command(subcommand)]
+    pub(crate) scenario: Scenario,
+}
+
+/// What the clients do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// Pairs: each publisher has a topic and a subscriber of its own. 20 pairs unless told.
+    P2p(Exchange),
+    /// Few publish, each of many gets all of it. 1 publisher and 200 subscribers unless told.
+    Fanout(Exchange),
+    /// Many publish, few get all of it, by a wildcard. 100 publishers and 1 subscriber unless told.
+    Fanin(Exchange),
+}
+
+/// Options of scenarios whose clients exchange messages.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Exchange {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where the broker is and how to get in.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Where the broker listens: mqtt://HOST:PORT
+    #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
+    pub(crate) url: String,
+    /// Version of MQTT
+    #[arg(long, value_name = "VERSION", default_value = "5")]
+    pub(crate) mqtt: Mqtt,
+    /// Begin topics with this
+    #[arg(long, value_name = "PREFIX", default_value = "bench")]
+    pub(crate) topic: String,
+    /// Threads that serve the clients; half of the cores unless told
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// How much of what is sent, and how long.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Load")]
+pub(crate) struct Load {
+    /// Clients that publish
+    #[arg(long, value_name = "N", value_parser = clients)]
+    pub(crate) publishers: Option<u32>,
+    /// Clients that subscribe
+    #[arg(long, value_name = "N", value_parser = clients)]
+    pub(crate) subscribers: Option<u32>,
+    /// Quality of service, of messages and subscriptions
+    #[arg(long, value_name = "0|1|2", default_value = "0", value_parser = qos)]
+    #[serde(serialize_with = "qos_as_number")]
+    pub(crate) qos: QoS,
+    /// Bytes of a payload, at least 24: number and time of the message are in it
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
+    pub(crate) size: usize,
+    /// How long to measure: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[serde(serialize_with = "as_seconds")]
+    pub(crate) duration: Duration,
+    /// How long to send before figures count
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    #[serde(serialize_with = "as_seconds")]
+    pub(crate) warmup: Duration,
+    /// Send so many messages a second, all publishers together, whatever becomes of them (open loop)
+    #[arg(long, value_name = "N", conflicts_with = "window")]
+    pub(crate) rate: Option<NonZeroU64>,
+    /// Let each publisher have so many messages under way at most (closed loop); 100 unless told, 20 at QoS 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_535))]
+    pub(crate) window: Option<u64>,
+}
+
+/// What is told, and where.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Write the figures as JSON, too; - for standard output, instead of the table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Processes of the broker, on this machine: adds the CPU time and memory that they take
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',')]
+    pub(crate) pids: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
+pub(crate) enum Mqtt {
+    /// MQTT 3.1.1
+    #[value(name = "3.1.1")]
+    #[serde(rename = "3.1.1")]
+    V3_1_1,
+    /// MQTT 5
+    #[value(name = "5")]
+    #[serde(rename = "5")]
+    V5,
+}
+
+impl Mqtt {
+    pub(crate) fn version(self) -> Version {
+        match self {
+            Self::V3_1_1 => Version::V3_1_1,
+            Self::V5 => Version::V5,
+        }
+    }
+}
+
+/// Most clients of a kind: as many as one address has ports to connect from, and then some.
+const MOST_CLIENTS: i64 = 1_000_000;
+
+fn clients(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(number) if (1..=MOST_CLIENTS).contains(&i64::from(number)) => Ok(number),
+        _ => Err(format!("a number from 1 to {MOST_CLIENTS}")),
+    }
+}
+
+fn qos(text: &str) -> Result<QoS, String> {
+    text.parse().ok().and_then(|number: u8| QoS::try_from(number).ok()).ok_or_else(|| "0, 1 or 2".to_owned())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let smallest = crate::stamp::Stamp::LEN;
+    match text.parse() {
+        Ok(size) if (smallest..=MOST_BYTES).contains(&size) => Ok(size),
+        _ => Err(format!(
+            "a number of bytes from {smallest} (number and time of the message are in it) to {MOST_BYTES}"
+        )),
+    }
+}
+
+/// What fits into a packet, topic and header left room.
+const MOST_BYTES: usize = 268_000_000;
+
+/// `10s`, `500ms`, `2m`, or seconds without a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("units are ms, s, m and h".to_owned()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| "a time, like 10s or 500ms".to_owned())? * unit;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+fn qos_as_number<S: serde::Serializer>(qos: &QoS, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(*qos as u8)
+}
+
+fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
