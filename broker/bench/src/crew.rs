@@ -3,7 +3,7 @@
 use crate::{
     alarm::Alarm,
     failure::{Asked, Failure},
-    links::{Links, Stage},
+    links::{Links, PATIENCE, Stage, unreachable},
     stream::Got,
     team::Team,
 };
@@ -13,7 +13,7 @@ use tidegate_mqtt::{ConnAck, DecodeError, Malformed, Packet, PacketType, Version
 
 /// What the clients of a crew do with what they get.
 pub(crate) trait Duty {
-    /// A client's CONNACK said yes. What it says in return goes to `out`.
+    /// A client's CONNACK said yes. [`Links::settle`] tells when the next may begin.
     fn comes_in(&mut self, who: usize, connack: &ConnAck, links: &mut Links) -> Result<(), Failure>;
 
     /// A packet has come that is neither CONNACK, DISCONNECT nor PINGRESP. What is written to `out` is sent to its sender.
@@ -21,6 +21,11 @@ pub(crate) trait Duty {
 
     /// Everything that could be read is read: says what follows, and returns when it wants to be asked again at the latest.
     fn turn(&mut self, now: u64, links: &mut Links) -> Result<Option<u64>, Failure>;
+
+    /// PINGRESP has come.
+    fn pong(&mut self, who: usize) {
+        let _ = who;
+    }
 
     /// All that waited for a client's socket is written.
     fn is_clear(&mut self, who: usize) {
@@ -35,6 +40,17 @@ pub(crate) trait Duty {
 
     /// Whether the crew's present task is done.
     fn is_done(&self) -> bool;
+
+    /// What it waits for, in words, if the broker has to say something now.
+    fn expects(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The user has had enough. True if it brings its task to an end by itself; else the task is broken off.
+    fn winds_up(&mut self, now: u64) -> bool {
+        let _ = now;
+        false
+    }
 }
 
 /// A whole packet, not taken apart.
@@ -59,6 +75,8 @@ pub(crate) struct Crew {
     unread: Vec<usize>,
     team: Arc<Team>,
     last_check: u64,
+    /// When something last came.
+    heard: u64,
 }
 
 const ALARM: Token = Token(usize::MAX);
@@ -92,13 +110,15 @@ impl Crew {
                 unread: Vec::new(),
                 team: team.clone(),
                 last_check: 0,
+                heard: 0,
             })
         };
         make().map_err(|error| Failure::System("wait for sockets", error))
     }
 
-    /// Works until the duty is done.
+    /// Works until the duty is done, or broken off because the user has had enough.
     pub(crate) fn work(&mut self, duty: &mut impl Duty) -> Result<(), Failure> {
+        self.heard = self.links.clock.now();
         loop {
             let now = self.links.clock.now();
             let wake = duty.turn(now, &mut self.links)?;
@@ -106,14 +126,25 @@ impl Crew {
             if self.team.meeting.has_failed() {
                 return Err(Failure::Stopped);
             }
-            if duty.is_done() {
+            if duty.is_done() || self.team.meeting.is_interrupted() && !duty.winds_up(now) {
                 return Ok(());
             }
             if now - self.last_check > 1_000_000_000 {
                 self.last_check = now;
                 self.links.check_patience()?;
+                self.check_silence(now, duty)?;
+                self.links.keep_alive(now)?;
             }
             self.wait(now, wake, duty)?;
+        }
+    }
+
+    fn check_silence(&self, now: u64, duty: &impl Duty) -> Result<(), Failure> {
+        match duty.expects() {
+            Some(what) if now - self.heard > PATIENCE.as_nanos() as u64 => {
+                Err(Failure::NoAnswer { seconds: PATIENCE.as_secs(), what: what.to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -156,7 +187,7 @@ impl Crew {
                 let failure = if was_open {
                     link.dropped(Some(source))
                 } else {
-                    Failure::Unreachable { address: self.links.target.name.clone(), source }
+                    unreachable(&self.links.target, source)
                 };
                 return self.lose(who, failure, duty);
             }
@@ -212,6 +243,7 @@ impl Crew {
         duty: &mut impl Duty,
     ) -> Result<Option<Failure>, Failure> {
         let now = self.links.clock.now();
+        self.heard = now;
         let mut rest = bytes;
         let mut replies = std::mem::take(&mut self.replies);
         while let Some((piece, behind)) = split(rest) {
@@ -250,15 +282,18 @@ impl Crew {
         match decoded.map_err(|source| Failure::NotMqtt { client: client(), source })? {
             Packet::ConnAck(connack) if link.stage == Stage::Greeting => {
                 if connack.reason.is_error() {
-                    return Err(link.refused(Asked::Connect, connack.reason));
+                    return Ok(Some(link.refused(Asked::Connect, connack.reason)));
                 }
-                self.links.is_in(who);
+                self.links.is_in(who, &connack);
                 duty.comes_in(who, &connack, &mut self.links).map(|()| None)
             }
             Packet::Disconnect(disconnect) => {
                 Ok(Some(Failure::Disconnected { client: client(), reason: disconnect.reason }))
             }
-            Packet::PingResp => Ok(None),
+            Packet::PingResp => {
+                duty.pong(who);
+                Ok(None)
+            }
             other => Err(Failure::Unexpected {
                 packet: other.packet_type(),
                 client: client(),

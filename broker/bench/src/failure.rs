@@ -45,6 +45,17 @@ pub(crate) enum Failure {
         /// By `--qos`.
         asked: u8,
     },
+    /// The broker cannot do what the scenario is about.
+    #[error("the broker says that it has no {0}")]
+    NotOffered(&'static str),
+    /// By CONNACK.
+    #[error("the broker takes packets of {limit} bytes, and these have {size}")]
+    TooLarge {
+        /// Bytes of a PUBLISH.
+        size: usize,
+        /// Bytes.
+        limit: usize,
+    },
     /// The broker said goodbye.
     #[error("the broker disconnected client {client}: {reason}")]
     Disconnected {
@@ -81,6 +92,9 @@ pub(crate) enum Failure {
         /// In words.
         why: &'static str,
     },
+    /// This machine has not enough of something.
+    #[error("{0}")]
+    Here(String),
     /// Too much time went by.
     #[error("the broker did not answer within {seconds} s: {what}")]
     NoAnswer {
@@ -93,7 +107,7 @@ pub(crate) enum Failure {
     #[error("cannot {0}: {1}")]
     System(&'static str, io::Error),
     /// Another thread has failed, or the user has had enough.
-    #[error("stopped")]
+    #[error("interrupted before there was anything to tell")]
     Stopped,
 }
 
@@ -102,6 +116,7 @@ pub(crate) enum Failure {
 pub(crate) enum Asked {
     Connect,
     Subscribe,
+    Unsubscribe,
     Publish,
 }
 
@@ -110,6 +125,7 @@ impl fmt::Display for Asked {
         f.write_str(match self {
             Self::Connect => "CONNECT",
             Self::Subscribe => "SUBSCRIBE",
+            Self::Unsubscribe => "UNSUBSCRIBE",
             Self::Publish => "PUBLISH",
         })
     }

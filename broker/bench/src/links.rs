@@ -11,7 +11,8 @@ use bytes::Bytes;
 use mio::{Registry, Token};
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 use tidegate_mqtt::{
-    ClientId, Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, ReasonCode,
+    ClientId, ConnAck, Connect, ConnectProperties, Disconnect, DisconnectProperties, Packet, PacketId, QoS,
+    ReasonCode, Subscribe, SubscribeProperties, SubscriptionFilter, SubscriptionOptions, Version,
 };
 
 /// Who a client says that it is, and what it wants of its session.
@@ -23,6 +24,18 @@ pub(crate) struct Identity {
     pub(crate) keeps_session: bool,
     /// Whether an older session is removed first.
     pub(crate) clean_start: bool,
+}
+
+impl Identity {
+    /// The same client, whose session is there already and stays.
+    pub(crate) fn returning(&mut self) {
+        (self.keeps_session, self.clean_start) = (true, false);
+    }
+
+    /// The same client, whose session ends with its next connection.
+    pub(crate) fn ending(&mut self) {
+        (self.keeps_session, self.clean_start) = (false, true);
+    }
 }
 
 /// How far a connection has come.
@@ -46,6 +59,10 @@ pub(crate) struct Link {
     pub(crate) tail: Vec<u8>,
     /// When connecting began, in nanoseconds of the run's clock.
     pub(crate) began: u64,
+    /// Whether it counts among those who greet.
+    greets: bool,
+    /// Whether its last connection ended before CONNACK said yes.
+    pub(crate) was_greeting: bool,
 }
 
 pub(crate) struct Links {
@@ -54,27 +71,46 @@ pub(crate) struct Links {
     pub(crate) target: Arc<Target>,
     registry: Registry,
     waiting: VecDeque<usize>,
+    /// How many are between their first packet and [`Links::settle`], and how many may be.
     greeting: usize,
-    /// How many may be between connecting and CONNACK.
     at_once: usize,
+    /// The shortest keep alive that the broker asks for, in nanoseconds, and when all were pinged.
+    keep_alive: Option<u64>,
+    pinged: u64,
     /// Where packets are put together.
     out: Vec<u8>,
 }
 
-/// How long a broker may take from the first SYN to CONNACK.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a broker may take from the first SYN to CONNACK, or say nothing when something is due.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Links {
     pub(crate) fn new(registry: Registry, target: Arc<Target>, clock: Clock, at_once: usize) -> Self {
         let (list, waiting, out) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { list, clock, target, registry, waiting, greeting: 0, at_once, out }
+        Self {
+            list,
+            clock,
+            target,
+            registry,
+            waiting,
+            greeting: 0,
+            at_once,
+            keep_alive: None,
+            pinged: 0,
+            out,
+        }
     }
 
     /// A client that is away. Returns its number on this thread.
     pub(crate) fn add(&mut self, identity: Identity) -> usize {
-        let (stage, stream, tail, began) = (Stage::Away, None, Vec::new(), 0);
-        self.list.push(Link { identity, stage, stream, tail, began });
+        let (stage, stream, tail) = (Stage::Away, None, Vec::new());
+        self.list.push(Link { identity, stage, stream, tail, began: 0, greets: false, was_greeting: false });
         self.list.len() - 1
+    }
+
+    /// How many may connect at the same time from now on; at least one.
+    pub(crate) fn allow_at_once(&mut self, at_once: usize) {
+        self.at_once = at_once.max(1);
     }
 
     /// Connects when others have finished.
@@ -100,20 +136,43 @@ impl Links {
         let connect = Packet::Connect(Box::new(link.identity.connect(&self.target)));
         let mut bytes = Vec::new();
         connect.encode(self.target.version, &mut bytes).map_err(|error| Failure::Usage(error.to_string()))?;
-        let unreachable = |source| Failure::Unreachable { address: self.target.name.clone(), source };
+        let unreachable = |source| unreachable(&self.target, source);
         let mut stream =
             Stream::open(self.target.address, &self.registry, Token(who)).map_err(unreachable)?;
         stream.send(&bytes).map_err(unreachable)?;
         link.stream = Some(stream);
-        link.stage = Stage::Greeting;
+        (link.stage, link.greets) = (Stage::Greeting, true);
         self.greeting += 1;
         Ok(())
     }
 
     /// CONNACK has said yes.
-    pub(crate) fn is_in(&mut self, who: usize) {
-        self.greeting -= 1;
+    pub(crate) fn is_in(&mut self, who: usize, connack: &ConnAck) {
         self.list[who].stage = Stage::Live;
+        if let Some(seconds @ 1..) = connack.properties.server_keep_alive {
+            // Twice in that time, so that one may be late.
+            let nanoseconds = u64::from(seconds) * 500_000_000;
+            self.keep_alive = Some(self.keep_alive.map_or(nanoseconds, |least| least.min(nanoseconds)));
+        }
+    }
+
+    /// This client has what it came for: another may begin.
+    pub(crate) fn settle(&mut self, who: usize) {
+        self.greeting -= usize::from(std::mem::take(&mut self.list[who].greets));
+    }
+
+    /// To be called about once a second: sends PINGREQ if the broker wants to hear from everybody.
+    pub(crate) fn keep_alive(&mut self, now: u64) -> Result<(), Failure> {
+        if self.keep_alive.is_none_or(|time| now - self.pinged < time) {
+            return Ok(());
+        }
+        self.pinged = now;
+        for who in 0..self.list.len() {
+            if self.list[who].stage == Stage::Live {
+                self.say(who, &Packet::PingReq)?;
+            }
+        }
+        Ok(())
     }
 
     /// Of those who greet, nobody may take too long.
@@ -157,6 +216,20 @@ impl Links {
         self.write(who, |out| out.extend_from_slice(&bytes))
     }
 
+    pub(crate) fn subscribe(&mut self, who: usize, filter: &str, maximum_qos: QoS) -> Result<(), Failure> {
+        let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
+        let filter = SubscriptionFilter::new(filter)
+            .map_err(|error| Failure::Usage(format!("--topic makes the filter {filter}: {error}")))?;
+        let (packet_id, properties) = (PacketId::MIN, SubscribeProperties::default());
+        let subscriptions = vec![(filter, options)];
+        self.say(who, &Packet::Subscribe(Subscribe { packet_id, properties, subscriptions }))
+    }
+
+    /// All say goodbye, or break off what they began.
+    pub(crate) fn leave_all(&mut self) -> Result<(), Failure> {
+        (0..self.list.len()).try_for_each(|who| self.leave(who))
+    }
+
     /// Says goodbye. A session that is not kept ends.
     pub(crate) fn leave(&mut self, who: usize) -> Result<(), Failure> {
         if self.list[who].stage == Stage::Live {
@@ -169,14 +242,23 @@ impl Links {
 
     /// Goes without a word.
     pub(crate) fn cut(&mut self, who: usize) {
+        self.settle(who);
         let link = &mut self.list[who];
-        if link.stage == Stage::Greeting {
-            self.greeting -= 1;
-        }
+        link.was_greeting = link.stage == Stage::Greeting;
         link.stage = Stage::Away;
         link.stream = None;
         link.tail = Vec::new();
     }
+}
+
+/// Why there is no connection.
+pub(crate) fn unreachable(target: &Target, source: io::Error) -> Failure {
+    if source.kind() == io::ErrorKind::AddrNotAvailable {
+        let what =
+            "no port is left to connect from: use fewer clients, or widen net.ipv4.ip_local_port_range";
+        return Failure::Here(what.to_owned());
+    }
+    Failure::Unreachable { address: target.name.clone(), source }
 }
 
 impl Link {
@@ -204,7 +286,7 @@ impl Identity {
     fn connect(&self, target: &Target) -> Connect {
         let session_expiry_interval = self.keeps_session.then_some(SESSION_EXPIRY);
         let properties = ConnectProperties { session_expiry_interval, ..ConnectProperties::default() };
-        let is_v5 = target.version == tidegate_mqtt::Version::V5;
+        let is_v5 = target.version == Version::V5;
         Connect {
             version: target.version,
             clean_start: if is_v5 { self.clean_start } else { !self.keeps_session },

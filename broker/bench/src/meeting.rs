@@ -5,7 +5,8 @@ use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 const GO_ON: u8 = 0;
-const FAILED: u8 = 1;
+const ENOUGH: u8 = 1;
+const FAILED: u8 = 2;
 
 /// Of a fixed number of threads.
 pub(crate) struct Meeting {
@@ -43,7 +44,18 @@ impl Meeting {
         self.all_there.notify_all();
     }
 
+    /// The user has had enough: what was measured so far is told. The second time, nothing is.
+    pub(crate) fn interrupt(&self) {
+        if self.state.compare_exchange(GO_ON, ENOUGH, Relaxed, Relaxed).is_err() {
+            self.fail();
+        }
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.state.load(Relaxed) == FAILED
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.state.load(Relaxed) == ENOUGH
     }
 }

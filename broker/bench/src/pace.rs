@@ -51,9 +51,19 @@ impl Timeline {
         Self { start, measured, end: measured + duration.as_nanos() as u64 }
     }
 
+    /// Everything counts.
+    pub(crate) fn always() -> Self {
+        Self { start: 0, measured: 0, end: u64::MAX }
+    }
+
     /// Whether what happens now belongs to the figures.
     pub(crate) fn counts(&self, now: u64) -> bool {
         (self.measured..self.end).contains(&now)
+    }
+
+    /// Of what counts.
+    pub(crate) fn seconds(&self) -> f64 {
+        Duration::from_nanos(self.end.saturating_sub(self.measured)).as_secs_f64()
     }
 
     pub(crate) fn length(&self) -> Duration {

@@ -5,7 +5,7 @@ use crate::{
     failure::Asked,
     flow::Flow,
     pace::{Pace, Timeline},
-    tally::Tally,
+    tally::{Checks, Tally},
     template::Template,
     wrong::Wrong,
 };
@@ -13,13 +13,15 @@ use std::{
     collections::VecDeque,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use tidegate_mqtt::{PacketType, QoS, ReasonCode};
+use tidegate_mqtt::{ConnAck, PacketType, QoS, ReasonCode};
 
 pub(crate) struct Publisher {
     pub(crate) flow: Arc<Flow>,
     pub(crate) template: Template,
     pub(crate) pace: Pace,
     pub(crate) qos: QoS,
+    /// If its topics are numbered.
+    pub(crate) topics: Option<Topics>,
     /// Messages sent so far, and of them acknowledged.
     pub(crate) sent: u64,
     pub(crate) acknowledged: u64,
@@ -31,6 +33,14 @@ pub(crate) struct Publisher {
     slots: Slots,
     /// When the number of messages with everybody last grew.
     progress: (u64, u64),
+}
+
+/// Numbered topics that a publisher goes through in turns: the first, how far apart they are, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topics {
+    pub(crate) first: u32,
+    pub(crate) step: u32,
+    pub(crate) count: u64,
 }
 
 /// Packet identifiers from 1 up: when the message of each was due, and whether PUBREC has come.
@@ -60,6 +70,7 @@ impl Publisher {
             template,
             pace,
             qos,
+            topics: None,
             sent: 0,
             acknowledged: 0,
             due: 0,
@@ -67,6 +78,22 @@ impl Publisher {
             slots: Slots::default(),
             progress: (0, 0),
         }
+    }
+
+    /// What the broker says that it takes.
+    pub(crate) fn meets(&mut self, connack: &ConnAck) -> Result<(), Wrong> {
+        let limits = &connack.properties;
+        let asked = self.qos as u8;
+        if let Some(granted) = limits.maximum_qos.map(|qos| qos as u8).filter(|qos| *qos < asked) {
+            return Err(Wrong::LessQos { granted, asked });
+        }
+        let limit = limits.maximum_packet_size.map_or(u32::MAX, Into::into);
+        if self.template.len() > limit as usize {
+            let (size, limit) = (self.template.len(), limit as usize);
+            return Err(Wrong::TooLarge { size, limit });
+        }
+        self.may_have(limits.receive_maximum.map_or(u16::MAX, Into::into));
+        Ok(())
     }
 
     /// The broker takes so many messages above QoS 0 at once.
@@ -79,6 +106,11 @@ impl Publisher {
             let count = window.min(receive_maximum.into());
             self.slots = Slots { due: vec![None; count], free: (1..=count as u16).collect() };
         }
+    }
+
+    /// Packet identifiers that it uses.
+    pub(crate) fn most_under_way(&self) -> u16 {
+        self.slots.due.len() as u16
     }
 
     /// How many messages may go now.
@@ -97,14 +129,8 @@ impl Publisher {
         if self.qos > QoS::AtMostOnce { allowed.min(self.slots.free.len() as u64) } else { allowed }
     }
 
-    /// Puts together what may go, a batch at most. True if there was anything.
-    pub(crate) fn compose(
-        &mut self,
-        now: u64,
-        timeline: &Timeline,
-        tally: &mut Tally,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    /// Puts together what may go, a batch at most.
+    pub(crate) fn compose(&mut self, now: u64, timeline: &Timeline, tally: &mut Tally, out: &mut Vec<u8>) {
         let fitting = (BATCH / self.template.len()).max(1) as u64;
         let count = self.allowance().min(fitting);
         for _ in 0..count {
@@ -115,17 +141,20 @@ impl Publisher {
             };
             let packet_id = self.slots.take(due);
             self.flow.begin(number);
-            self.template.append(out, packet_id, number, due);
-            self.sent += 1;
-            if timeline.counts(due) {
-                tally.sent += 1;
-                if let Pace::Rate(_) = self.pace {
-                    tally.sending.record(now.saturating_sub(due));
+            let (topic, sequence) = match self.topics {
+                None => (0, number),
+                Some(Topics { first, step, count }) => {
+                    (first + step * (number % count) as u32, number / count)
                 }
+            };
+            self.template.append(out, packet_id, topic, sequence, due);
+            self.sent += 1;
+            tally.sent += u64::from(timeline.counts(now));
+            if let (Pace::Rate(_), true) = (self.pace, timeline.counts(due)) {
+                tally.sending.record(now.saturating_sub(due));
             }
         }
         self.flow.sent.store(self.sent, Relaxed);
-        count > 0
     }
 
     /// No more will be sent, beyond what is due.
@@ -134,6 +163,20 @@ impl Publisher {
             Pace::Window(_) => self.sent,
             Pace::Rate(_) => self.due,
         });
+    }
+
+    /// What is due and could not be sent will not be.
+    pub(crate) fn forget_unsent(&mut self) {
+        self.last = Some(self.sent);
+    }
+
+    /// Adds what it has sent, and what became of it here.
+    pub(crate) fn settle(&self, checks: &mut Checks) {
+        checks.sent += self.sent;
+        checks.unsent += self.due.saturating_sub(self.sent);
+        if self.qos > QoS::AtMostOnce {
+            checks.unacknowledged += self.sent - self.acknowledged;
+        }
     }
 
     /// Whether all is sent and acknowledged.

@@ -5,7 +5,7 @@
 pub(crate) struct Stamp {
     /// Tells this run from others.
     pub(crate) run: u32,
-    /// Counted over all threads from 0.
+    /// Counted over all threads from 0; of numbered topics, the number of the topic.
     pub(crate) publisher: u32,
     /// Counted by the publisher from 0.
     pub(crate) sequence: u64,
@@ -16,6 +16,8 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// Bytes; no payload may be shorter.
     pub(crate) const LEN: usize = 24;
+    /// Where `publisher` begins.
+    pub(crate) const PUBLISHER: usize = 4;
     /// Where `sequence` begins; `due` follows.
     pub(crate) const SEQUENCE: usize = 8;
     /// Where `due` begins.
@@ -23,8 +25,8 @@ impl Stamp {
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        bytes[..4].copy_from_slice(&self.run.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.publisher.to_le_bytes());
+        bytes[..Self::PUBLISHER].copy_from_slice(&self.run.to_le_bytes());
+        bytes[Self::PUBLISHER..Self::SEQUENCE].copy_from_slice(&self.publisher.to_le_bytes());
         bytes[Self::SEQUENCE..Self::DUE].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[Self::DUE..].copy_from_slice(&self.due.to_le_bytes());
         bytes

@@ -1,7 +1,8 @@
 //! What all threads of a run share.
 
 use crate::{
-    alarm::Clock, failure::Failure, meeting::Meeting, pace::Timeline, process::Broker, target::Target,
+    alarm::Clock, failure::Failure, meeting::Meeting, process::Broker, progress::Progress, target::Target,
+    watch,
 };
 use mio::Waker;
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
     thread,
 };
+use tokio::sync::mpsc;
 
 pub(crate) struct Team {
     pub(crate) target: Arc<Target>,
@@ -17,10 +19,11 @@ pub(crate) struct Team {
     pub(crate) meeting: Meeting,
     /// Tells this run's messages from others.
     pub(crate) run: u32,
-    /// What the broker's processes take, if it is known which they are.
+    /// The processes of the broker, if it is known which they are.
     pub(crate) broker: Broker,
-    /// Set before the load begins.
-    pub(crate) timeline: Mutex<Timeline>,
+    pub(crate) progress: Progress,
+    /// What the first thread tells all, between two meetings.
+    word: Mutex<u64>,
     doors: Vec<Door>,
 }
 
@@ -33,14 +36,21 @@ struct Door {
 }
 
 impl Team {
-    pub(crate) fn new(target: Target, threads: usize, run: u32, broker: Broker) -> Arc<Self> {
+    pub(crate) fn new(
+        target: Target,
+        threads: usize,
+        run: u32,
+        broker: Broker,
+        progress: Progress,
+    ) -> Arc<Self> {
         Arc::new(Self {
             target: Arc::new(target),
             clock: Clock::start(),
             meeting: Meeting::new(threads),
             run,
             broker,
-            timeline: Mutex::default(),
+            progress,
+            word: Mutex::default(),
             doors: (0..threads).map(|_| Door::default()).collect(),
         })
     }
@@ -49,8 +59,29 @@ impl Team {
         self.doors.len()
     }
 
+    /// The part of `count` that is this thread's: every so many-th.
+    pub(crate) fn share(&self, rank: usize, count: usize) -> impl Iterator<Item = usize> + use<> {
+        (rank..count).step_by(self.threads())
+    }
+
     pub(crate) fn client_id(&self, number: usize) -> String {
         format!("bench-{:08x}-{number}", self.run)
+    }
+
+    /// Waits for all, and agrees on a moment: what the clock of the first thread says when all are here.
+    pub(crate) fn agree(&self, rank: usize) -> Result<u64, Failure> {
+        self.meeting.wait()?;
+        if rank == 0 {
+            *self.word.lock() = self.clock.now();
+        }
+        self.meeting.wait()?;
+        Ok(*self.word.lock())
+    }
+
+    /// # Errors
+    /// [`Failure::Stopped`] if the user has had enough.
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        if self.meeting.is_interrupted() { Err(Failure::Stopped) } else { Ok(()) }
     }
 
     /// This thread wakes by `bell`.
@@ -83,33 +114,56 @@ impl Team {
         self: &Arc<Self>,
         work: impl Fn(usize) -> Result<T, Failure> + Sync,
     ) -> Result<Vec<T>, Failure> {
-        let work = |rank| {
-            let made = work(rank);
-            if made.is_err() {
+        let (at_work, nobody) = mpsc::channel::<()>(1);
+        let (work, team) = (&work, self);
+        let (results, watched) = thread::scope(|scope| {
+            let start = |rank| {
+                let presence = Presence { team, _at_work: at_work.clone() };
+                scope.spawn(move || {
+                    let presence = presence;
+                    let made = work(rank);
+                    if made.is_err() {
+                        presence.team.meeting.fail();
+                    }
+                    made
+                })
+            };
+            let threads: Vec<_> = (0..self.threads()).map(start).collect();
+            drop(at_work);
+            let watched = watch::until_done(self, nobody);
+            if watched.is_err() {
                 self.meeting.fail();
             }
-            made
-        };
-        let results: Vec<Result<T, Failure>> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads()).map(|rank| scope.spawn(move || work(rank))).collect();
             let join = |thread: thread::ScopedJoinHandle<'_, _>| {
                 thread.join().unwrap_or_else(|fault| panic::resume_unwind(fault))
             };
-            threads.into_iter().map(join).collect()
+            (threads.into_iter().map(join).collect::<Vec<Result<T, Failure>>>(), watched)
         });
+        // Others stop because one has failed: that one is told.
+        let mut others = None;
         let mut made = Vec::new();
-        let mut failures = Vec::new();
         for result in results {
             match result {
                 Ok(one) => made.push(one),
-                Err(failure) => failures.push(failure),
+                Err(Failure::Stopped) => others = Some(Failure::Stopped),
+                Err(failure) => return Err(failure),
             }
         }
-        // Others stop because one has failed: that one is told.
-        failures.sort_by_key(|failure| matches!(failure, Failure::Stopped));
-        match failures.into_iter().next() {
-            None => Ok(made),
-            Some(failure) => Err(failure),
+        watched?;
+        others.map_or(Ok(made), Err)
+    }
+}
+
+/// Of a thread: it is missed however it ends.
+struct Presence<'a> {
+    team: &'a Team,
+    _at_work: mpsc::Sender<()>,
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.team.meeting.fail();
         }
     }
 }

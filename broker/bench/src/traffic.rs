@@ -3,81 +3,21 @@
 use crate::{
     crew::{Crew, Duty, Piece},
     failure::Failure,
-    flow::Flow,
     links::{Identity, Links},
-    options::Exchange,
-    pace::{Pace, Rate, Timeline},
-    process::Mark,
+    pace::{Pace, Timeline},
+    process::Cpu,
     publisher::{PUBREL, Publisher},
-    stamp::Stamp,
-    subscriber::{Context, Subscriber, subscribed},
-    tally::Tally,
+    subscriber::{Context, PUBLISH, SUBACK, Subscriber, group_has_all, settle_group, subscribed},
+    tally::{Spread, Tally},
     team::Team,
-    template::Template,
+    template::{Shape, Template, Topic},
     wrong::Wrong,
 };
-use std::{
-    ops::Range,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
-use tidegate_mqtt::{
-    ConnAck, Packet, PacketId, PacketType, QoS, Subscribe, SubscribeProperties, SubscriptionFilter,
-    SubscriptionOptions,
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+use tidegate_mqtt::ConnAck;
 
-/// Who publishes where and who gets it: the same on all threads.
-pub(crate) struct Plan {
-    pub(crate) load: crate::options::Load,
-    /// By number of the publisher.
-    pub(crate) topics: Vec<String>,
-    pub(crate) subscriptions: Vec<Subscription>,
-    pub(crate) pace: PaceOfAll,
-    pub(crate) flows: Vec<Arc<Flow>>,
-}
-
-pub(crate) struct Subscription {
-    pub(crate) filter: String,
-    /// The publishers whose topics it matches.
-    pub(crate) sources: Range<u32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum PaceOfAll {
-    Window(u64),
-    /// Messages a second.
-    Rate(u64),
-}
-
-impl Plan {
-    /// `receivers`: of each message.
-    pub(crate) fn new(
-        options: &Exchange,
-        threads: usize,
-        topics: Vec<String>,
-        subscriptions: Vec<Subscription>,
-        receivers: u32,
-    ) -> Self {
-        let load = options.load.clone();
-        let usual = if load.qos == QoS::ExactlyOnce { 20 } else { 100 };
-        let (pace, window) = match (load.rate, load.window.unwrap_or(usual)) {
-            (Some(rate), _) => (PaceOfAll::Rate(rate.get()), None),
-            (None, window) => (PaceOfAll::Window(window), Some(window)),
-        };
-        let flow = |number| Arc::new(Flow::new(number % threads, number / threads, receivers, window));
-        let flows = (0..topics.len()).map(flow).collect();
-        Self { load, topics, subscriptions, pace, flows }
-    }
-
-    fn pace(&self, number: usize) -> Pace {
-        match self.pace {
-            PaceOfAll::Window(window) => Pace::Window(window),
-            PaceOfAll::Rate(total) => {
-                let publishers = self.topics.len() as u64;
-                Pace::Rate(Rate { total, publishers, turn: number as u64 })
-            }
-        }
-    }
-}
+mod plan;
+pub(crate) use plan::{PaceOfAll, Plan, Subscription, usual_window};
 
 /// The part of it on one thread. Publishers are the clients 0 up, then come subscribers.
 pub(crate) struct Traffic<'a> {
@@ -89,8 +29,9 @@ pub(crate) struct Traffic<'a> {
     subscribers: Vec<Subscriber>,
     tally: Tally,
     stage: Stage,
-    /// Clients that are not ready yet.
+    /// Clients that are not ready yet, and those that just became so.
     awaited: usize,
+    settled: Vec<usize>,
     /// Publishers here that may go on, and those of other threads.
     ready: Vec<usize>,
     elsewhere: Vec<u32>,
@@ -100,7 +41,11 @@ pub(crate) struct Traffic<'a> {
     /// When publishers were last looked at, and when something last came.
     looked: u64,
     heard: u64,
-    marks: Vec<Mark>,
+    /// What was told as progress, and how often.
+    told: (u64, u64),
+    looks: u32,
+    /// On the first thread: CPU time when figures began and ceased to count.
+    marks: Vec<Cpu>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -117,6 +62,9 @@ enum Stage {
 const TICK: u64 = 50_000;
 /// Nanoseconds between two looks for what has stalled.
 const LOOK: u64 = 100_000_000;
+const LOOKS_BETWEEN_P99: u32 = 10;
+/// Nanoseconds behind the end in which what was due by then is still sent.
+const OVERTIME: u64 = 30_000_000_000;
 /// Nanoseconds of silence after which what is not here is lost.
 const SILENCE: u64 = 5_000_000_000;
 
@@ -130,26 +78,28 @@ impl<'a> Traffic<'a> {
     ) -> Result<Self, Failure> {
         let mut publishers = Vec::new();
         let mut subscribers = Vec::new();
-        let mine = |count: usize| (rank..count).step_by(team.threads());
-        for number in mine(plan.topics.len()) {
-            let stamp = Stamp { run: team.run, publisher: number as u32, sequence: 0, due: 0 };
-            let (topic, load) = (&plan.topics[number], &plan.load);
-            let template = Template::new(team.target.version, topic, load.qos, false, load.size, stamp)
-                .map_err(|error| Failure::Usage(error.to_string()))?;
-            publishers.push(Publisher::new(
-                plan.flows[number].clone(),
-                template,
-                plan.pace(number),
-                load.qos,
-            ));
+        let mut come = |number| {
             let who = links.add(Identity::new(team, number));
             links.open(who);
+        };
+        for number in team.share(rank, plan.topics.len()) {
+            let shape = Shape {
+                version: team.target.version,
+                topic: Topic::One(&plan.topics[number], number as u32),
+                qos: plan.messages.qos,
+                retain: false,
+                size: plan.messages.size,
+                run: team.run,
+            };
+            let template = Template::new(&shape).map_err(|error| Failure::Usage(error.to_string()))?;
+            let flow = plan.flows[number].clone();
+            publishers.push(Publisher::new(flow, template, plan.pace(number), shape.qos));
+            come(number);
         }
-        for number in mine(plan.subscriptions.len()) {
+        for number in team.share(rank, plan.subscriptions.len()) {
             let Subscription { filter, sources } = &plan.subscriptions[number];
-            subscribers.push(Subscriber::new(filter.clone(), sources.clone()));
-            let who = links.add(Identity::new(team, plan.topics.len() + number));
-            links.open(who);
+            subscribers.push(Subscriber::new(filter.clone(), sources.clone(), plan.group.is_some()));
+            come(plan.topics.len() + number);
         }
         Ok(Self {
             plan,
@@ -161,14 +111,22 @@ impl<'a> Traffic<'a> {
             subscribers,
             tally: Tally::new(),
             stage: Stage::ComingIn,
+            settled: Vec::new(),
             ready: Vec::new(),
             elsewhere: Vec::new(),
             turn: 0,
             last_turn: 0,
             looked: 0,
             heard: 0,
+            told: (0, 0),
+            looks: 0,
             marks: Vec::new(),
         })
+    }
+
+    /// How many clients it has here: the first of the crew.
+    pub(crate) fn clients(&self) -> usize {
+        self.publishers.len() + self.subscribers.len()
     }
 
     /// Sends until the end of the timeline.
@@ -185,14 +143,33 @@ impl<'a> Traffic<'a> {
         self.ready.extend(0..self.publishers.len());
     }
 
+    /// The end comes no later.
+    pub(crate) fn end_by(&mut self, at: u64) {
+        self.timeline.end = self.timeline.end.min(at);
+    }
+
+    /// What was delivered since the last time this was asked.
+    pub(crate) fn take_delivery(&mut self) -> Spread {
+        std::mem::replace(&mut self.tally.delivery, Spread::new())
+    }
+
     /// What came of it. To be asked when all threads are done.
     pub(crate) fn finish(mut self) -> Tally {
-        if let [from, to] = self.marks[..] {
-            self.team.broker.between(from, to);
+        if let [from, to] = &self.marks[..] {
+            self.tally.cpu = to.since(from);
         }
-        self.tally.checks.sent = self.publishers.iter().map(|publisher| publisher.sent).sum();
+        self.tally.seconds = self.timeline.seconds();
+        for publisher in &self.publishers {
+            publisher.settle(&mut self.tally.checks);
+        }
         for subscriber in &self.subscribers {
-            subscriber.settle(&self.plan.flows, &mut self.tally);
+            subscriber.settle(&self.plan.flows, &mut self.tally.checks);
+        }
+        if let Some(group) = &self.plan.group {
+            self.tally.members = self.subscribers.iter().map(|subscriber| subscriber.received).collect();
+            if self.rank == 0 {
+                settle_group(group, &self.plan.flows, &mut self.tally.checks);
+            }
         }
         self.tally
     }
@@ -231,23 +208,24 @@ impl<'a> Traffic<'a> {
             while links.is_clear(who) && publisher.allowance() > 0 {
                 let now = if publisher.sent == 0 { now } else { self.team.clock.now() };
                 let (timeline, tally) = (&self.timeline, &mut self.tally);
-                links.write(who, |out| {
-                    publisher.compose(now, timeline, tally, out);
-                })?;
+                links.write(who, |out| publisher.compose(now, timeline, tally, out))?;
             }
         }
         self.ready = ready;
         Ok(())
     }
 
-    /// In a closed loop the end comes by the clock.
+    /// The end comes by the clock; what is due by then is sent.
     fn stop_if_over(&mut self, now: u64) {
-        let is_over = now >= self.timeline.end;
-        if is_over && self.publishers.iter().any(|publisher| publisher.last.is_none()) {
-            self.publishers.iter_mut().for_each(Publisher::stop);
+        if now < self.timeline.end {
+            return;
         }
-        let is_sent = self.publishers.iter().all(|publisher| publisher.last == Some(publisher.sent));
-        if now >= self.timeline.end && is_sent {
+        self.publishers.iter_mut().for_each(Publisher::stop);
+        let overtime = now.saturating_sub(self.timeline.end);
+        if overtime > OVERTIME || now.saturating_sub(self.heard.max(self.timeline.end)) > SILENCE {
+            self.publishers.iter_mut().for_each(Publisher::forget_unsent);
+        }
+        if self.publishers.iter().all(|publisher| publisher.last == Some(publisher.sent)) {
             for publisher in &self.publishers {
                 publisher.flow.finished.store(true, Relaxed);
             }
@@ -257,12 +235,20 @@ impl<'a> Traffic<'a> {
 
     fn look(&mut self, now: u64) {
         self.looked = now;
+        self.looks += 1;
         for (who, publisher) in self.publishers.iter_mut().enumerate() {
             if publisher.look(now) {
                 self.ready.push(who);
             }
         }
-        self.team.broker.look();
+        let progress = &self.team.progress;
+        let done = (self.publishers.iter().map(|one| one.sent).sum(), self.tally.checks.received);
+        progress.add("sent", done.0 - self.told.0);
+        progress.add("received", done.1 - self.told.1);
+        self.told = done;
+        if self.looks.is_multiple_of(LOOKS_BETWEEN_P99) {
+            progress.p99(self.tally.delivery.at(0.99));
+        }
     }
 
     fn mark_if_time(&mut self, now: u64) -> Option<u64> {
@@ -272,7 +258,7 @@ impl<'a> Traffic<'a> {
         let times = [self.timeline.measured, self.timeline.end];
         let next = times.get(self.marks.len())?;
         if now >= *next {
-            self.marks.push(self.team.broker.mark());
+            self.marks.push(self.team.broker.cpu());
         }
         times.get(self.marks.len()).copied()
     }
@@ -313,9 +299,10 @@ impl<'a> Traffic<'a> {
                 let context = Context {
                     run: self.team.run,
                     version: self.team.target.version,
-                    size: self.plan.load.size,
+                    size: self.plan.messages.size,
                     timeline: self.timeline,
                     flows: &self.plan.flows,
+                    group: self.plan.group.as_ref(),
                 };
                 if let Some(source) = subscriber.receive(piece, now, &context, &mut self.tally, out)? {
                     let flow = &self.plan.flows[source as usize];
@@ -330,7 +317,8 @@ impl<'a> Traffic<'a> {
             PUBREL => Subscriber::release(piece, out),
             SUBACK => {
                 self.awaited -= 1;
-                subscribed(piece, self.team.target.version, self.plan.load.qos)
+                self.settled.push(who);
+                subscribed(piece, self.team.target.version, self.plan.messages.qos)
             }
             _ => Err(Wrong::Unexpected("a subscriber asked for nothing like it")),
         }
@@ -346,26 +334,14 @@ impl<'a> Traffic<'a> {
 impl Duty for Traffic<'_> {
     fn comes_in(&mut self, who: usize, connack: &ConnAck, links: &mut Links) -> Result<(), Failure> {
         if let Some(publisher) = self.publishers.get_mut(who) {
-            let limits = &connack.properties;
-            let asked = publisher.qos as u8;
-            if let Some(granted) = limits.maximum_qos.map(|qos| qos as u8).filter(|qos| *qos < asked) {
-                let client = links.list[who].identity.client_id.clone();
-                return Err(Failure::LessQos { client, granted, asked });
-            }
-            publisher.may_have(limits.receive_maximum.map_or(u16::MAX, Into::into));
+            let wrong = publisher.meets(connack);
+            wrong.map_err(|wrong| wrong.of_connack(links.list[who].identity.client_id.clone()))?;
             self.awaited -= 1;
+            links.settle(who);
             return Ok(());
         }
-        let filter = &self.subscribers[who - self.publishers.len()].filter;
-        let maximum_qos = self.plan.load.qos;
-        let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
-        let filter = SubscriptionFilter::new(filter)
-            .map_err(|error| Failure::Usage(format!("--topic makes the filter {filter}: {error}")))?;
-        let (packet_id, properties) = (PacketId::MIN, SubscribeProperties::default());
-        links.say(
-            who,
-            &Packet::Subscribe(Subscribe { packet_id, properties, subscriptions: vec![(filter, options)] }),
-        )
+        let subscriber = &self.subscribers[who - self.publishers.len()];
+        links.subscribe(who, &subscriber.filter, self.plan.messages.qos)
     }
 
     fn packet(&mut self, who: usize, piece: Piece<'_>, now: u64, out: &mut Vec<u8>) -> Result<(), Failure> {
@@ -375,6 +351,7 @@ impl Duty for Traffic<'_> {
     }
 
     fn turn(&mut self, now: u64, links: &mut Links) -> Result<Option<u64>, Failure> {
+        self.settled.drain(..).for_each(|who| links.settle(who));
         if self.stage == Stage::ComingIn {
             return Ok(None);
         }
@@ -393,7 +370,8 @@ impl Duty for Traffic<'_> {
         if self.stage == Stage::Draining {
             let is_quiet = now.saturating_sub(self.heard.max(self.timeline.end)) > SILENCE;
             let has_all = self.publishers.iter().all(Publisher::is_done)
-                && self.subscribers.iter().all(|subscriber| subscriber.has_all(&self.plan.flows));
+                && self.subscribers.iter().all(|subscriber| subscriber.has_all(&self.plan.flows))
+                && self.plan.group.as_ref().is_none_or(|group| group_has_all(group, &self.plan.flows));
             if is_quiet || has_all {
                 self.stage = Stage::Done;
             }
@@ -415,37 +393,36 @@ impl Duty for Traffic<'_> {
             Stage::Done => true,
         }
     }
-}
 
-const PUBLISH: u8 = PacketType::Publish as u8;
-const SUBACK: u8 = PacketType::SubAck as u8;
+    fn expects(&self) -> Option<&'static str> {
+        (self.stage == Stage::ComingIn).then_some("SUBACK")
+    }
+
+    fn winds_up(&mut self, now: u64) -> bool {
+        self.end_by(now);
+        self.stage != Stage::ComingIn
+    }
+}
 
 /// Runs a plan on all threads. Returns what came of it.
 pub(crate) fn run(plan: &Plan, team: &Arc<Team>) -> Result<Tally, Failure> {
-    let largest = plan.load.size + (64 << 10);
     let tallies = team.run(|rank| {
-        let mut crew = Crew::new(team, rank, AT_ONCE / team.threads(), largest)?;
+        let mut crew = Crew::new(team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
         let mut traffic = Traffic::new(plan, team, rank, &mut crew.links)?;
         crew.work(&mut traffic)?;
-        team.meeting.wait()?;
-        if rank == 0 {
-            let start = team.clock.now() + 1_000_000;
-            *team.timeline.lock() = Timeline::new(start, plan.load.warmup, plan.load.duration);
-        }
-        team.meeting.wait()?;
-        traffic.start(*team.timeline.lock());
+        team.go_on()?;
+        let start = team.agree(rank)? + PREPARATION;
+        traffic.start(Timeline::new(start, plan.span.warmup, plan.span.duration));
         crew.work(&mut traffic)?;
         team.meeting.wait()?;
-        for who in 0..crew.links.list.len() {
-            crew.links.leave(who)?;
-        }
+        crew.links.leave_all()?;
         Ok(traffic.finish())
     })?;
     team.broker.look_after();
-    let mut all = Tally::new();
-    tallies.iter().for_each(|tally| all.add(tally));
-    Ok(all)
+    Ok(Tally::sum(&tallies))
 }
 
 /// Clients that connect at the same time.
-const AT_ONCE: usize = 100;
+pub(crate) const AT_ONCE: usize = 100;
+/// Nanoseconds between all being here and the first message.
+pub(crate) const PREPARATION: u64 = 1_000_000;
