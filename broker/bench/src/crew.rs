@@ -185,7 +185,7 @@ impl Crew {
             Ok(false) => {}
             Err(source) => {
                 let failure = if was_open {
-                    link.dropped(Some(source))
+                    self.links.broken(who, source)
                 } else {
                     unreachable(&self.links.target, source)
                 };
@@ -221,7 +221,7 @@ impl Crew {
                 return self.lose(who, failure, duty);
             }
             Err(source) => {
-                let failure = link.dropped(Some(source));
+                let failure = self.links.broken(who, source);
                 return self.lose(who, failure, duty);
             }
         };

@@ -25,6 +25,14 @@ pub(crate) enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// TLS or WebSocket did not come about, or broke.
+    #[error("cannot talk to {address}: {source}")]
+    Transport {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The broker said no.
     #[error("the broker refused the {packet} of client {client}: {reason}")]
     Refused {

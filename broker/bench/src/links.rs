@@ -137,8 +137,7 @@ impl Links {
         let mut bytes = Vec::new();
         connect.encode(self.target.version, &mut bytes).map_err(|error| Failure::Usage(error.to_string()))?;
         let unreachable = |source| unreachable(&self.target, source);
-        let mut stream =
-            Stream::open(self.target.address, &self.registry, Token(who)).map_err(unreachable)?;
+        let mut stream = Stream::open(&self.target, &self.registry, Token(who)).map_err(unreachable)?;
         stream.send(&bytes).map_err(unreachable)?;
         link.stream = Some(stream);
         (link.stage, link.greets) = (Stage::Greeting, true);
@@ -240,6 +239,15 @@ impl Links {
         Ok(())
     }
 
+    /// Why a connection can no longer be used.
+    pub(crate) fn broken(&self, who: usize, source: io::Error) -> Failure {
+        // What is wrong lies between TCP and MQTT.
+        if source.kind() == io::ErrorKind::InvalidData {
+            return Failure::Transport { address: self.target.name.clone(), source };
+        }
+        self.list[who].dropped(Some(source))
+    }
+
     /// Goes without a word.
     pub(crate) fn cut(&mut self, who: usize) {
         self.settle(who);
@@ -280,7 +288,8 @@ impl Link {
 impl Identity {
     /// Of the client with this number, counted over all threads: its session ends with its connection.
     pub(crate) fn new(team: &Team, number: usize) -> Self {
-        Self { client_id: team.client_id(number), user: None, keeps_session: false, clean_start: true }
+        let (client_id, user) = (team.client_id(number), team.target.names.user(number));
+        Self { client_id, user, keeps_session: false, clean_start: true }
     }
 
     fn connect(&self, target: &Target) -> Connect {
@@ -295,7 +304,7 @@ impl Identity {
             properties: if is_v5 { properties } else { ConnectProperties::default() },
             will: None,
             username: self.user.as_deref().map(Into::into),
-            password: target.password.as_deref().map(Bytes::copy_from_slice),
+            password: target.names.password.as_deref().map(Bytes::copy_from_slice),
         }
     }
 }

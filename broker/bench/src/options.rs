@@ -7,6 +7,9 @@ use tidegate_mqtt::{QoS, Version};
 
 /// Put load on any MQTT broker, and say what came of it.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 all is well; 1 no figures; 2 wrong options; 3 messages lost, doubled, out of order; 130 interrupted"
+)]
 pub struct Options {
     #[command(subcommand)]
     pub(crate) scenario: Scenario,
@@ -203,18 +206,49 @@ pub(crate) struct Bystanders {
 #[derive(Clone, Debug, Args, Serialize)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Where the broker listens: mqtt://HOST:PORT
+    /// Where the broker listens: mqtt://HOST:PORT, mqtts://, ws://HOST:PORT/PATH (/mqtt unless told) or wss://
     #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
     pub(crate) url: String,
     /// Version of MQTT
     #[arg(long, value_name = "VERSION", default_value = "5")]
     pub(crate) mqtt: Mqtt,
+    /// Begin client identifiers with this, or put each client's number in place of n in braces
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) client_id: Option<String>,
+    /// User name; n in braces becomes each client's number
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// File with the password, the same for all. Or set TIDEGATE_BENCH_PASSWORD. There is no option for the password
+    /// itself: others can read command lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) tls: Tls,
     /// Begin topics with this
     #[arg(long, value_name = "PREFIX", default_value = "bench")]
     pub(crate) topic: String,
     /// Threads that serve the clients; half of the cores unless told
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+}
+
+/// Whom to trust, and what to show.
+#[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Tls {
+    /// PEM file with the authorities to trust, instead of those of the web
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM file with the clients' certificate
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// PEM file with its private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Trust whatever certificate the broker shows
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) insecure: bool,
 }
 
 /// How many clients exchange messages.

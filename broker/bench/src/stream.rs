@@ -1,22 +1,31 @@
-//! A client's socket: never waits, and keeps what could not be written yet.
+//! A client's connection: bytes of MQTT over TCP, TLS and WebSocket. It never waits, and keeps what could not be written yet.
 
-use mio::{Interest, Registry, Token, net::TcpStream};
-use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::SocketAddr,
-};
+use crate::target::Target;
+use mio::{Registry, Token};
+use std::io;
 
-/// Bytes of MQTT in both directions.
+mod socket;
+mod tls;
+mod websocket;
+
+use socket::Socket;
+use tls::Tls;
+use websocket::WebSocket;
+
+/// Layers, from the socket up.
 pub(crate) struct Stream {
-    socket: TcpStream,
-    /// What the socket did not take; the first `written` bytes of it are gone already.
-    pending: Vec<u8>,
-    written: usize,
-    /// Whether the connection is there, as far as TCP goes.
-    is_open: bool,
+    bytes: Bytes,
+    websocket: Option<Box<WebSocket>>,
 }
 
-/// How many bytes a socket had.
+/// What carries bytes.
+enum Bytes {
+    Plain(Socket),
+    Tls(Box<Tls>),
+}
+
+/// How many bytes there were.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Got {
     /// There may be more.
     Some(usize),
@@ -28,79 +37,96 @@ pub(crate) enum Got {
 
 impl Stream {
     /// Begins to connect.
-    pub(crate) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut socket = TcpStream::connect(address)?;
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { socket, pending: Vec::new(), written: 0, is_open: false })
+    pub(crate) fn open(target: &Target, registry: &Registry, token: Token) -> io::Result<Self> {
+        let socket = Socket::open(target.address, registry, token)?;
+        let mut bytes = match &target.tls {
+            None => Bytes::Plain(socket),
+            Some(tls) => Bytes::Tls(Box::new(Tls::new(socket, tls)?)),
+        };
+        let websocket = match &target.websocket {
+            None => None,
+            Some(path) => {
+                let (websocket, request) = WebSocket::ask(&target.name, path);
+                bytes.send(request.as_bytes())?;
+                Some(Box::new(websocket))
+            }
+        };
+        Ok(Self { bytes, websocket })
     }
 
-    /// Something has happened to the socket. True if it is connected and everything is written.
+    /// Something has happened to the socket: goes on with what waits for it. True if everything is with the system.
     pub(crate) fn advance(&mut self) -> io::Result<bool> {
-        if !self.is_open {
-            if let Some(error) = self.socket.take_error()? {
-                return Err(error);
-            }
-            match self.socket.peer_addr() {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            self.socket.set_nodelay(true)?;
-            self.is_open = true;
+        match &mut self.bytes {
+            Bytes::Plain(socket) => socket.advance()?,
+            Bytes::Tls(tls) => tls.advance()?,
         }
-        self.flush()?;
         Ok(self.is_clear())
     }
 
+    /// Whether the connection is there, as far as TCP goes.
     pub(crate) fn is_open(&self) -> bool {
-        self.is_open
+        match &self.bytes {
+            Bytes::Plain(socket) => socket.is_open(),
+            Bytes::Tls(tls) => tls.is_open(),
+        }
     }
 
     /// Whether everything is with the system.
     pub(crate) fn is_clear(&self) -> bool {
-        self.pending.is_empty()
+        let is_clear = match &self.bytes {
+            Bytes::Plain(socket) => socket.is_clear(),
+            Bytes::Tls(tls) => tls.is_clear(),
+        };
+        is_clear && self.websocket.as_ref().is_none_or(|websocket| websocket.is_clear())
     }
 
     /// Writes what it can, and keeps the rest.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
-        while self.is_open && self.is_clear() && !rest.is_empty() {
-            match self.socket.write(rest) {
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        match &mut self.websocket {
+            None => self.bytes.send(bytes),
+            Some(websocket) => match websocket.wrap(bytes) {
+                None => Ok(()),
+                Some(frame) => self.bytes.send(frame),
+            },
         }
-        self.pending.extend_from_slice(rest);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.pending.len() {
-            match self.socket.write(&self.pending[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // An idle client holds no memory.
-        (self.pending, self.written) = (Vec::new(), 0);
-        Ok(())
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+        let Some(websocket) = &mut self.websocket else { return self.bytes.read(buffer) };
         loop {
-            match self.socket.read(buffer) {
-                Ok(0) => return Ok(Got::End),
-                // The socket tells again when more comes after a short read.
-                Ok(count) if count < buffer.len() => return Ok(Got::Last(count)),
-                Ok(count) => return Ok(Got::Some(count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Got::Last(0)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let got = self.bytes.read(buffer)?;
+            let (Got::Some(count) | Got::Last(count)) = got else { return Ok(Got::End) };
+            let unwrapped = websocket.unwrap(&mut buffer[..count])?;
+            if let Some(reply) = websocket.reply() {
+                self.bytes.send(reply)?;
+            }
+            match (got, unwrapped) {
+                _ if websocket.is_closed() => return Ok(Got::End),
+                (Got::Last(_), count) => return Ok(Got::Last(count)),
+                (_, 0) => {}
+                (_, count) => return Ok(Got::Some(count)),
             }
         }
     }
+}
+
+impl Bytes {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.send(bytes),
+            Self::Tls(tls) => tls.send(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+/// What the peer says is not what its layer asks for.
+fn nonsense(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
 }

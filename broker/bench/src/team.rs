@@ -65,7 +65,7 @@ impl Team {
     }
 
     pub(crate) fn client_id(&self, number: usize) -> String {
-        format!("bench-{:08x}-{number}", self.run)
+        self.target.names.client_id(number, self.run)
     }
 
     /// Waits for all, and agrees on a moment: what the clock of the first thread says when all are here.
