@@ -122,7 +122,7 @@ impl Crew {
         loop {
             let now = self.links.clock.now();
             let wake = duty.turn(now, &mut self.links)?;
-            self.links.begin()?;
+            let in_a_hurry = self.links.begin()?;
             if self.team.meeting.has_failed() {
                 return Err(Failure::Stopped);
             }
@@ -135,7 +135,7 @@ impl Crew {
                 self.check_silence(now, duty)?;
                 self.links.keep_alive(now)?;
             }
-            self.wait(now, wake, duty)?;
+            self.wait(now, if in_a_hurry { Some(now) } else { wake }, duty)?;
         }
     }
 
@@ -317,7 +317,7 @@ pub(crate) fn decode(piece: Piece<'_>, version: Version) -> Result<Packet<'_>, D
 }
 
 /// The first packet, and what follows. None if it is not whole, or no packet.
-fn split(bytes: &[u8]) -> Option<(Piece<'_>, &[u8])> {
+pub(crate) fn split(bytes: &[u8]) -> Option<(Piece<'_>, &[u8])> {
     let (first, mut rest) = bytes.split_first()?;
     let mut length = 0;
     for shift in [0, 7, 14, 21] {
@@ -337,3 +337,6 @@ fn split(bytes: &[u8]) -> Option<(Piece<'_>, &[u8])> {
 fn malformed(rest: &[u8]) -> Option<DecodeError> {
     if rest.is_empty() { None } else { next_frame(rest, u32::MAX).err() }
 }
+
+#[cfg(test)]
+mod tests;

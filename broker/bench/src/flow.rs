@@ -99,3 +99,6 @@ impl Flow {
         self.completed.store(sent, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,9 @@ pub(crate) struct Links {
 /// How long a broker may take from the first SYN to CONNACK, or say nothing when something is due.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Clients that begin to connect before sockets are looked at again: some hundred microseconds.
+const IN_A_TURN: usize = 16;
+
 impl Links {
     pub(crate) fn new(registry: Registry, target: Arc<Target>, clock: Clock, at_once: usize) -> Self {
         let (list, waiting, out) = (Vec::new(), VecDeque::new(), Vec::new());
@@ -119,15 +122,18 @@ impl Links {
         self.waiting.push_back(who);
     }
 
-    /// Lets as many begin as may.
-    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        while self.greeting < self.at_once {
-            let Some(who) = self.waiting.pop_front() else { return Ok(()) };
+    /// Lets some begin, if they may. True if more could: others want to be heard in between.
+    pub(crate) fn begin(&mut self) -> Result<bool, Failure> {
+        for _ in 0..IN_A_TURN {
+            if self.greeting >= self.at_once {
+                return Ok(false);
+            }
+            let Some(who) = self.waiting.pop_front() else { return Ok(false) };
             if self.list[who].stage == Stage::Waiting {
                 self.greet(who)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn greet(&mut self, who: usize) -> Result<(), Failure> {

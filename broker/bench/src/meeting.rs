@@ -59,3 +59,6 @@ impl Meeting {
         self.state.load(Relaxed) == ENOUGH
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ fn qos_as_number<S: serde::Serializer>(qos: &QoS, serializer: S) -> Result<S::Ok
 fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests;

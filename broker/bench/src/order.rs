@@ -68,3 +68,6 @@ impl Sequence {
         self.missing + sent.saturating_sub(self.next)
     }
 }
+
+#[cfg(test)]
+mod tests;

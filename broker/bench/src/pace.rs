@@ -70,3 +70,6 @@ impl Timeline {
         Duration::from_nanos(self.end - self.start)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub(crate) struct Publisher {
     pub(crate) last: Option<u64>,
     /// Packet identifiers; none at QoS 0.
     slots: Slots,
-    /// When the number of messages with everybody last grew.
+    /// How many messages were with everybody when it was last looked, and since when.
     progress: (u64, u64),
 }
 
@@ -76,7 +76,7 @@ impl Publisher {
             due: 0,
             last: None,
             slots: Slots::default(),
-            progress: (0, 0),
+            progress: (u64::MAX, 0),
         }
     }
 
@@ -262,3 +262,6 @@ impl Slots {
         packet_id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,18 +55,20 @@ pub fn run(options: &Options) -> ExitCode {
 /// As shells tell it.
 const INTERRUPTED: u8 = 130;
 
-/// All that a scenario begins with. `clients` need a socket each; more than `most_threads` would be idle. `progress`: what is
-/// counted.
+/// All that a scenario begins with. `clients` need a socket each; more than `most_threads` would be idle, but for bystanders there is
+/// one more. `progress`: what is counted.
 fn assemble(
     connection: &Connection,
     output: &Output,
     clients: usize,
     most_threads: u32,
+    has_bystanders: bool,
     progress: &[&'static str],
 ) -> Result<Arc<Team>, Failure> {
     allow_sockets(clients)?;
     let cores = thread::available_parallelism().map_or(1, Into::into);
     let threads = connection.threads.unwrap_or(cores / 2).clamp(1, most_threads.max(1) as usize);
+    let threads = threads + usize::from(has_bystanders);
     let run =
         getrandom::u32().map_err(|error| Failure::System("get a random number", io::Error::other(error)))?;
     let (target, broker) = (Target::new(connection)?, Broker::new(&output.pids)?);
@@ -82,7 +84,8 @@ fn exchange(
     plan: impl FnOnce(&Team, PaceOfAll) -> Plan,
 ) -> Result<ExitCode, Failure> {
     let all = clients.0 as usize + clients.1 as usize;
-    let team = assemble(&options.connection, &options.output, all, most_threads, &["sent", "received"])?;
+    let team =
+        assemble(&options.connection, &options.output, all, most_threads, false, &["sent", "received"])?;
     let mut used = options.clone();
     (used.sides.publishers, used.sides.subscribers) = (Some(clients.0), Some(clients.1));
     let pace = PaceOfAll::new(options.pacing, options.messages.qos);

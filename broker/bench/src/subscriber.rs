@@ -230,3 +230,6 @@ impl<'a> Incoming<'a> {
         Some(Self { qos, retain: piece.first & 1 == 1, packet_id, payload: rest })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use crate::{
 use mio::Waker;
 use parking_lot::Mutex;
 use std::{
+    ops::Range,
     panic,
     sync::{Arc, OnceLock},
     thread,
@@ -61,7 +62,12 @@ impl Team {
 
     /// The part of `count` that is this thread's: every so many-th.
     pub(crate) fn share(&self, rank: usize, count: usize) -> impl Iterator<Item = usize> + use<> {
-        (rank..count).step_by(self.threads())
+        share(rank, 0..self.threads(), count)
+    }
+
+    /// The same, if the first thread is for bystanders.
+    pub(crate) fn share_behind(&self, rank: usize, count: usize) -> impl Iterator<Item = usize> + use<> {
+        share(rank, 1..self.threads(), count)
     }
 
     pub(crate) fn client_id(&self, number: usize) -> String {
@@ -152,6 +158,12 @@ impl Team {
         watched?;
         others.map_or(Ok(made), Err)
     }
+}
+
+/// The part of one of these threads.
+pub(crate) fn share(rank: usize, ranks: Range<usize>, count: usize) -> impl Iterator<Item = usize> {
+    let first = if ranks.contains(&rank) { rank - ranks.start } else { count };
+    (first..count).step_by(ranks.len().max(1))
 }
 
 /// Of a thread: it is missed however it ends.

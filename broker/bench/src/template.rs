@@ -104,3 +104,6 @@ impl Template {
         self.bytes.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::{
     publisher::{PUBREL, Publisher},
     subscriber::{Context, PUBLISH, SUBACK, Subscriber, group_has_all, settle_group, subscribed},
     tally::{Spread, Tally},
-    team::Team,
+    team::{Team, share},
     template::{Shape, Template, Topic},
     wrong::Wrong,
 };
@@ -82,7 +82,7 @@ impl<'a> Traffic<'a> {
             let who = links.add(Identity::new(team, number));
             links.open(who);
         };
-        for number in team.share(rank, plan.topics.len()) {
+        for number in share(rank, 0..plan.threads, plan.topics.len()) {
             let shape = Shape {
                 version: team.target.version,
                 topic: Topic::One(&plan.topics[number], number as u32),
@@ -96,7 +96,7 @@ impl<'a> Traffic<'a> {
             publishers.push(Publisher::new(flow, template, plan.pace(number), shape.qos));
             come(number);
         }
-        for number in team.share(rank, plan.subscriptions.len()) {
+        for number in share(rank, 0..plan.threads, plan.subscriptions.len()) {
             let Subscription { filter, sources } = &plan.subscriptions[number];
             subscribers.push(Subscriber::new(filter.clone(), sources.clone(), plan.group.is_some()));
             come(plan.topics.len() + number);
@@ -282,8 +282,8 @@ impl<'a> Traffic<'a> {
     /// A client's number over all threads: publishers, then subscribers.
     fn number(&self, who: usize) -> usize {
         match who.checked_sub(self.publishers.len()) {
-            None => self.rank + who * self.team.threads(),
-            Some(place) => self.plan.topics.len() + self.rank + place * self.team.threads(),
+            None => self.rank + who * self.plan.threads,
+            Some(place) => self.plan.topics.len() + self.rank + place * self.plan.threads,
         }
     }
 

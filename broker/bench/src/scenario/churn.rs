@@ -19,13 +19,20 @@ pub(super) fn run(options: &Churn) -> Result<ExitCode, Failure> {
     let clients = options.clients as usize;
     let all = clients + 2 * options.bystanders as usize;
     let progress = &["operations", "sent", "received"];
-    let team = super::assemble(&options.connection, &options.output, all, options.clients, progress)?;
+    let team = super::assemble(
+        &options.connection,
+        &options.output,
+        all,
+        options.clients,
+        options.bystanders > 0,
+        progress,
+    )?;
     let prefix = format!("{}/churn", options.connection.topic);
     let plan = Plan::pairs(
         options.traffic.messages,
         options.span,
         PaceOfAll::Rate(options.traffic.bystander_rate),
-        team.threads(),
+        1,
         &format!("{prefix}/bystander"),
         options.bystanders,
     );
@@ -126,7 +133,11 @@ impl<'a> Churning<'a> {
             let schedule = options.rate.map(|rate| Schedule { total: rate.get(), publishers, turn });
             Client { number, prefix: format!("{prefix}/{place}"), schedule, sent: 0, under_way: None }
         };
-        let clients: Vec<Client> = team.share(rank, options.clients as usize).map(client).collect();
+        let count = options.clients as usize;
+        let clients: Vec<Client> = match options.bystanders {
+            0 => team.share(rank, count).map(client).collect(),
+            _ => team.share_behind(rank, count).map(client).collect(),
+        };
         Self {
             team,
             options,

@@ -16,7 +16,8 @@ use tidegate_mqtt::QoS;
 pub(super) fn run(options: &Connect) -> Result<ExitCode, Failure> {
     let clients = options.clients as usize;
     let progress = &["connected"];
-    let team = super::assemble(&options.connection, &options.output, clients, options.clients, progress)?;
+    let team =
+        super::assemble(&options.connection, &options.output, clients, options.clients, false, progress)?;
     let prefix = format!("{}/connect", options.connection.topic);
     let parts = team.run(|rank| {
         let mut crew = Crew::new(&team, rank, options.at_once as usize / team.threads(), 0)?;
@@ -52,7 +53,7 @@ pub(super) fn run(options: &Connect) -> Result<ExitCode, Failure> {
     report.latencies.push(("until_suback", Spread::sum(parts.iter().map(|(part, _)| &part.suback))));
     // What the first thread has seen is as good as what another has.
     if let Some((_, times)) = parts.first() {
-        times.tell(count, &mut report);
+        times.tell(count, !options.idle.is_zero(), &mut report);
     }
     super::tell(&report, &options.output)
 }
@@ -67,7 +68,7 @@ struct Times {
 }
 
 impl Times {
-    fn tell(&self, count: u64, report: &mut Report<'_>) {
+    fn tell(&self, count: u64, was_idle: bool, report: &mut Report<'_>) {
         report.rates.push(Rate { name: "connections", count, seconds: self.connecting as f64 / 1e9 });
         report.costs.push(Cost { name: "connection", count, cpu: self.cpu });
         if !report.team.broker.is_known() || count == 0 {
@@ -77,8 +78,8 @@ impl Times {
         let value = more as f64 / 1024.0 / count as f64;
         let text = "the broker's memory for each open connection, KiB";
         report.figures.push(Figure { name: "memory_per_connection_kib", value, text });
-        if self.idle > 0 {
-            let value = self.idle_cpu.broker as f64 * 100.0 / self.idle as f64;
+        if was_idle {
+            let value = self.idle_cpu.broker as f64 * 100.0 / self.idle.max(1) as f64;
             let text = "the broker's CPU time while all were idle, % of a core";
             report.figures.push(Figure { name: "idle_cpu_percent", value, text });
         }

@@ -29,7 +29,7 @@ pub(super) fn run(options: &Offline) -> Result<ExitCode, Failure> {
     let publishers = options.publishers.min(options.clients);
     let all = clients + publishers as usize;
     let progress = &["connected", "queued", "received"];
-    let team = super::assemble(&options.connection, &options.output, all, options.clients, progress)?;
+    let team = super::assemble(&options.connection, &options.output, all, options.clients, false, progress)?;
     let prefix = format!("{}/offline/", options.connection.topic);
     let flows: Vec<Arc<Flow>> = (0..clients).map(|_| Arc::new(Flow::new(0, 0, 1, None))).collect();
 

@@ -22,8 +22,14 @@ use tidegate_mqtt::{ConnAck, Packet, QoS};
 
 pub(super) fn run(options: &Retained) -> Result<ExitCode, Failure> {
     let clients = 1 + options.subscribers as usize;
-    let team =
-        super::assemble(&options.connection, &options.output, clients, 1, &["acknowledged", "received"])?;
+    let team = super::assemble(
+        &options.connection,
+        &options.output,
+        clients,
+        1,
+        false,
+        &["acknowledged", "received"],
+    )?;
     let mut report = Report::new("retained", &team, options);
     let Retained { messages, subscribers, size, .. } = options;
     let qos = options.qos as u8;

@@ -22,14 +22,14 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
     let clients = options.clients as usize;
     let all = clients + 2 * options.bystanders as usize;
     let progress = &["connected", "sent", "received"];
-    let team = super::assemble(&options.connection, &options.output, all, options.clients, progress)?;
+    let team = super::assemble(&options.connection, &options.output, all, options.clients, true, progress)?;
     let at_once = options.at_once.unwrap_or(options.clients);
     let prefix = format!("{}/storm", options.connection.topic);
     let plan = Plan::pairs(
         options.traffic.messages,
         options.span,
         PaceOfAll::Rate(options.traffic.bystander_rate),
-        team.threads(),
+        1,
         &format!("{prefix}/bystander"),
         options.bystanders,
     );
@@ -42,13 +42,13 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
         let identity = |client| Identity { keeps_session: true, ..Identity::new(&team, number(client)) };
         let filter = |client| format!("{prefix}/{client}");
         let qos = plan.messages.qos;
-        let numbers = team.share(rank, clients);
+        let numbers = team.share_behind(rank, clients);
         let mut arrivals = Arrivals::new(&team, &mut crew.links, qos, numbers, identity, filter);
         crew.work(&mut arrivals)?;
         team.go_on()?;
         let start = team.agree(rank)? + PREPARATION;
         let timeline = Timeline::new(start, options.span.warmup, options.span.duration);
-        let at_once = at_once as usize / team.threads();
+        let at_once = at_once as usize / (team.threads() - 1);
         let mut storm = Breaking::new(traffic, arrivals.places(), &weather, timeline, at_once);
         crew.work(&mut storm)?;
         team.meeting.wait()?;
@@ -175,14 +175,16 @@ impl<'a> Breaking<'a> {
         }
     }
 
-    fn cut_all(&mut self, now: u64, links: &mut Links) {
-        (self.stage, self.cut) = (Stage::During, now);
+    fn cut_all(&mut self, links: &mut Links) {
+        self.stage = Stage::During;
         self.before = self.traffic.take_delivery();
         links.allow_at_once(self.at_once);
         for who in self.places.clone() {
             links.cut(who);
             links.list[who].identity.returning();
         }
+        // From here on it is the broker's turn.
+        self.cut = links.clock.now();
         for who in self.places.clone() {
             links.open(who);
         }
@@ -219,9 +221,11 @@ impl Duty for Breaking<'_> {
 
     fn turn(&mut self, now: u64, links: &mut Links) -> Result<Option<u64>, Failure> {
         if self.stage == Stage::Before && now >= self.cut {
-            self.cut_all(now, links);
+            self.cut_all(links);
         }
-        if self.stage == Stage::During && self.away == 0 {
+        // Bystanders have nobody of their own to wait for.
+        let is_over = self.away == 0 && (!self.places.is_empty() || self.weather.away.load(Relaxed) == 0);
+        if self.stage == Stage::During && is_over {
             self.stage = Stage::After;
             self.during = self.traffic.take_delivery();
         }

@@ -224,3 +224,6 @@ fn write_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8; 4]) {
         chunk.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use std::{num::NonZeroU64, ops::Range, sync::Arc};
 use tidegate_mqtt::QoS;
 
 pub(crate) struct Plan {
+    /// How many of the threads, from the first, take part.
+    pub(crate) threads: usize,
     pub(crate) messages: Messages,
     pub(crate) span: Span,
     /// By number of the publisher.
@@ -71,7 +73,7 @@ impl Plan {
     ) -> Self {
         let flow = |number| Flow::new(number % threads, number / threads, receivers, pace.window());
         let flows = (0..topics.len()).map(flow).map(Arc::new).collect();
-        Self { messages, span, topics, subscriptions, pace, flows, group: None }
+        Self { threads, messages, span, topics, subscriptions, pace, flows, group: None }
     }
 
     /// A subscriber and a topic for each publisher.
