@@ -76,6 +76,42 @@ fn every_command_and_flag_is_in_the_readme_or_the_docs() {
     assert!(help.contains("check") && text.contains("tidegate check"));
 }
 
+#[test]
+fn every_option_of_bench_has_its_line() {
+    let page = documentation("docs/bench.md");
+    let help = |arguments: &[&str]| Folder::new("").run(arguments).stdout.join("\n");
+    let list = help(&["bench", "--help"]);
+    let (_, commands) = list.split_once("Commands:").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let names = commands.lines().filter_map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/bench.md has no scenario {name}");
+        let help = help(&["bench", name, "--help"]);
+        let options = help.lines().filter_map(|line| line.trim_start().split_whitespace().next());
+        let options = options.filter(|word| word.starts_with("--"));
+        let mut count = 0;
+        for option in options.map(|option| option.trim_end_matches(',')) {
+            count += 1;
+            let line = page.lines().find(|line| {
+                line.starts_with('|') && line.contains(&format!("`{option}")) && in_scenario(line, name)
+            });
+            assert!(line.is_some(), "docs/bench.md says nothing of {option} in {name}");
+        }
+        assert!(count > 10, "{name}: {help}");
+    }
+}
+
+/// Whether a line is about all scenarios, or this one: a column in the middle says which.
+fn in_scenario(line: &str, name: &str) -> bool {
+    let columns: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+    let [_, scenarios, _] = columns[..] else { return true };
+    let all_but = scenarios.strip_prefix("all but ");
+    let others = all_but.is_some_and(|but| !but.contains(&format!("`{name}`")));
+    others || all_but.is_none() && scenarios.contains(&format!("`{name}`"))
+}
+
 /// What an interface of `wit/plugin.wit` declares: its functions, and its types with their fields and cases.
 fn declared(interface: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();

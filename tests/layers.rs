@@ -29,10 +29,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-session",
             "tidegate-store",
             "tidegate-transport",
+            "tidegate-bench",
             // For development.
             "tidegate-tests",
         ],
     ),
+    ("tidegate-bench", &["tidegate-mqtt"]),
     ("tidegate-plugin", &["tidegate-mqtt"]),
     ("passwd", &["tidegate-plugin"]),
     ("acl-log", &["tidegate-plugin"]),
@@ -61,6 +63,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("tidegate-store", &["wasmtime"]),
     ("tidegate-hooks", &["tokio", "wasmtime"]),
     ("tidegate-transport", &["wasmtime"]),
+    ("tidegate-bench", &["wasmtime"]),
     ("tidegate-plugin", &["tokio", "wasmtime"]),
 ];
 

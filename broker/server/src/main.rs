@@ -46,6 +46,8 @@ enum Command {
     /// See to what is stored: check, stats, export, import while no broker uses it, backup while one runs.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Put load on this or any other MQTT broker, check that every message comes, and say what it took.
+    Bench(tidegate_bench::Options),
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
@@ -65,6 +67,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::SelfSigned(options)) => {
             return self_signed::make(options).map(|()| ExitCode::SUCCESS);
         }
+        Some(Command::Bench(options)) => return Ok(tidegate_bench::run(options)),
         Some(Command::Plugin(command)) => {
             return plugin_commands::run(command, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
         }
@@ -93,9 +96,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Check) => runtime.block_on(check(&config)),
         // Those that need no broker of their own are done already.
-        Some(Command::SelfSigned(_) | Command::Plugin(_) | Command::Metrics | Command::Store(_)) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(
+            Command::SelfSigned(_)
+            | Command::Bench(_)
+            | Command::Plugin(_)
+            | Command::Metrics
+            | Command::Store(_),
+        ) => Ok(ExitCode::SUCCESS),
         None => runtime.block_on(serve(config, arguments.config.as_deref())),
     }
 }

@@ -1,0 +1,67 @@
+//! When a connection looks at the time again.
+
+use crate::clock;
+use std::pin::Pin;
+use tidegate_mqtt::Timestamp;
+use tokio::time::{Sleep, sleep_until};
+
+/// Rings when it is time, or earlier. What it is set to moves with every packet that comes; the timer does not, so that nearly all of them cost
+/// a comparison: whoever hears it looks at the time and sets it anew.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    /// In a box: a connection without any deadline needs none.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When it will ring; None: not before it is set.
+    rings_at: Option<Timestamp>,
+}
+
+impl Alarm {
+    /// From now on it rings no later than then.
+    pub(super) fn set(&mut self, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        if self.rings_at.is_some_and(|rings_at| rings_at <= at) {
+            return;
+        }
+        self.rings_at = Some(at);
+        let instant = clock::instant(at);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(instant),
+            None => self.timer = Some(Box::pin(sleep_until(instant))),
+        }
+    }
+
+    /// Waits until it rings; for ever if it was not set since.
+    pub(super) async fn ring(&mut self) {
+        match &mut self.timer {
+            Some(timer) if self.rings_at.is_some() => timer.as_mut().await,
+            _ => std::future::pending().await,
+        }
+        self.rings_at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::{Instant, timeout};
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_by_then_at_the_latest_and_only_if_it_was_set() {
+        let day = Duration::from_secs(86_400);
+        let (mut alarm, began) = (Alarm::default(), Instant::now());
+        assert!(timeout(day, alarm.ring()).await.is_err(), "never set");
+        let start = clock::now();
+        for seconds in [10, 5, 20] {
+            alarm.set(Some(start.after(Duration::from_secs(seconds))));
+        }
+        alarm.set(None);
+        let set_at = Instant::now();
+        alarm.ring().await;
+        assert!(set_at.elapsed() <= Duration::from_millis(5_001), "{:?}", set_at.elapsed());
+        assert!(timeout(day, alarm.ring()).await.is_err(), "not set since");
+        alarm.set(Some(start));
+        alarm.ring().await;
+        assert!(began.elapsed() >= 2 * day);
+    }
+}
