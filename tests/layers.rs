@@ -51,7 +51,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-memory", &["tidegate-plugin"]),
     ("tidegate-tests", &["tidegate-mqtt"]),
     ("tidegate-power-cut", &[]),
-    ("tidegate-benches", &["tidegate-mqtt", "tidegate-tests"]),
+    (
+        "tidegate-benches",
+        &[
+            "tidegate-hooks",
+            "tidegate-mqtt",
+            "tidegate-plugin-host",
+            "tidegate-routing",
+            "tidegate-session",
+            "tidegate-tests",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

@@ -11,6 +11,7 @@
 
 mod abuse;
 mod connects;
+mod counts;
 mod durable;
 mod load;
 mod measure;
@@ -36,6 +37,14 @@ const PARTS: [Part; 7] = [
 ];
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [counted, rest @ ..] = &arguments[..]
+        && counted == "counted"
+    {
+        let times = rest.get(1).map_or(1, |times| times.parse().unwrap());
+        counts::run(rest.first().map(String::as_str), times);
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
         let parts = PARTS.map(|(name, _)| name).join(", ");

@@ -3,7 +3,7 @@
 use crate::{
     clients,
     command::{cargo, run, say},
-    conformance, packages, plugins,
+    conformance, counts, packages, plugins,
 };
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,7 +20,7 @@ use std::{
 const SILENCE: Duration = Duration::from_secs(600);
 
 /// Programs that tests start.
-const TEST_PACKAGES: [&str; 2] = ["mosquitto-clients", "redis-server"];
+const TEST_PACKAGES: [&str; 3] = ["mosquitto-clients", "redis-server", "valgrind"];
 
 #[derive(clap::Args)]
 pub(crate) struct TestOptions {
@@ -58,6 +58,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
         run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     test_steps(&mut steps, &[]);
+    steps.step("instruction counts", || counts::count_and_compare(&counts::Options::default()));
     steps.finish()
 }
 

@@ -4,7 +4,7 @@
 //! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
 //! - `languages`: guests in other languages
 //! - `run`: the quickstart, from nothing
-//! - `check`: `test` and `ci`; `bench`: what hooks cost
+//! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
@@ -17,6 +17,7 @@ mod check;
 mod clients;
 mod command;
 mod conformance;
+mod counts;
 mod fuzz;
 mod hash;
 mod languages;
@@ -54,6 +55,8 @@ enum Task {
     Test(check::TestOptions),
     /// Build all there is and print what plugins cost
     Bench(bench::Options),
+    /// Count instructions of what every message passes, and compare with what was accepted
+    Counts(counts::Options),
     /// What CI runs: format, conformance, lints, licences, docs, tests
     Ci,
     /// Say which requirements of the standards have no test
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Run { broker_args } => run::quickstart(&broker_args),
         Task::Test(options) => check::test(&options),
         Task::Bench(options) => bench::run_parts(&options),
+        Task::Counts(options) => counts::check(&options),
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
