@@ -402,6 +402,30 @@ fn who_has_had_enough_gets_what_was_measured() {
 }
 
 #[test]
+fn who_has_had_enough_leaves_nothing_behind() {
+    let broker = Broker::start("");
+    let url = format!("mqtt://{}", broker.address());
+    let mut command = Command::new(broker_binary());
+    command.args([
+        "bench",
+        "offline",
+        "--url",
+        &url,
+        "--clients",
+        "20",
+        "--messages",
+        "1000000",
+        "--progress",
+    ]);
+    command.args(["--client-id", "away-"]);
+    let bench = Process::start(&mut command);
+    bench.stderr().wait_for("queued", PATIENCE);
+    bench.terminate();
+    assert_eq!(bench.finish().code, Some(130));
+    assert!(!has_session(&broker, "away-0"));
+}
+
+#[test]
 fn wrong_options_are_refused() {
     for (arguments, why) in [
         (&["p2p", "--size", "23"][..], "24"),

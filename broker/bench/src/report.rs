@@ -9,7 +9,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     io::{self, Write as _},
     path::Path,
 };
@@ -97,8 +97,7 @@ impl<'a> Report<'a> {
         let text = match output.json.as_deref() {
             Some(path) if path == Path::new("-") => self.json(),
             Some(path) => {
-                let written = fs::write(path, self.json());
-                written.map_err(|source| Failure::File { path: path.display().to_string(), source })?;
+                fs::write(path, self.json()).map_err(|source| unwritable(path, source))?;
                 self.table()
             }
             None => self.table(),
@@ -106,6 +105,26 @@ impl<'a> Report<'a> {
         let written = io::stdout().write_all(text.as_bytes());
         written.map_err(|source| Failure::File { path: "standard output".to_owned(), source })
     }
+}
+
+impl Output {
+    /// Better now than after ten minutes.
+    ///
+    /// # Errors
+    /// If the file for JSON cannot be written.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match self.json.as_deref().filter(|path| *path != Path::new("-")) {
+            None => Ok(()),
+            Some(path) => match OpenOptions::new().create(true).append(true).open(path) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(unwritable(path, source)),
+            },
+        }
+    }
+}
+
+fn unwritable(path: &Path, source: io::Error) -> Failure {
+    Failure::File { path: path.display().to_string(), source }
 }
 
 impl Rate {

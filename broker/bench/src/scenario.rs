@@ -66,6 +66,7 @@ fn assemble(
     progress: &[&'static str],
 ) -> Result<Arc<Team>, Failure> {
     allow_sockets(clients)?;
+    output.check()?;
     let cores = thread::available_parallelism().map_or(1, Into::into);
     let threads = connection.threads.unwrap_or(cores / 2).clamp(1, most_threads.max(1) as usize);
     let threads = threads + usize::from(has_bystanders);

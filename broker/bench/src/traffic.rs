@@ -200,13 +200,13 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    fn send_ready(&mut self, now: u64, links: &mut Links) -> Result<(), Failure> {
+    fn send_ready(&mut self, links: &mut Links) -> Result<(), Failure> {
         let mut ready = std::mem::take(&mut self.ready);
         for who in ready.drain(..) {
             let publisher = &mut self.publishers[who];
             // A socket that is full says when it no longer is.
             while links.is_clear(who) && publisher.allowance() > 0 {
-                let now = if publisher.sent == 0 { now } else { self.team.clock.now() };
+                let now = self.team.clock.now();
                 let (timeline, tally) = (&self.timeline, &mut self.tally);
                 links.write(who, |out| publisher.compose(now, timeline, tally, out))?;
             }
@@ -365,7 +365,7 @@ impl Duty for Traffic<'_> {
         if self.stage == Stage::Running {
             self.stop_if_over(now);
         }
-        self.send_ready(now, links)?;
+        self.send_ready(links)?;
         self.tell_elsewhere();
         if self.stage == Stage::Draining {
             let is_quiet = now.saturating_sub(self.heard.max(self.timeline.end)) > SILENCE;

@@ -122,6 +122,7 @@ impl Duty for Arrivals<'_> {
 
 /// Clients whose sessions were kept and are no longer needed.
 pub(super) struct Removal {
+    places: Range<usize>,
     awaited: usize,
 }
 
@@ -129,18 +130,19 @@ impl Removal {
     /// Each connects once more, so that its session ends with the connection.
     pub(super) fn new(links: &mut Links, places: Range<usize>) -> Result<Self, Failure> {
         let awaited = places.len();
-        for who in places {
+        for who in places.clone() {
             links.leave(who)?;
             links.list[who].identity.ending();
             links.open(who);
         }
-        Ok(Self { awaited })
+        Ok(Self { places, awaited })
     }
 }
 
 impl Duty for Removal {
     fn comes_in(&mut self, who: usize, _: &ConnAck, links: &mut Links) -> Result<(), Failure> {
-        self.awaited -= 1;
+        // Others may still be on their way if the user has had enough.
+        self.awaited -= usize::from(self.places.contains(&who));
         links.leave(who)
     }
 

@@ -7,7 +7,7 @@ use crate::{
     links::{Identity, Links},
     options::Retained,
     pace::{Pace, Timeline},
-    publisher::{PUBREL, Publisher, Topics},
+    publisher::{PUBACK, PUBREL, Publisher, Topics},
     report::{Cost, Rate, Report},
     stamp::Stamp,
     subscriber::{Incoming, PUBLISH, SUBACK, Subscriber, acknowledge, subscribed},
@@ -18,7 +18,7 @@ use crate::{
     wrong::Wrong,
 };
 use std::{process::ExitCode, sync::Arc};
-use tidegate_mqtt::{ConnAck, Packet, QoS};
+use tidegate_mqtt::{ConnAck, Packet, PacketId, Publish, QoS};
 
 pub(super) fn run(options: &Retained) -> Result<ExitCode, Failure> {
     let clients = 1 + options.subscribers as usize;
@@ -82,7 +82,9 @@ struct Board<'a> {
     askers: Vec<Asker>,
     stage: Stage,
     awaited: usize,
-    pong: bool,
+    /// Whether the broker takes QoS 1.
+    has_qos_1: bool,
+    is_answered: bool,
     is_clearing: bool,
     tally: Tally,
     checks: Checks,
@@ -98,14 +100,14 @@ enum Stage {
     ComingIn,
     /// Messages are set or cleared.
     Publishing,
-    /// At QoS 0 nothing is acknowledged: PINGRESP says that the broker has seen them all.
-    Asking(Ping),
+    /// At QoS 0 nothing is acknowledged: the answer to something that follows says that the broker has seen them all.
+    Asking(Question),
     Replaying,
     Done,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Ping {
+enum Question {
     Due,
     Sent,
 }
@@ -132,7 +134,8 @@ impl<'a> Board<'a> {
             askers: (0..options.subscribers).map(asker).collect(),
             stage: Stage::ComingIn,
             awaited: 1 + options.subscribers as usize,
-            pong: false,
+            has_qos_1: true,
+            is_answered: false,
             is_clearing: false,
             tally: Tally::new(),
             checks: Checks::default(),
@@ -210,20 +213,35 @@ impl<'a> Board<'a> {
         self.told = done;
         if self.publisher.is_done() && self.stage == Stage::Publishing {
             self.stage = match self.options.qos {
-                QoS::AtMostOnce => Stage::Asking(Ping::Due),
+                QoS::AtMostOnce => Stage::Asking(Question::Due),
                 _ => Stage::Done,
             };
         }
-        if self.stage == Stage::Asking(Ping::Due) {
-            self.stage = Stage::Asking(Ping::Sent);
-            self.pong = false;
-            links.say(0, &Packet::PingReq)?;
+        if self.stage == Stage::Asking(Question::Due) {
+            self.stage = Stage::Asking(Question::Sent);
+            self.is_answered = false;
+            links.say(0, &self.question()?)?;
         }
         Ok(())
     }
 
+    /// A PUBLISH that is acknowledged, and that a broker handles behind those before it. PINGRESP might overtake them.
+    fn question(&self) -> Result<Packet<'_>, Failure> {
+        if !self.has_qos_1 {
+            return Ok(Packet::PingReq);
+        }
+        let (dup, qos, retain, payload) = (false, QoS::AtLeastOnce, false, &[][..]);
+        let (packet_id, properties) = (Some(PacketId::MIN), None);
+        let topic = self.prefix.trim_end_matches('/');
+        Ok(Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload }))
+    }
+
     fn take(&mut self, who: usize, piece: Piece<'_>, now: u64, out: &mut Vec<u8>) -> Result<(), Wrong> {
         let Some(asker) = who.checked_sub(1).and_then(|place| self.askers.get_mut(place)) else {
+            if self.stage == Stage::Asking(Question::Sent) && piece.first >> 4 == PUBACK {
+                self.is_answered = true;
+                return Ok(());
+            }
             return self.publisher.acknowledge(piece, now, &Timeline::always(), &mut self.tally, out);
         };
         match piece.first >> 4 {
@@ -292,6 +310,7 @@ impl Duty for Board<'_> {
         if connack.properties.retain_available == Some(false) {
             return Err(Failure::NotOffered("retained messages"));
         }
+        self.has_qos_1 = connack.properties.maximum_qos != Some(QoS::AtMostOnce);
         let wrong = self.publisher.meets(connack);
         wrong.map_err(|wrong| wrong.of_connack(links.list[who].identity.client_id.clone()))
     }
@@ -307,7 +326,7 @@ impl Duty for Board<'_> {
             Stage::ComingIn | Stage::Done => {}
             Stage::Publishing | Stage::Asking(_) => {
                 self.send(links)?;
-                if self.pong && self.stage == Stage::Asking(Ping::Sent) {
+                if self.is_answered && self.stage == Stage::Asking(Question::Sent) {
                     self.stage = Stage::Done;
                 }
             }
@@ -322,7 +341,7 @@ impl Duty for Board<'_> {
     }
 
     fn pong(&mut self, who: usize) {
-        self.pong |= who == 0;
+        self.is_answered |= who == 0;
     }
 
     fn is_done(&self) -> bool {
@@ -335,7 +354,7 @@ impl Duty for Board<'_> {
     fn expects(&self) -> Option<&'static str> {
         match self.stage {
             Stage::Publishing => Some("acknowledgements of retained messages"),
-            Stage::Asking(_) => Some("PINGRESP"),
+            Stage::Asking(_) => Some("an answer behind messages at QoS 0"),
             _ => None,
         }
     }

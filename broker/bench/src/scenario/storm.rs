@@ -45,12 +45,15 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
         let numbers = team.share_behind(rank, clients);
         let mut arrivals = Arrivals::new(&team, &mut crew.links, qos, numbers, identity, filter);
         crew.work(&mut arrivals)?;
-        team.go_on()?;
         let start = team.agree(rank)? + PREPARATION;
         let timeline = Timeline::new(start, options.span.warmup, options.span.duration);
         let at_once = at_once as usize / (team.threads() - 1);
         let mut storm = Breaking::new(traffic, arrivals.places(), &weather, timeline, at_once);
-        crew.work(&mut storm)?;
+        if team.meeting.is_interrupted() {
+            storm.winds_up(start);
+        } else {
+            crew.work(&mut storm)?;
+        }
         team.meeting.wait()?;
         let mut removal = Removal::new(&mut crew.links, arrivals.places())?;
         crew.work(&mut removal)?;
@@ -262,6 +265,7 @@ impl Duty for Breaking<'_> {
 
     fn winds_up(&mut self, now: u64) -> bool {
         self.weather.end.fetch_min(now, Relaxed);
+        self.traffic.end_by(now);
         true
     }
 }
