@@ -1,7 +1,7 @@
 //! What plugins cost: CPU of the broker for each message with and without them, side by side in one run; how long a swap takes; what slow
-//! plugins mean for others; what durability and retained messages cost. Prints; asserts nothing about time.
+//! plugins mean for others; what durability and retained messages cost; other brokers beside ours. Prints; asserts nothing about time.
 //!
-//! `cargo xtask bench`, or see `benches/README.md`.
+//! `cargo xtask bench`, `benches/compare`, or see `benches/README.md`.
 
 #![allow(
     clippy::print_stdout,
@@ -10,16 +10,19 @@
 )]
 
 mod abuse;
+mod compare;
 mod connects;
 mod durable;
 mod load;
 mod measure;
 mod messages;
 mod mosquitto;
+mod peer;
 mod retained;
 mod swaps;
 mod wire;
 
+use clap::Parser as _;
 use std::{env, process::ExitCode};
 
 /// A part's name, and what runs it.
@@ -36,6 +39,10 @@ const PARTS: [Part; 7] = [
 ];
 
 fn main() -> ExitCode {
+    if env::args().nth(1).as_deref() == Some("compare") {
+        compare::bench(&compare::Options::parse_from(env::args().skip(1)));
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
         let parts = PARTS.map(|(name, _)| name).join(", ");
