@@ -79,7 +79,9 @@ pub(crate) fn bench(options: &Options) {
             write(file, &results, &contenders);
         }
     }
-    table::print(&results, &rows, &contenders, rounds);
+    let plural = if rounds == 1 { "" } else { "s" };
+    let measured = format!("Medians of {rounds} round{plural}, {} each", amount.duration);
+    table::print(&results, &rows, &contenders, &measured);
 }
 
 fn amount(options: &Options) -> Amount {

@@ -2,106 +2,113 @@
 
 use super::{
     brokers::Broker,
-    results::Results,
-    rows::{FELT, Felt, Kind, P99, Row},
+    results::{Missing, Results},
+    rows::{FELT, Felt, Kind, MESSAGE, P99, Row},
 };
+use crate::measure::median;
+use std::fmt;
 
-/// One sentence of what ours should be, and what it is.
-#[derive(Debug, PartialEq)]
+/// What ours should be, and whether it is.
+#[derive(Debug)]
 pub(crate) struct Bar {
     pub(crate) row: u8,
-    pub(crate) what: String,
+    pub(crate) asked: Asked,
     pub(crate) verdict: Verdict,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
+pub(crate) enum Asked {
+    TimesTheFloor(f64),
+    TimesTheBestPeer(f64),
+    AtMost(f64),
+    AheadOfEveryPeer(&'static Felt),
+    P99OfMosquitto,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// With what was seen.
     Met(String),
     /// With what was seen.
     Missed(String),
     /// With the reason.
-    NotMeasured(String),
+    NotMeasured(&'static str),
 }
 
-/// Of this row, all of them.
+/// All of this row.
 pub(crate) fn of_row(results: &Results, row: &Row) -> Vec<Bar> {
-    let mut bars = Vec::new();
-    let mut add = |what, verdict| bars.push(Bar { row: row.number, what, verdict });
-    if let Some(limit) = row.bars.of_floor {
-        let seen = results.ratio(&row.load, row.figure, Broker::Floor);
-        add(format!("at most {limit} times the floor"), at_most(limit, own(results, row).and(Ok(seen))));
+    // Who has no figure has not met anything.
+    let ours = results.values(&row.load, Broker::Tidegate, row.figure).err().map(|missing| match missing {
+        Missing::NotRun => Verdict::NotMeasured("Tidegate did not take part"),
+        Missing::Failed(word) => Verdict::Missed(word),
+    });
+    let bar = |asked: Asked| {
+        let verdict = ours.clone().unwrap_or_else(|| asked.verdict(results, row));
+        Bar { row: row.number, asked, verdict }
+    };
+    asked(row).into_iter().map(bar).collect()
+}
+
+fn asked(row: &Row) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    asked.extend(row.bars.of_floor.map(Asked::TimesTheFloor));
+    asked.extend(row.bars.of_best_peer.map(Asked::TimesTheBestPeer));
+    asked.extend(row.bars.at_most.map(Asked::AtMost));
+    match row.load.kind {
+        Kind::Closed if row.figure == MESSAGE => {
+            asked.extend(FELT.iter().map(Asked::AheadOfEveryPeer));
+        }
+        Kind::Open => asked.push(Asked::P99OfMosquitto),
+        Kind::Closed | Kind::Connect => {}
     }
-    if let Some(limit) = row.bars.of_best_peer {
-        add(format!("at most {limit} times the best peer"), best_peer(results, row, limit));
-    }
-    if let Some(limit) = row.bars.at_most {
-        let seen = results.values(&row.load, Broker::Tidegate, row.figure);
-        let seen = seen.map(|values| Ok(crate::measure::median(values.into_iter())));
-        add(format!("at most {limit}"), at_most(limit, seen));
-    }
-    // Rows that share a load share what is felt of it, too: it is told with the first of them.
-    if row.bars.of_best_peer.is_some() {
-        match row.load.kind {
-            Kind::Closed => {
-                for felt in &FELT {
-                    add(format!("{} ahead of every peer", felt.name), ahead(results, row, felt));
+    asked
+}
+
+impl Asked {
+    fn verdict(&self, results: &Results, row: &Row) -> Verdict {
+        let to = |broker, figure| results.ratio(&row.load, figure, broker).ok().map(|ratio| (broker, ratio));
+        let best = |figure, more| results.best_peer(&row.load, figure, more).ok().flatten();
+        match self {
+            Self::TimesTheFloor(limit) => times(to(Broker::Floor, row.figure), |ratio| ratio <= *limit),
+            Self::TimesTheBestPeer(limit) => times(best(row.figure, false), |ratio| ratio <= *limit),
+            Self::P99OfMosquitto => times(to(Broker::Mosquitto, P99.figure), |ratio| ratio <= 1.0),
+            Self::AheadOfEveryPeer(felt) => {
+                let ahead = |ratio| if felt.more_is_better { ratio > 1.0 } else { ratio < 1.0 };
+                times(best(felt.figure, felt.more_is_better), ahead)
+            }
+            Self::AtMost(limit) => match results.values(&row.load, Broker::Tidegate, row.figure) {
+                Ok(values) => {
+                    let seen = median(values.into_iter());
+                    judged(seen <= *limit, format!("{seen:.1}"))
                 }
-            }
-            Kind::Open => {
-                let seen = results.ratio(&row.load, P99.figure, Broker::Mosquitto);
-                let seen = results.values(&row.load, Broker::Tidegate, P99.figure).and(Ok(seen));
-                add("p99 no worse than Mosquitto's".to_owned(), at_most(1.0, seen));
-            }
-            Kind::Connect => {}
+                Err(_) => Verdict::NotMeasured("no figure"),
+            },
         }
     }
-    bars
 }
 
-/// Whether we have a figure at all: who has none has missed.
-fn own(results: &Results, row: &Row) -> Result<(), String> {
-    results.values(&row.load, Broker::Tidegate, row.figure).map(|_| ())
-}
-
-fn best_peer(results: &Results, row: &Row, limit: f64) -> Verdict {
-    match results.best_peer(&row.load, row.figure, false) {
-        Ok(Some((peer, ratio))) => judged(ratio <= limit, format!("{ratio:.2} ({})", peer.name())),
-        Ok(None) => Verdict::NotMeasured("no peer has a figure".to_owned()),
-        Err(word) => failed(word),
-    }
-}
-
-fn ahead(results: &Results, row: &Row, felt: &Felt) -> Verdict {
-    match results.best_peer(&row.load, felt.figure, felt.more_is_better) {
-        Ok(Some((peer, ratio))) => {
-            let met = if felt.more_is_better { ratio > 1.0 } else { ratio < 1.0 };
-            judged(met, format!("{ratio:.2} times {}'s", peer.name()))
+impl fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimesTheFloor(limit) => write!(formatter, "at most {limit} times the floor"),
+            Self::TimesTheBestPeer(limit) => write!(formatter, "at most {limit} times the best peer"),
+            Self::AtMost(limit) => write!(formatter, "at most {limit}"),
+            Self::AheadOfEveryPeer(felt) => write!(formatter, "{} ahead of every peer", felt.name),
+            Self::P99OfMosquitto => formatter.write_str("p99 no worse than Mosquitto's"),
         }
-        Ok(None) => Verdict::NotMeasured("no peer has a figure".to_owned()),
-        Err(word) => failed(word),
     }
 }
 
-/// `seen`: an error of its own if we have no figure, one within if the other has none.
-fn at_most(limit: f64, seen: Result<Result<f64, String>, String>) -> Verdict {
+/// `seen`: to whom, and the ratio.
+fn times(seen: Option<(Broker, f64)>, met: impl Fn(f64) -> bool) -> Verdict {
     match seen {
-        Ok(Ok(seen)) => judged(seen <= limit, format!("{seen:.2}")),
-        Ok(Err(_)) => Verdict::NotMeasured("the other has no figure".to_owned()),
-        Err(word) => failed(word),
+        Some((broker, ratio)) => judged(met(ratio), format!("{ratio:.3} times {}", broker.name())),
+        None => Verdict::NotMeasured("nobody to compare with"),
     }
 }
 
 fn judged(met: bool, seen: String) -> Verdict {
     if met { Verdict::Met(seen) } else { Verdict::Missed(seen) }
-}
-
-fn failed(word: String) -> Verdict {
-    if word == "–" {
-        Verdict::NotMeasured("Tidegate did not take part".to_owned())
-    } else {
-        Verdict::Missed(word)
-    }
 }
 
 #[cfg(test)]
@@ -123,17 +130,17 @@ mod tests {
     fn bars_are_met_up_to_the_limit_and_ahead_is_more_than_equal() {
         let equal = [(Broker::Floor, &[2.0][..]), (Broker::Tidegate, &[5.0]), (Broker::Mosquitto, &[5.0])];
         let found = verdicts(&results(&equal));
-        assert_eq!(found[0], Verdict::Met("2.50".to_owned()));
-        assert_eq!(found[1], Verdict::Missed("1.00 (Mosquitto)".to_owned()));
+        assert_eq!(found[0], Verdict::Met("2.500 times floor".to_owned()));
+        assert_eq!(found[1], Verdict::Missed("1.000 times Mosquitto".to_owned()));
         for felt in &found[2..] {
-            assert_eq!(*felt, Verdict::Missed("1.00 times Mosquitto's".to_owned()));
+            assert_eq!(*felt, Verdict::Missed("1.000 times Mosquitto".to_owned()));
         }
         let ahead = [(Broker::Floor, &[2.0][..]), (Broker::Tidegate, &[6.0]), (Broker::Mochi, &[12.0])];
         let found = verdicts(&results(&ahead));
-        assert_eq!(found[0], Verdict::Missed("3.00".to_owned()));
-        assert_eq!(found[1], Verdict::Met("0.50 (Mochi)".to_owned()));
-        assert_eq!(found[2], Verdict::Met("2.00 times Mochi's".to_owned()));
-        assert_eq!(found[3], Verdict::Met("0.50 times Mochi's".to_owned()));
+        assert_eq!(found[0], Verdict::Missed("3.000 times floor".to_owned()));
+        assert_eq!(found[1], Verdict::Met("0.500 times Mochi".to_owned()));
+        assert_eq!(found[2], Verdict::Met("2.000 times Mochi".to_owned()));
+        assert_eq!(found[3], Verdict::Met("0.500 times Mochi".to_owned()));
     }
 
     #[test]
@@ -154,6 +161,6 @@ mod tests {
         let memory = ROWS.iter().find(|row| row.number == 11).unwrap();
         let found = of_row(&results(&[(Broker::Tidegate, &[15.0, 17.0, 16.0])]), memory);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].verdict, Verdict::Met("16.00".to_owned()));
+        assert_eq!(found[0].verdict, Verdict::Met("16.0".to_owned()));
     }
 }

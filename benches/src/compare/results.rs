@@ -6,6 +6,7 @@ use super::{
 };
 use crate::measure::median;
 use serde_json::Value;
+use std::fmt;
 
 /// One broker, one load, one round.
 #[derive(Debug)]
@@ -25,25 +26,46 @@ pub(crate) struct Fault {
     pub(crate) sentence: String,
 }
 
+/// Why a cell has no figure.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Missing {
+    /// The broker has not borne this load.
+    NotRun,
+    /// A round went wrong: the word for it.
+    Failed(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotRun => "–",
+            Self::Failed(word) => word,
+        })
+    }
+}
+
 /// All runs.
 #[derive(Debug, Default)]
 pub(crate) struct Results(pub(crate) Vec<Run>);
 
 impl Results {
-    /// What a broker has shown, one value a round, in the order of the rounds. An error if a round failed or there was none.
+    /// What a broker has shown, one value a round, in the order of the rounds.
     ///
     /// # Errors
-    /// A word that says why.
-    pub(crate) fn values(&self, load: &Load, broker: Broker, figure: &str) -> Result<Vec<f64>, String> {
+    /// If a round failed or there was none.
+    pub(crate) fn values(&self, load: &Load, broker: Broker, figure: &str) -> Result<Vec<f64>, Missing> {
         let mut runs: Vec<&Run> =
             self.0.iter().filter(|run| run.load == load.name && run.broker == broker).collect();
         runs.sort_by_key(|run| run.round);
         if runs.is_empty() {
-            return Err("–".to_owned());
+            return Err(Missing::NotRun);
         }
         let value = |run: &Run| match &run.outcome {
-            Ok(told) => told.pointer(figure).and_then(Value::as_f64).ok_or_else(|| "tells none".to_owned()),
-            Err(fault) => Err(fault.word.clone()),
+            Ok(told) => told
+                .pointer(figure)
+                .and_then(Value::as_f64)
+                .ok_or_else(|| Missing::Failed("tells none".to_owned())),
+            Err(fault) => Err(Missing::Failed(fault.word.clone())),
         };
         runs.into_iter().map(value).collect()
     }
@@ -51,8 +73,8 @@ impl Results {
     /// The median of ours over theirs.
     ///
     /// # Errors
-    /// A word that says why there is none.
-    pub(crate) fn ratio(&self, load: &Load, figure: &str, to: Broker) -> Result<f64, String> {
+    /// If one of them has no value.
+    pub(crate) fn ratio(&self, load: &Load, figure: &str, to: Broker) -> Result<f64, Missing> {
         let ours = self.values(load, Broker::Tidegate, figure)?;
         Ok(ratio(&ours, &self.values(load, to, figure)?))
     }
@@ -60,13 +82,13 @@ impl Results {
     /// The peer that comes closest to us, or is farthest ahead, and the ratio of ours to its. None if no peer has a value.
     ///
     /// # Errors
-    /// A word that says why we have none.
+    /// If we have none.
     pub(crate) fn best_peer(
         &self,
         load: &Load,
         figure: &str,
         more_is_better: bool,
-    ) -> Result<Option<(Broker, f64)>, String> {
+    ) -> Result<Option<(Broker, f64)>, Missing> {
         self.values(load, Broker::Tidegate, figure)?;
         let peers = Broker::ALL.into_iter().filter(|broker| broker.is_peer());
         let ratios = peers.filter_map(|peer| Some((peer, self.ratio(load, figure, peer).ok()?)));
@@ -146,7 +168,10 @@ pub(crate) mod tests {
         let fault = Fault { word: "loses 3".to_owned(), sentence: String::new() };
         results.0.push(run(2, Broker::Mochi, Err(fault)));
         let row = &ROWS[0];
-        assert_eq!(results.values(&row.load, Broker::Mochi, row.figure), Err("loses 3".to_owned()));
+        assert_eq!(
+            results.values(&row.load, Broker::Mochi, row.figure),
+            Err(Missing::Failed("loses 3".to_owned()))
+        );
         assert_eq!(results.best_peer(&row.load, row.figure, false), Ok(None));
     }
 

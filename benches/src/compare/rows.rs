@@ -115,7 +115,8 @@ pub(crate) struct Bars {
     pub(crate) at_most: Option<f64>,
 }
 
-const MESSAGE: &str = "/broker/cpu_us_per/message_received";
+/// CPU of the broker for a message; each load of messages has one row of it.
+pub(crate) const MESSAGE: &str = "/broker/cpu_us_per/message_received";
 const CPU: &str = "CPU of a message, us";
 
 const fn message(number: u8, load: Load, of_floor: Option<f64>, of_best_peer: f64) -> Row {

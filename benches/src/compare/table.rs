@@ -4,16 +4,16 @@ use super::{
     bars::{self, Verdict},
     brokers::{Broker, Contender},
     machine,
-    results::Results,
-    rows::{FELT, Kind, Row},
+    results::{Missing, Results},
+    rows::{FELT, Felt, MESSAGE, Row},
 };
 use crate::measure::median;
 
-/// Everything: the machine, the table, what is felt, the bars, and what went wrong.
-pub(crate) fn print(results: &Results, rows: &[&Row], contenders: &[Contender], rounds: u32) {
+/// Everything: the machine, the table, what is felt, the bars, and what went wrong. `measured`: how long and how often.
+pub(crate) fn print(results: &Results, rows: &[&Row], contenders: &[Contender], measured: &str) {
     let brokers: Vec<Broker> = contenders.iter().map(|contender| contender.broker).collect();
     let versions: Vec<&str> = contenders.iter().map(|contender| contender.version.as_str()).collect();
-    println!("{}. {}. Medians of {rounds} rounds.\n", machine::described(), versions.join(", "));
+    println!("{}. {}. {measured}.\n", machine::described(), versions.join(", "));
     costs(results, rows, &brokers);
     felt(results, rows, &brokers);
     bars(results, rows);
@@ -29,7 +29,7 @@ fn costs(results: &Results, rows: &[&Row], brokers: &[Broker]) {
         let mut cells = vec![row.number.to_string(), row.load.name.to_owned(), row.what.to_owned()];
         cells.extend(brokers.iter().map(|broker| {
             let values = results.values(&row.load, *broker, row.figure);
-            values.map_or_else(|word| word, |values| digits(median(values.into_iter())))
+            values.map_or_else(|missing| missing.to_string(), |values| digits(median(values.into_iter())))
         }));
         let to_floor = results.ratio(&row.load, row.figure, Broker::Floor);
         cells.push(to_floor.map_or_else(|_| "–".to_owned(), |ratio| format!("{ratio:.2}")));
@@ -43,38 +43,28 @@ fn costs(results: &Results, rows: &[&Row], brokers: &[Broker]) {
     println!();
 }
 
+/// A line for each broker that has borne a load.
 fn felt(results: &Results, rows: &[&Row], brokers: &[Broker]) {
-    let mut told: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| row.load.kind != Kind::Connect) {
-        if told.contains(&row.load.name) {
-            continue;
-        }
-        if told.is_empty() {
-            header(
-                ["", "load", "broker", "messages/s", "p50, ms", "p99, ms", "p99.9, ms"]
-                    .map(str::to_owned)
-                    .into(),
-            );
-        }
-        told.push(row.load.name);
+    let of_messages = |row: &&&Row| row.figure == MESSAGE;
+    let rows: Vec<_> = rows.iter().filter(of_messages).collect();
+    if rows.is_empty() {
+        return;
+    }
+    header(["", "load", "broker", "messages/s", "p50, ms", "p99, ms", "p99.9, ms"].map(str::to_owned).into());
+    for row in rows {
         for broker in brokers {
-            let mut cells = vec![row.number.to_string(), row.load.name.to_owned(), broker.name().to_owned()];
-            cells.extend(FELT.iter().map(|felt| {
-                let values = results.values(&row.load, *broker, felt.figure);
-                let value = values.map(|values| median(values.into_iter()));
-                value.map_or_else(
-                    |word| word,
-                    |value| {
-                        if felt.more_is_better { format!("{value:.0}") } else { digits(value / 1000.0) }
-                    },
-                )
-            }));
-            line(&cells);
+            let shown = |felt: &Felt| match results.values(&row.load, *broker, felt.figure) {
+                Ok(values) if felt.more_is_better => format!("{:.0}", median(values.into_iter())),
+                Ok(values) => digits(median(values.into_iter()) / 1000.0),
+                Err(missing) => missing.to_string(),
+            };
+            if results.values(&row.load, *broker, row.figure) != Err(Missing::NotRun) {
+                let names = [row.number.to_string(), row.load.name.to_owned(), broker.name().to_owned()];
+                line(&names.into_iter().chain(FELT.iter().map(shown)).collect::<Vec<_>>());
+            }
         }
     }
-    if !told.is_empty() {
-        println!();
-    }
+    println!();
 }
 
 fn bars(results: &Results, rows: &[&Row]) {
@@ -87,7 +77,7 @@ fn bars(results: &Results, rows: &[&Row]) {
             Verdict::Missed(seen) => format!("**missed**: {seen}"),
             Verdict::NotMeasured(why) => format!("not measured: {why}"),
         };
-        println!("- row {}, {}: {verdict}", bar.row, bar.what);
+        println!("- row {}, {}: {verdict}", bar.row, bar.asked);
     }
 }
 
