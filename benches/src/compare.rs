@@ -14,12 +14,7 @@ use clap::Parser;
 use results::{Fault, Results, Run};
 use rows::{Amount, Load, ROWS, Row};
 use serde_json::{Value, json};
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command};
 use tidegate_tests::broker_binary;
 
 /// Tidegate beside other brokers: CPU and memory of each under the same loads, and what their clients feel
@@ -58,6 +53,8 @@ pub(crate) fn bench(options: &Options) {
     let amount = amount(options);
     let mut results = Results::default();
     for round in 1..=rounds {
+        // What is there so far, and at once, so that a file that cannot be written is no surprise at the end.
+        save(options, &results, &contenders);
         for load in loads(&rows) {
             let first = (round as usize - 1) % contenders.len().max(1);
             let (later, sooner) = contenders.split_at(first);
@@ -75,10 +72,8 @@ pub(crate) fn bench(options: &Options) {
                 results.0.push(Run { round, load: load.name, broker: contender.broker, outcome });
             }
         }
-        if let Some(file) = &options.json {
-            write(file, &results, &contenders);
-        }
     }
+    save(options, &results, &contenders);
     let plural = if rounds == 1 { "" } else { "s" };
     let measured = format!("Medians of {rounds} round{plural}, {} each", amount.duration);
     table::print(&results, &rows, &contenders, &measured);
@@ -175,7 +170,9 @@ fn in_short(rows: &[&Row], load: &Load, outcome: &Result<Value, Fault>) -> Strin
     }
 }
 
-fn write(file: &Path, results: &Results, contenders: &[Contender]) {
+/// To the file that was asked for, if one was.
+fn save(options: &Options, results: &Results, contenders: &[Contender]) {
+    let Some(file) = &options.json else { return };
     let brokers = contenders.iter().map(|contender| (contender.broker.name(), contender.version.as_str()));
     let brokers: Value = brokers.map(|(name, version)| json!({ "name": name, "version": version })).collect();
     let runs: Value = results.0.iter().map(told).collect();

@@ -23,7 +23,7 @@ mod swaps;
 mod wire;
 
 use clap::Parser as _;
-use std::{env, process::ExitCode};
+use std::{env, iter, process::ExitCode};
 
 /// A part's name, and what runs it.
 type Part = (&'static str, fn());
@@ -40,7 +40,10 @@ const PARTS: [Part; 7] = [
 
 fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some("compare") {
-        compare::bench(&compare::Options::parse_from(env::args().skip(1)));
+        let options = env::args().skip(2);
+        compare::bench(&compare::Options::parse_from(
+            iter::once("benches/compare".to_owned()).chain(options),
+        ));
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
