@@ -3,7 +3,7 @@
 
 use crate::{
     measure::{cpu, percentiles},
-    mosquitto::Mosquitto,
+    mosquitto,
     wire::{Heard, Wire},
 };
 use std::{
@@ -72,7 +72,7 @@ pub(crate) fn bench() {
         broker.stop();
     }
     if let Some(mosquitto) =
-        Mosquitto::start("persistence true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
+        mosquitto::start("persistence true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
     {
         for (kind, load) in LOADS {
             print_load("Mosquitto", kind, mosquitto.pid(), mosquitto.address(), load);

@@ -1,7 +1,7 @@
 //! What plugins cost: CPU of the broker for each message with and without them, side by side in one run; how long a swap takes; what slow
-//! plugins mean for others; what durability and retained messages cost. Prints; asserts nothing about time.
+//! plugins mean for others; what durability and retained messages cost; other brokers beside ours. Prints; asserts nothing about time.
 //!
-//! `cargo xtask bench`, or see `benches/README.md`.
+//! `cargo xtask bench`, `benches/compare`, or see `benches/README.md`.
 
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,7 @@
 )]
 
 mod abuse;
+mod compare;
 mod connects;
 mod counts;
 mod durable;
@@ -17,11 +18,13 @@ mod load;
 mod measure;
 mod messages;
 mod mosquitto;
+mod peer;
 mod retained;
 mod swaps;
 mod wire;
 
-use std::{env, process::ExitCode};
+use clap::Parser as _;
+use std::{env, iter, process::ExitCode};
 
 /// A part's name, and what runs it.
 type Part = (&'static str, fn());
@@ -38,14 +41,22 @@ const PARTS: [Part; 7] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [counted, rest @ ..] = &arguments[..]
-        && counted == "counted"
-    {
-        let times = rest.get(1).map_or(1, |times| times.parse().unwrap());
-        counts::run(rest.first().map(String::as_str), times);
-        return ExitCode::SUCCESS;
+    match arguments.split_first() {
+        Some((first, rest)) if first == "counted" => {
+            counts::run(
+                rest.first().map(String::as_str),
+                rest.get(1).map_or(1, |times| times.parse().unwrap()),
+            );
+            return ExitCode::SUCCESS;
+        }
+        Some((first, rest)) if first == "compare" => {
+            let options = iter::once("benches/compare").chain(rest.iter().map(String::as_str));
+            compare::bench(&compare::Options::parse_from(options));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
-    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
         let parts = PARTS.map(|(name, _)| name).join(", ");
         println!("no part is called {unknown}; there are {parts}");

@@ -50,6 +50,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Asks it to end (SIGTERM), without waiting.
     ///
     /// # Panics
