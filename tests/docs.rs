@@ -89,7 +89,7 @@ fn every_option_of_bench_has_its_line() {
     for name in names {
         assert!(page.contains(&format!("| `{name}` |")), "docs/bench.md has no scenario {name}");
         let help = help(&["bench", name, "--help"]);
-        let options = help.lines().filter_map(|line| line.trim_start().split_whitespace().next());
+        let options = help.lines().filter_map(|line| line.split_whitespace().next());
         let options = options.filter(|word| word.starts_with("--"));
         let mut count = 0;
         for option in options.map(|option| option.trim_end_matches(',')) {
