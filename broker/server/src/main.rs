@@ -47,7 +47,7 @@ enum Command {
     #[command(subcommand)]
     Store(StoreCommand),
     /// Put load on this or any other MQTT broker, check that every message comes, and say what it took.
-    Bench(tidegate_bench::Options),
+    Bench(Box<tidegate_bench::Options>),
     /// Make certificates to try TLS with: ca.pem, server.pem, server.key. For the world, use those of a real authority.
     SelfSigned(self_signed::Options),
 }
