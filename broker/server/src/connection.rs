@@ -618,7 +618,8 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of_future(serve) <= 704, "the task: {}", size_of_future(serve));
-        assert!(size_of::<Connection>() <= 1152, "the connection: {}", size_of::<Connection>());
+        // The allocator has sizes of 1,024 and 1,280 bytes.
+        assert!(size_of::<Connection>() <= 1280, "the connection: {}", size_of::<Connection>());
         assert!(size_of::<Subscriber>() <= 304, "the session as others see it: {}", size_of::<Subscriber>());
     }
 }
