@@ -318,16 +318,22 @@ pub(crate) fn decode(piece: Piece<'_>, version: Version) -> Result<Packet<'_>, D
 
 /// The first packet, and what follows. None if it is not whole, or no packet.
 pub(crate) fn split(bytes: &[u8]) -> Option<(Piece<'_>, &[u8])> {
-    let (first, mut rest) = bytes.split_first()?;
-    let mut length = 0;
+    let (first, rest) = bytes.split_first()?;
+    let (length, rest) = var_int(rest)?;
+    let (body, behind) = rest.split_at_checked(length)?;
+    let whole = &bytes[..bytes.len() - behind.len()];
+    Some((Piece { first: *first, body, whole }, behind))
+}
+
+/// The variable byte integer at the beginning, and what follows. None if it is not whole, or none.
+pub(crate) fn var_int(mut rest: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
     for shift in [0, 7, 14, 21] {
         let (byte, behind) = rest.split_first()?;
         rest = behind;
-        length |= usize::from(byte & 0x7F) << shift;
+        value |= usize::from(byte & 0x7F) << shift;
         if byte & 0x80 == 0 {
-            let (body, behind) = rest.split_at_checked(length)?;
-            let whole = &bytes[..bytes.len() - behind.len()];
-            return Some((Piece { first: *first, body, whole }, behind));
+            return Some((value, rest));
         }
     }
     None

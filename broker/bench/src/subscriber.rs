@@ -1,7 +1,7 @@
 //! A client that subscribes: acknowledges what comes, and checks that it is what was sent.
 
 use crate::{
-    crew::{Piece, decode},
+    crew::{Piece, decode, var_int},
     failure::Asked,
     flow::Flow,
     order::{Arrival, Sequence},
@@ -216,16 +216,8 @@ impl<'a> Incoming<'a> {
             (packet_id, rest) = (u16::from_be_bytes(*bytes), behind);
         }
         if version == Version::V5 {
-            let mut length = 0;
-            for shift in [0, 7, 14, 21] {
-                let (byte, behind) = rest.split_first()?;
-                rest = behind;
-                length |= usize::from(byte & 0x7F) << shift;
-                if byte & 0x80 == 0 {
-                    break;
-                }
-            }
-            rest = rest.get(length..)?;
+            let (length, properties) = var_int(rest)?;
+            rest = properties.get(length..)?;
         }
         Some(Self { qos, retain: piece.first & 1 == 1, packet_id, payload: rest })
     }

@@ -262,8 +262,9 @@ impl Publisher {
         let matches = broker.routes.matching(topic, Some(self.session));
         let nobody = in_scope.is_empty() && chosen_by.is_empty() && matches.shared.is_empty();
         let unasked = if nobody && !is_system(topic) {
+            let who = (self.session, &self.client_id, &*self.presence);
             let allowed =
-                |qos: &QoS| chain.always_allows(&self.permissions, &self.acl_request(topic, *qos, false));
+                |qos: &QoS| chain.always_allows(&self.permissions, &acl_request(who, topic, *qos, false));
             [QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce].into_iter().find(allowed)
         } else {
             None
@@ -286,31 +287,6 @@ impl Publisher {
         known
     }
 
-    fn acl_request<'a>(&'a self, topic: &'a str, qos: QoS, retain: bool) -> AclRequest<'a> {
-        AclRequest {
-            session: self.session,
-            client_id: &self.client_id,
-            username: self.presence.username.as_deref(),
-            action: Action::Publish,
-            topic,
-            qos,
-            retain,
-            attributes: &self.presence.attributes,
-        }
-    }
-}
-
-/// `left`: numbers taken before.
-fn next_id(left: &mut std::ops::Range<u64>, broker: &Shared) -> MessageId {
-    let sequence = left.next().unwrap_or_else(|| {
-        let first = broker.take_sequences(SEQUENCE_BLOCK);
-        *left = first + 1..first + SEQUENCE_BLOCK;
-        first
-    });
-    MessageId { home: HomeId::LOCAL, sequence }
-}
-
-impl Publisher {
     /// Whether a message can be taken in at once: on a topic that was used before, nobody needs to be asked about it, and it need not be stored.
     /// So it is with nearly all messages. `chain`: the generation of the chain in force.
     #[inline]
@@ -331,6 +307,16 @@ impl Publisher {
             && self.mount_point.is_none()
             && (qos == QoS::AtMostOnce || !known.matches.direct.iter().any(is_kept))
     }
+}
+
+/// `left`: numbers taken before.
+fn next_id(left: &mut std::ops::Range<u64>, broker: &Shared) -> MessageId {
+    let sequence = left.next().unwrap_or_else(|| {
+        let first = broker.take_sequences(SEQUENCE_BLOCK);
+        *left = first + 1..first + SEQUENCE_BLOCK;
+        first
+    });
+    MessageId { home: HomeId::LOCAL, sequence }
 }
 
 /// Takes in a message that [`Publisher::takes_at_once`], which was asked just before. None if it was not.
@@ -541,20 +527,23 @@ async fn authorize(
     if draft.origin.is_some() || from.is_trusted {
         return Ok(());
     }
-    let request = AclRequest {
-        session: from.session,
-        client_id: &from.client_id,
-        username: from.presence.username.as_deref(),
-        action: Action::Publish,
-        topic: &draft.topic,
-        qos: draft.qos,
-        retain: draft.retain,
-        attributes: &from.presence.attributes,
-    };
+    let who = (from.session, &from.client_id, &*from.presence);
+    let request = acl_request(who, &draft.topic, draft.qos, draft.retain);
     match chain.authorize(&mut from.permissions, &request, now).await? {
         Authorization::Allowed => Ok(()),
         Authorization::Denied => Err(PublishError::Denied(draft.topic.clone())),
     }
+}
+
+fn acl_request<'a>(
+    (session, client_id, presence): (SessionId, &'a ClientId, &'a Presence),
+    topic: &'a str,
+    qos: QoS,
+    retain: bool,
+) -> AclRequest<'a> {
+    let username = presence.username.as_deref();
+    let (action, attributes) = (Action::Publish, &presence.attributes);
+    AclRequest { session, client_id, username, action, topic, qos, retain, attributes }
 }
 
 pub(crate) fn request<'a>(from: &'a Publisher, draft: &'a Draft) -> PublishRequest<'a> {

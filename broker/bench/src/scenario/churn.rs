@@ -9,7 +9,7 @@ use crate::{
     report::{Cost, Rate, Report},
     tally::{Checks, Spread, Tally},
     team::Team,
-    traffic::{AT_ONCE, PREPARATION, PaceOfAll, Plan, Traffic},
+    traffic::{AT_ONCE, PREPARATION, Plan, Traffic},
     wrong::Wrong,
 };
 use std::process::ExitCode;
@@ -28,14 +28,7 @@ pub(super) fn run(options: &Churn) -> Result<ExitCode, Failure> {
         progress,
     )?;
     let prefix = format!("{}/churn", options.connection.topic);
-    let plan = Plan::pairs(
-        options.traffic.messages,
-        options.span,
-        PaceOfAll::Rate(options.traffic.bystander_rate),
-        1,
-        &format!("{prefix}/bystander"),
-        options.bystanders,
-    );
+    let plan = Plan::bystanders(&options.traffic, options.span, &prefix, options.bystanders);
     let parts = team.run(|rank| {
         let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
         let traffic = Traffic::new(&plan, &team, rank, &mut crew.links)?;

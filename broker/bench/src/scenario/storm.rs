@@ -9,7 +9,7 @@ use crate::{
     pace::Timeline,
     report::{Figure, Rate, Report},
     tally::{Spread, Tally},
-    traffic::{AT_ONCE, PREPARATION, PaceOfAll, Plan, Traffic},
+    traffic::{AT_ONCE, PREPARATION, Plan, Traffic},
 };
 use std::{
     ops::Range,
@@ -25,14 +25,7 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
     let team = super::assemble(&options.connection, &options.output, all, options.clients, true, progress)?;
     let at_once = options.at_once.unwrap_or(options.clients);
     let prefix = format!("{}/storm", options.connection.topic);
-    let plan = Plan::pairs(
-        options.traffic.messages,
-        options.span,
-        PaceOfAll::Rate(options.traffic.bystander_rate),
-        1,
-        &format!("{prefix}/bystander"),
-        options.bystanders,
-    );
+    let plan = Plan::bystanders(&options.traffic, options.span, &prefix, options.bystanders);
     let weather = Weather { away: AtomicU64::new(options.clients.into()), end: AtomicU64::new(u64::MAX) };
     let parts = team.run(|rank| {
         let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
@@ -73,15 +66,15 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
 
 fn tell_storm(parts: Vec<Done>, report: &mut Report<'_>) {
     let spread = |of: fn(&Done) -> &Spread| Spread::sum(parts.iter().map(of));
-    let back = spread(|part| &part.back);
+    let back = spread(|part| &part.seen.back);
     report.rates.push(Rate { name: "returned", count: back.count(), seconds: back.most() as f64 / 1e9 });
     report.latencies.push(("until_back", back));
-    report.latencies.push(("until_connack", spread(|part| &part.connack)));
-    report.latencies.push(("delivery_before", spread(|part| &part.before)));
-    report.latencies.push(("delivery_during", spread(|part| &part.during)));
+    report.latencies.push(("until_connack", spread(|part| &part.seen.connack)));
+    report.latencies.push(("delivery_before", spread(|part| &part.seen.before)));
+    report.latencies.push(("delivery_during", spread(|part| &part.seen.during)));
     report.latencies.push(("delivery_after", spread(|part| &part.tally.delivery)));
     let sum = |of: fn(&Done) -> u64| parts.iter().map(of).sum::<u64>() as f64;
-    let (failed, lost) = (sum(|part| part.failed), sum(|part| part.sessions_lost));
+    let (failed, lost) = (sum(|part| part.seen.failed), sum(|part| part.seen.sessions_lost));
     report.figures.push(Figure {
         name: "failed_attempts",
         value: failed,
@@ -120,12 +113,7 @@ struct Breaking<'a> {
     /// When all are cut.
     cut: u64,
     away: u64,
-    failed: u64,
-    sessions_lost: u64,
-    back: Spread,
-    connack: Spread,
-    before: Spread,
-    during: Spread,
+    seen: Seen,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,9 +123,15 @@ enum Stage {
     After,
 }
 
-/// What a thread has seen.
+/// What came of a thread's clients.
 struct Done {
+    /// Of the bystanders.
     tally: Tally,
+    seen: Seen,
+}
+
+/// What a thread has seen of the storm.
+struct Seen {
     failed: u64,
     sessions_lost: u64,
     back: Spread,
@@ -169,18 +163,20 @@ impl<'a> Breaking<'a> {
             at_once,
             stage: Stage::Before,
             cut: timeline.end,
-            failed: 0,
-            sessions_lost: 0,
-            back: Spread::new(),
-            connack: Spread::new(),
-            before: Spread::new(),
-            during: Spread::new(),
+            seen: Seen {
+                failed: 0,
+                sessions_lost: 0,
+                back: Spread::new(),
+                connack: Spread::new(),
+                before: Spread::new(),
+                during: Spread::new(),
+            },
         }
     }
 
     fn cut_all(&mut self, links: &mut Links) {
         self.stage = Stage::During;
-        self.before = self.traffic.take_delivery();
+        self.seen.before = self.traffic.take_delivery();
         links.allow_at_once(self.at_once);
         for who in self.places.clone() {
             links.cut(who);
@@ -196,12 +192,11 @@ impl<'a> Breaking<'a> {
     fn finish(mut self) -> Done {
         // If the user has had enough.
         match self.stage {
-            Stage::Before => self.before = self.traffic.take_delivery(),
-            Stage::During => self.during = self.traffic.take_delivery(),
+            Stage::Before => self.seen.before = self.traffic.take_delivery(),
+            Stage::During => self.seen.during = self.traffic.take_delivery(),
             Stage::After => {}
         }
-        let Self { traffic, failed, sessions_lost, back, connack, before, during, .. } = self;
-        Done { tally: traffic.finish(), failed, sessions_lost, back, connack, before, during }
+        Done { tally: self.traffic.finish(), seen: self.seen }
     }
 }
 
@@ -209,9 +204,9 @@ impl Duty for Breaking<'_> {
     fn comes_in(&mut self, who: usize, connack: &ConnAck, links: &mut Links) -> Result<(), Failure> {
         let now = links.clock.now();
         links.settle(who);
-        self.sessions_lost += u64::from(!connack.session_present);
-        self.back.record(now - self.cut);
-        self.connack.record(now - links.list[who].began);
+        self.seen.sessions_lost += u64::from(!connack.session_present);
+        self.seen.back.record(now - self.cut);
+        self.seen.connack.record(now - links.list[who].began);
         self.away -= 1;
         self.weather.away.fetch_sub(1, Relaxed);
         Ok(())
@@ -230,7 +225,7 @@ impl Duty for Breaking<'_> {
         let is_over = self.away == 0 && (!self.places.is_empty() || self.weather.away.load(Relaxed) == 0);
         if self.stage == Stage::During && is_over {
             self.stage = Stage::After;
-            self.during = self.traffic.take_delivery();
+            self.seen.during = self.traffic.take_delivery();
         }
         if self.stage == Stage::After && self.weather.away.load(Relaxed) == 0 {
             self.weather.end.fetch_min(now + AFTERWARDS, Relaxed);
@@ -254,7 +249,7 @@ impl Duty for Breaking<'_> {
         if self.stage != Stage::During || !self.places.contains(&who) || is_endless || !was_greeting {
             return Err(failure);
         }
-        self.failed += 1;
+        self.seen.failed += 1;
         links.open(who);
         Ok(())
     }

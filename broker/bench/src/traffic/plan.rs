@@ -2,7 +2,7 @@
 
 use crate::{
     flow::Flow,
-    options::{Messages, Pacing, Span},
+    options::{Bystanders, Messages, Pacing, Span},
     order::Sequence,
     pace::{Pace, Rate},
     subscriber::Group,
@@ -92,6 +92,12 @@ impl Plan {
         };
         let subscriptions = topics.iter().zip(0..).map(subscription).collect();
         Self::new(messages, span, pace, threads, topics, subscriptions, 1)
+    }
+
+    /// Pairs that exchange messages beside what is measured, on a thread of their own. `beside`: the topic prefix of that.
+    pub(crate) fn bystanders(options: &Bystanders, span: Span, beside: &str, pairs: u32) -> Self {
+        let (pace, prefix) = (PaceOfAll::Rate(options.bystander_rate), format!("{beside}/bystander"));
+        Self::pairs(options.messages, span, pace, 1, &prefix, pairs)
     }
 
     /// All subscribers are one group.
