@@ -173,7 +173,7 @@ impl Script {
                     ..Default::default()
                 };
                 for (filter, options) in &subscribe.subscriptions {
-                    let had = self.session.subscriptions().contains_key(filter);
+                    let had = self.session.subscriptions().get(filter).is_some();
                     let again = self
                         .session
                         .subscribe(filter.clone(), Subscribed { options: *options, ..subscribed });
@@ -194,7 +194,7 @@ impl Script {
             }
             Request::Unsubscribe(unsubscribe) => {
                 for filter in &unsubscribe.filters {
-                    let had = self.session.subscriptions().contains_key(filter);
+                    let had = self.session.subscriptions().get(filter).is_some();
                     assert_eq!(self.session.unsubscribe(filter), had);
                 }
                 let reasons = unsubscribe

@@ -95,7 +95,10 @@ impl Rule {
 
 /// The rules of one client, placeholders filled. The first rule that applies decides.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub struct Rules(Option<Box<ByAction>>);
+
+#[derive(Clone, Debug)]
+struct ByAction {
     publish: Box<[Compiled]>,
     subscribe: Box<[Compiled]>,
     receive: Box<[Compiled]>,
@@ -129,11 +132,14 @@ impl Rules {
             let rules = rules.iter().filter(|rule| rule.action == action);
             rules.filter_map(|rule| rule.compiled(value).transpose()).collect::<Result<Box<[_]>, _>>()
         };
-        Ok(Self {
+        if rules.is_empty() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Box::new(ByAction {
             publish: of(Action::Publish)?,
             subscribe: of(Action::Subscribe)?,
             receive: of(Action::Receive)?,
-        })
+        }))))
     }
 
     /// Whether the rules are sound, whoever the client is.
@@ -147,16 +153,18 @@ impl Rules {
 
     /// Whether there is no rule at all.
     pub fn is_empty(&self) -> bool {
-        self.publish.is_empty() && self.subscribe.is_empty() && self.receive.is_empty()
+        let by_action = self.0.as_deref();
+        by_action.is_none_or(|by| by.publish.is_empty() && by.subscribe.is_empty() && by.receive.is_empty())
     }
 
     /// The decision of the first rule that applies, None if none does. For a subscription an allow must cover the whole filter,
     /// while a deny stands in its way as soon as the two share a topic.
     pub fn decide(&self, request: &AclRequest<'_>) -> Option<bool> {
+        let by_action = self.0.as_deref()?;
         let rules = match request.action {
-            Action::Publish => &self.publish,
-            Action::Subscribe => &self.subscribe,
-            Action::Receive => &self.receive,
+            Action::Publish => &by_action.publish,
+            Action::Subscribe => &by_action.subscribe,
+            Action::Receive => &by_action.receive,
         };
         rules
             .iter()

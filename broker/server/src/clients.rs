@@ -1,7 +1,7 @@
 //! Every session by client identifier: live, or parked as plain data until its client returns or it expires.
 
 use crate::{
-    mailbox::{Bounds, Budget, Command, Mailbox},
+    mailbox::{Allowance, Bounds, Budget, Command, Mailbox},
     publish::Publisher,
 };
 use ahash::RandomState;
@@ -134,8 +134,7 @@ pub(crate) struct Clients {
     owners: Box<[Mutex<HashMap<SessionId, ClientId, RandomState>>]>,
     hasher: RandomState,
     next_session: AtomicU64,
-    bounds: Bounds,
-    budget: Arc<Budget>,
+    allowance: Arc<Allowance>,
     connected: AtomicUsize,
 }
 
@@ -149,8 +148,7 @@ impl Clients {
             owners: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             next_session: AtomicU64::new(first + 1),
-            bounds,
-            budget: Arc::new(budget),
+            allowance: Arc::new(Allowance { bounds, budget: Arc::new(budget) }),
             connected: AtomicUsize::new(0),
         }
     }
@@ -215,7 +213,7 @@ impl Clients {
         Arc::new(Subscriber {
             session,
             client_id: client_id.clone(),
-            mailbox: Mailbox::new(self.bounds, self.budget.clone()),
+            mailbox: Mailbox::new(self.allowance.clone()),
             persistent: AtomicBool::new(false),
             stored: AtomicBool::new(false),
             presence: Mutex::default(),

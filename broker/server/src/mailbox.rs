@@ -1,18 +1,19 @@
 //! What waits for one session: the only way others reach it. Bounded in messages and bytes, of each session and of all.
 
 use crate::spare;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 use tidegate_mqtt::{QoS, ReasonCode};
 use tidegate_session::Delivery;
 use tidegate_store::{QueuePage, WaitingOnDisk};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// What happens to QoS 1 and 2 messages for a session whose queue is full.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize)]
@@ -110,10 +111,14 @@ pub(crate) enum Readiness {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     waiting: Mutex<Waiting>,
-    /// Told when a queue goes from empty to non-empty, and of commands.
-    pub(crate) wake: Notify,
-    bounds: Bounds,
-    budget: Arc<Budget>,
+    allowance: Arc<Allowance>,
+}
+
+/// The same for all mailboxes.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    pub(crate) bounds: Bounds,
+    pub(crate) budget: Arc<Budget>,
 }
 
 #[derive(Debug, Default)]
@@ -127,11 +132,15 @@ struct Waiting {
     at_least_once: VecDeque<Delivery>,
     bytes: usize,
     from_budget: usize,
-    /// Stored messages that are not in memory.
-    on_disk: Option<OnDisk>,
+    /// Stored messages that are not in memory. In a box: few sessions have any.
+    on_disk: Option<Box<OnDisk>>,
     /// Up to this position everything that is on disk has been in memory.
     loaded_to: u64,
-    commands: VecDeque<Command>,
+    commands: Vec<Command>,
+    /// The connection is to look: a queue has gone from empty to non-empty, or there is a command.
+    told: bool,
+    /// Of the connection, if it waits to be told.
+    waker: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,12 +153,25 @@ struct OnDisk {
 }
 
 impl Mailbox {
-    pub(crate) fn new(bounds: Bounds, budget: Arc<Budget>) -> Self {
-        Self { waiting: Mutex::default(), wake: Notify::new(), bounds, budget }
+    pub(crate) fn new(allowance: Arc<Allowance>) -> Self {
+        Self { waiting: Mutex::default(), allowance }
+    }
+
+    /// Ready when the connection is to look what there is. One connection waits at a time.
+    pub(crate) fn poll_told(&self, context: &Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting.lock();
+        if std::mem::take(&mut waiting.told) {
+            return Poll::Ready(());
+        }
+        if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            waiting.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     pub(crate) fn post(&self, delivery: Delivery) -> Posted {
         let mut waiting = self.waiting.lock();
+        let bounds = &self.allowance.bounds;
         let qos0 = delivery.qos == QoS::AtMostOnce;
         if qos0 && !waiting.connected {
             return Posted::Offline;
@@ -166,16 +188,16 @@ impl Mailbox {
             !waiting.connected || waiting.on_disk.is_some() || waiting.bytes + cost > IN_MEMORY_BYTES
         });
         let fits = match on_disk {
-            Some(_) => waiting.has_place(cost, &self.bounds),
-            None => waiting.fits(cost, &self.bounds, &self.budget),
+            Some(_) => waiting.has_place(cost, bounds),
+            None => waiting.fits(cost, &self.allowance),
         };
         if !fits {
-            match self.bounds.queue_full {
+            match bounds.queue_full {
                 QueueFull::DropOldest if !qos0 && !waiting.at_least_once.is_empty() => {
                     dropped = waiting.at_least_once.pop_front();
                     let freed = dropped.as_ref().map_or(0, self::cost);
                     waiting.bytes -= freed;
-                    if !waiting.fits(cost, &self.bounds, &self.budget) {
+                    if !waiting.fits(cost, &self.allowance) {
                         waiting.bytes += freed;
                         waiting.at_least_once.extend(dropped);
                         waiting.at_least_once.rotate_right(1);
@@ -200,9 +222,8 @@ impl Mailbox {
                 QueueFull::Disconnect if !qos0 && waiting.connected && waiting.commands.is_empty() => {
                     let full =
                         Command::Disconnect { reason: ReasonCode::QuotaExceeded, text: "the queue is full" };
-                    waiting.commands.push_back(full);
-                    drop(waiting);
-                    self.wake.notify_one();
+                    waiting.commands.push(full);
+                    tell(waiting);
                     return Posted::Dropped(delivery);
                 }
                 _ => return Posted::Dropped(delivery),
@@ -212,9 +233,8 @@ impl Mailbox {
             let wakes = waiting.connected && waiting.at_least_once.is_empty();
             waiting.note_on_disk(position, cost);
             let congested = waiting.connected;
-            drop(waiting);
             if wakes {
-                self.wake.notify_one();
+                tell(waiting);
             }
             return match dropped {
                 Some(dropped) => Posted::Dropped(dropped),
@@ -227,10 +247,9 @@ impl Mailbox {
         let queue = if qos0 { &mut waiting.at_most_once } else { &mut waiting.at_least_once };
         let was_empty = queue.is_empty();
         spare::push_back(queue, delivery);
-        let congested = waiting.connected && waiting.len() * 2 > self.bounds.messages.min(CONGESTED_FROM * 2);
-        drop(waiting);
+        let congested = waiting.connected && waiting.len() * 2 > bounds.messages.min(CONGESTED_FROM * 2);
         if was_empty {
-            self.wake.notify_one();
+            tell(waiting);
         }
         match dropped {
             Some(dropped) => Posted::Dropped(dropped),
@@ -242,7 +261,7 @@ impl Mailbox {
     /// What a shared subscription looks for: who can take a message.
     pub(crate) fn readiness(&self) -> Readiness {
         let waiting = self.waiting.lock();
-        let full = !waiting.has_place(1, &self.bounds);
+        let full = !waiting.has_place(1, &self.allowance.bounds);
         match () {
             () if !waiting.connected || full => Readiness::Unable,
             () if waiting.on_disk.is_some() || waiting.stalled || waiting.len() >= BUSY_FROM => {
@@ -278,14 +297,14 @@ impl Mailbox {
     /// Messages and bytes that wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let waiting = self.waiting.lock();
-        let on_disk = waiting.on_disk.unwrap_or_default().waiting;
+        let on_disk = waiting.on_disk();
         (waiting.len() + on_disk.messages, waiting.bytes + on_disk.bytes)
     }
 
     /// What is left of a run before this one.
     pub(crate) fn recover(&self, waiting: WaitingOnDisk) {
         if waiting.messages > 0 {
-            self.waiting.lock().on_disk = Some(OnDisk { waiting, ..OnDisk::default() });
+            self.waiting.lock().on_disk = Some(Box::new(OnDisk { waiting, ..OnDisk::default() }));
         }
     }
 
@@ -328,11 +347,12 @@ impl Mailbox {
 
     /// Whoever is told next that there is too much drops it.
     pub(crate) fn end_trimming(&self) {
-        if let Some(on_disk) = &mut self.waiting.lock().on_disk {
+        let mut waiting = self.waiting.lock();
+        if let Some(on_disk) = &mut waiting.on_disk {
             on_disk.is_trimmed = false;
         }
         // Whoever wanted a page had to wait.
-        self.wake.notify_one();
+        tell(waiting);
     }
 
     /// So many of the oldest were dropped, all up to this position.
@@ -360,13 +380,14 @@ impl Mailbox {
         }
         waiting.bytes = waiting.at_least_once.iter().chain(&waiting.at_most_once).map(cost).sum();
         if waiting.is_empty() {
-            waiting.release(&self.budget);
+            waiting.release(&self.allowance.budget);
         }
     }
 
     pub(crate) fn command(&self, command: Command) {
-        self.waiting.lock().commands.push_back(command);
-        self.wake.notify_one();
+        let mut waiting = self.waiting.lock();
+        waiting.commands.push(command);
+        tell(waiting);
     }
 
     pub(crate) fn set_connected(&self, connected: bool) {
@@ -374,6 +395,7 @@ impl Mailbox {
         waiting.connected = connected;
         waiting.stalled = false;
         if !connected {
+            waiting.waker = None;
             waiting.at_most_once = VecDeque::new();
             waiting.bytes = waiting.at_least_once.iter().map(cost).sum();
         }
@@ -387,8 +409,12 @@ impl Mailbox {
         deliveries: &mut Vec<Delivery>,
     ) -> Option<Command> {
         let mut waiting = self.waiting.lock();
-        if let Some(command) = waiting.commands.pop_front() {
-            return Some(command);
+        if !waiting.commands.is_empty() {
+            return Some(waiting.commands.remove(0));
+        }
+        if limit > 0 {
+            // This is a look: what comes from now on is told anew.
+            waiting.told = false;
         }
         let acknowledged = limit.min(room).min(waiting.at_least_once.len());
         deliveries.extend(waiting.at_least_once.drain(..acknowledged));
@@ -397,7 +423,7 @@ impl Mailbox {
         deliveries.extend(waiting.at_most_once.drain(..qos0));
         waiting.bytes -= deliveries.iter().map(cost).sum::<usize>();
         if waiting.is_empty() {
-            waiting.release(&self.budget);
+            waiting.release(&self.allowance.budget);
         }
         None
     }
@@ -407,7 +433,7 @@ impl Mailbox {
         let mut waiting = self.waiting.lock();
         let mut all: Vec<_> = std::mem::take(&mut waiting.at_least_once).into();
         all.extend(std::mem::take(&mut waiting.at_most_once));
-        waiting.release(&self.budget);
+        waiting.release(&self.allowance.budget);
         (all, waiting.on_disk.take().is_some())
     }
 
@@ -419,7 +445,7 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.waiting.get_mut().release(&self.budget);
+        self.waiting.get_mut().release(&self.allowance.budget);
     }
 }
 
@@ -427,6 +453,16 @@ impl Drop for Mailbox {
 const CONGESTED_FROM: usize = 1024;
 /// Messages from which on a shared subscription prefers others.
 const BUSY_FROM: usize = 64;
+
+/// The connection is to look; told when nobody holds the lock any more.
+fn tell(mut waiting: MutexGuard<'_, Waiting>) {
+    waiting.told = true;
+    let waker = waiting.waker.take();
+    drop(waiting);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
 
 fn cost(delivery: &Delivery) -> usize {
     delivery.message.cost() + size_of::<Delivery>()
@@ -442,14 +478,19 @@ impl Waiting {
     }
 
     fn has_place(&self, cost: usize, bounds: &Bounds) -> bool {
-        let on_disk = self.on_disk.unwrap_or_default().waiting;
+        let on_disk = self.on_disk();
         self.len() + on_disk.messages < bounds.messages && self.bytes + on_disk.bytes + cost <= bounds.bytes
+    }
+
+    fn on_disk(&self) -> WaitingOnDisk {
+        self.on_disk.as_ref().map(|on_disk| on_disk.waiting).unwrap_or_default()
     }
 
     fn note_on_disk(&mut self, position: u64, cost: usize) {
         // Positions are given before messages are posted: one before this may come later.
         let none = WaitingOnDisk { from: self.loaded_to + 1, ..WaitingOnDisk::default() };
-        let waiting = &mut self.on_disk.get_or_insert(OnDisk { waiting: none, ..OnDisk::default() }).waiting;
+        let new = || Box::new(OnDisk { waiting: none, ..OnDisk::default() });
+        let waiting = &mut self.on_disk.get_or_insert_with(new).waiting;
         waiting.from = waiting.from.min(position);
         waiting.last = waiting.last.max(position);
         waiting.messages += 1;
@@ -457,7 +498,7 @@ impl Waiting {
     }
 
     fn page_from(&self) -> Option<u64> {
-        self.on_disk.filter(|on_disk| !on_disk.is_trimmed).map(|on_disk| on_disk.waiting.from)
+        self.on_disk.as_ref().filter(|on_disk| !on_disk.is_trimmed).map(|on_disk| on_disk.waiting.from)
     }
 
     /// Everything up to `last` is in memory, or was.
@@ -475,13 +516,13 @@ impl Waiting {
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
     }
 
-    fn fits(&mut self, cost: usize, bounds: &Bounds, budget: &Budget) -> bool {
-        if !self.has_place(cost, bounds) {
+    fn fits(&mut self, cost: usize, allowance: &Allowance) -> bool {
+        if !self.has_place(cost, &allowance.bounds) {
             return false;
         }
         let missing = (self.bytes + cost).saturating_sub(FREE_BYTES + self.from_budget);
         let pieces = missing.div_ceil(PIECE_BYTES) * PIECE_BYTES;
-        if pieces > 0 && !budget.take(pieces) {
+        if pieces > 0 && !allowance.budget.take(pieces) {
             return false;
         }
         self.from_budget += pieces;
@@ -527,7 +568,10 @@ mod tests {
     }
 
     fn mailbox(messages: usize, bytes: usize, queue_full: QueueFull, budget: &Arc<Budget>) -> Mailbox {
-        let mailbox = Mailbox::new(Bounds { messages, bytes, queue_full }, budget.clone());
+        let mailbox = Mailbox::new(Arc::new(Allowance {
+            bounds: Bounds { messages, bytes, queue_full },
+            budget: budget.clone(),
+        }));
         mailbox.set_connected(true);
         mailbox
     }

@@ -22,7 +22,7 @@ use tidegate_mqtt::{
     ReasonCode, SessionId, Timestamp, TopicName, Will,
 };
 use tidegate_routing::{Generation, Match, Matches};
-use tidegate_session::Delivery;
+use tidegate_session::{Delivery, SharedKeys};
 use tidegate_store::{Acceptance, Durability, Outcome, Retention, StoreError, Ticket};
 
 /// Somebody who publishes: a client, or a client's will.
@@ -41,7 +41,7 @@ pub(crate) struct Publisher {
     is_trusted: bool,
     /// Stands before every topic, unseen by the client.
     mount_point: Option<TopicName>,
-    topics: HashMap<Topic, Arc<Known>, ahash::RandomState>,
+    topics: HashMap<Topic, Arc<Known>, SharedKeys>,
     /// The topic used last: the next message is on the same, often.
     last: Option<Arc<Known>>,
     sequence: std::ops::Range<u64>,

@@ -9,6 +9,8 @@ use tidegate_mqtt::Timestamp;
 pub(crate) struct Rate {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
+    /// The client sent more: nothing is read before.
+    pub(crate) paused_until: Option<Timestamp>,
 }
 
 impl Rate {
@@ -16,7 +18,8 @@ impl Rate {
     pub(crate) fn new(quotas: &Quotas, now: Timestamp) -> Option<Box<Self>> {
         let bucket = |per_second: Option<u32>| per_second.map(|per_second| Bucket::new(per_second, now));
         let (messages, bytes) = (bucket(quotas.messages_per_second), bucket(quotas.bytes_per_second));
-        (messages.is_some() || bytes.is_some()).then(|| Box::new(Self { messages, bytes }))
+        (messages.is_some() || bytes.is_some())
+            .then(|| Box::new(Self { messages, bytes, paused_until: None }))
     }
 
     /// A packet came.

@@ -161,12 +161,17 @@ impl Shared {
         state: &SessionState,
         durability: Durability,
     ) -> Option<Ticket> {
-        for filter in state.subscriptions.keys() {
+        for (filter, _) in state.subscriptions.iter() {
             self.routes.unsubscribe(subscriber.session, filter);
         }
         let ticket = subscriber.is_stored().then(|| {
             let received = state.awaiting_release.iter().copied();
-            self.store.forget_session(subscriber.session, state.subscriptions.keys(), received, durability)
+            self.store.forget_session(
+                subscriber.session,
+                state.subscriptions.iter().map(|(filter, _)| filter),
+                received,
+                durability,
+            )
         });
         let session = subscriber.session;
         let mut heirs = HandOver::new(self, subscriber, false);
@@ -342,7 +347,7 @@ impl Shared {
             let tidegate_store::RecoveredSession { state, left_at, will, waiting } = session;
             let subscriber = self.clients.recover(&state.client_id, state.id);
             subscriber.mailbox.recover(waiting);
-            for (filter, subscribed) in &state.subscriptions {
+            for (filter, subscribed) in state.subscriptions.iter() {
                 let Subscribed { options, identifier } = *subscribed;
                 let subscription = Subscription { options, identifier };
                 self.routes.subscribe(HomeId::LOCAL, state.id, &subscriber, filter, subscription);

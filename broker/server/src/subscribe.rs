@@ -299,7 +299,7 @@ fn acceptable(
 
 fn too_many(session: &Session, bounds: Bounds<'_>, filter: &SubscriptionFilter) -> bool {
     let subscriptions = session.subscriptions();
-    subscriptions.len() >= bounds.subscriptions && !subscriptions.contains_key(filter)
+    subscriptions.len() >= bounds.subscriptions && subscriptions.get(filter).is_none()
 }
 
 async fn allowed(

@@ -11,11 +11,11 @@ pub(crate) struct Moved {
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     /// Packets of any type.
-    pub(crate) messages_received: u64,
+    pub(crate) messages_received: u32,
     /// Packets of any type.
-    pub(crate) messages_sent: u64,
-    pub(crate) publishes_received: u64,
-    pub(crate) publishes_sent: u64,
+    pub(crate) messages_sent: u32,
+    pub(crate) publishes_received: u32,
+    pub(crate) publishes_sent: u32,
     /// Payloads only.
     pub(crate) publish_bytes_received: u64,
     /// Payloads only.
@@ -30,10 +30,10 @@ impl Moved {
         [
             self.bytes_received,
             self.bytes_sent,
-            self.messages_received,
-            self.messages_sent,
-            self.publishes_received,
-            self.publishes_sent,
+            self.messages_received.into(),
+            self.messages_sent.into(),
+            self.publishes_received.into(),
+            self.publishes_sent.into(),
             self.publish_bytes_received,
             self.publish_bytes_sent,
         ]

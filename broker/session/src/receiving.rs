@@ -1,6 +1,6 @@
 //! Messages from the client: QoS 1 and 2 up to their last acknowledgement (section 4.3).
 
-use crate::session::Violation;
+use crate::{session::Violation, shared_keys::SharedKeys};
 use std::collections::{BTreeSet, HashMap};
 use tidegate_mqtt::{PacketId, QoS};
 
@@ -55,7 +55,7 @@ pub(crate) struct ReceivingWindow {
     maximum: Option<u16>,
     /// QoS 1 messages whose PUBACK is not out.
     unacknowledged: usize,
-    exactly_once: HashMap<PacketId, Receiving, ahash::RandomState>,
+    exactly_once: HashMap<PacketId, Receiving, SharedKeys>,
 }
 
 impl ReceivingWindow {

@@ -4,7 +4,8 @@ use crate::{
     authentication::{AuthStep, Authentication},
     receiving::{Arrival, PublishToken, ReceivingWindow, Waiting},
     sending::{Delivery, Outlet, Received, SendingWindow, Stored, Undelivered},
-    state::{Finished, SessionState, Subscribed, Subscriptions},
+    state::{Finished, SessionState, Subscribed},
+    subscriptions::Subscriptions,
     topic_alias::{OutgoingAliases, ResolvedTopic, TopicAliases},
 };
 use bytes::Bytes;

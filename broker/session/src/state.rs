@@ -1,8 +1,11 @@
 //! What outlives a connection, as plain data: the same for takeover, restart and backup.
 
-use crate::sending::{Delivery, Stored};
+use crate::{
+    sending::{Delivery, Stored},
+    subscriptions::Subscriptions,
+};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
 };
 use tidegate_mqtt::{
@@ -45,9 +48,6 @@ impl SessionState {
         }
     }
 }
-
-/// The subscriptions of a session. Most have one: in a tree it would take half a kilobyte.
-pub type Subscriptions = HashMap<SubscriptionFilter, Subscribed, ahash::RandomState>;
 
 /// One subscription of a session.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

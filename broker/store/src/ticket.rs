@@ -1,6 +1,11 @@
 //! The promise of a commit. An acknowledgement goes out when its ticket says [`Outcome::Durable`], not before.
 
 use crate::backend::StoreError;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// How a commit ended.
@@ -51,18 +56,23 @@ impl Ticket {
 
     /// Waits for the outcome; to be called again if it is given up.
     pub async fn until_settled(&mut self) -> Outcome {
+        poll_fn(|context| self.poll_settled(context)).await
+    }
+
+    /// Ready when the outcome is known.
+    pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         match &mut self.0 {
-            State::Settled(outcome) => outcome.clone(),
+            State::Settled(outcome) => Poll::Ready(outcome.clone()),
             State::Pending(receiver) => {
-                let outcome = receiver.await.unwrap_or(Outcome::Unknown);
+                let outcome = ready!(Pin::new(receiver).poll(context)).unwrap_or(Outcome::Unknown);
                 self.0 = State::Settled(outcome.clone());
-                outcome
+                Poll::Ready(outcome)
             }
         }
     }
 
-    /// Whether the outcome is known, now.
-    pub fn is_settled(&mut self) -> bool {
+    /// The outcome, if it is known by now.
+    pub fn known(&mut self) -> Option<Outcome> {
         if let State::Pending(receiver) = &mut self.0 {
             match receiver.try_recv() {
                 Ok(outcome) => self.0 = State::Settled(outcome),
@@ -70,7 +80,7 @@ impl Ticket {
                 Err(TryRecvError::Empty) => {}
             }
         }
-        matches!(self.0, State::Settled(_))
+        self.outcome().cloned()
     }
 
     /// Waits for the outcome.

@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
     pin::Pin,
+    task::{Context, Poll},
 };
 use tokio::{
     io::{AsyncWrite, Interest},
@@ -33,21 +34,27 @@ impl From<UnixStream> for Raw {
 }
 
 impl Raw {
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        // One task waits for a socket: it needs no place in a list, as with `readable()`.
-        poll_fn(|context| match self {
+    /// One task waits for a socket: it needs no place in a list, as with tokio's `readable()`.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
             Self::Tcp(stream) => stream.poll_read_ready(context),
             Self::Unix(stream) => stream.poll_read_ready(context),
-        })
-        .await
+        }
+    }
+
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(context),
+            Self::Unix(stream) => stream.poll_write_ready(context),
+        }
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|context| match self {
-            Self::Tcp(stream) => stream.poll_write_ready(context),
-            Self::Unix(stream) => stream.poll_write_ready(context),
-        })
-        .await
+        poll_fn(|context| self.poll_writable(context)).await
     }
 
     /// Reads what is there. If that is less than the buffer takes there is no more, and nothing is tried in vain before the next comes.

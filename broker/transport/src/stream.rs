@@ -1,7 +1,11 @@
 //! What a connection reads from and writes to, whatever lies below.
 
 use crate::{raw::Raw, tls::Tls, websocket::WebSocket};
-use std::io::{self, IoSlice};
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Bytes of MQTT to and from a client. A plain one is as small as its socket.
@@ -34,28 +38,44 @@ impl From<UnixStream> for Stream {
 }
 
 impl Stream {
-    /// Waits until [`Stream::try_read`] is worth a try.
+    /// Ready when [`Stream::try_read`] is worth a try.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Layers::Plain(raw) => raw.poll_readable(context),
+            Layers::Tls(tls) => tls.poll_readable(context),
+            Layers::WebSocket(websocket) => websocket.poll_readable(context),
+        }
+    }
+
+    /// Ready when [`Stream::try_write_vectored`] or [`Stream::flush`] is worth a try.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Layers::Plain(raw) => raw.poll_writable(context),
+            Layers::Tls(tls) => tls.poll_writable(context),
+            Layers::WebSocket(websocket) => websocket.poll_writable(context),
+        }
+    }
+
+    /// Waits until [`Stream::poll_readable`] is ready.
     ///
     /// # Errors
     /// The socket is gone.
     pub async fn readable(&self) -> io::Result<()> {
-        match &self.0 {
-            Layers::Plain(raw) => raw.readable().await,
-            Layers::Tls(tls) => tls.readable().await,
-            Layers::WebSocket(websocket) => websocket.readable().await,
-        }
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
-    /// Waits until [`Stream::try_write_vectored`] or [`Stream::flush`] is worth a try.
+    /// Waits until [`Stream::poll_writable`] is ready.
     ///
     /// # Errors
     /// The socket is gone.
     pub async fn writable(&self) -> io::Result<()> {
-        match &self.0 {
-            Layers::Plain(raw) => raw.writable().await,
-            Layers::Tls(tls) => tls.writable().await,
-            Layers::WebSocket(websocket) => websocket.writable().await,
-        }
+        poll_fn(|context| self.poll_writable(context)).await
     }
 
     /// Reads what is there. 0: the client will send no more.

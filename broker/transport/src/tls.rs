@@ -8,6 +8,7 @@ use rustls::{ServerConfig, ServerConnection};
 use std::{
     io::{self, IoSlice, Read, Write},
     sync::Arc,
+    task::{Context, Poll},
 };
 
 /// Encrypted bytes that may wait for the socket.
@@ -74,12 +75,12 @@ impl Tls {
         &self.connection
     }
 
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        if self.ready { Ok(()) } else { self.raw.readable().await }
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ready { Poll::Ready(Ok(())) } else { self.raw.poll_readable(context) }
     }
 
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.raw.writable().await
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.raw.poll_writable(context)
     }
 
     /// Plaintext; 0 is the end, with or without a word: MQTT packets say themselves how long they are.

@@ -11,7 +11,11 @@ use crate::{
         upgrade::{HEAD_BOUND, Refusal, Upgrade},
     },
 };
-use std::io::{self, IoSlice};
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
 
 /// Bytes in one frame from us, which is what may wait for the socket.
 const FRAME_BOUND: usize = 64 * 1024;
@@ -24,18 +28,26 @@ pub(crate) enum Below {
 }
 
 impl Below {
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Raw(raw) => raw.readable().await,
-            Self::Tls(tls) => tls.readable().await,
+            Self::Raw(raw) => raw.poll_readable(context),
+            Self::Tls(tls) => tls.poll_readable(context),
         }
     }
 
-    pub(crate) async fn writable(&self) -> io::Result<()> {
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Raw(raw) => raw.writable().await,
-            Self::Tls(tls) => tls.writable().await,
+            Self::Raw(raw) => raw.poll_writable(context),
+            Self::Tls(tls) => tls.poll_writable(context),
         }
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_readable(context)).await
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_writable(context)).await
     }
 
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -115,15 +127,15 @@ impl WebSocket {
         }
     }
 
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() || self.decoder.end().is_some_and(|end| !matches!(end, End::Told)) {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
-        self.below.readable().await
+        self.below.poll_readable(context)
     }
 
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.below.writable().await
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.below.poll_writable(context)
     }
 
     /// What is in binary frames. Pings are answered on the way.

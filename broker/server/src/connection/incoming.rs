@@ -48,37 +48,47 @@ pub(super) struct Batch {
 pub(super) const BATCH: usize = 64;
 
 impl Connection {
-    pub(super) async fn read(&mut self) -> Result<(), End> {
+    /// Reads and handles what is there; returns what [`Connection::handle`] does.
+    pub(super) fn read(&mut self) -> Result<Option<impl Future<Output = Result<(), End>> + Unpin>, End> {
         let mut scratch = Scratch::take();
-        let n = match self.socket.stream.try_read(&mut scratch) {
+        // The beginning of a packet goes before its rest, if that leaves room to read much at once.
+        let begun = self.socket.tail.len();
+        let before = if begun <= scratch.len() / 2 { begun } else { 0 };
+        scratch[..before].copy_from_slice(&self.socket.tail[..before]);
+        let n = match self.socket.stream.try_read(&mut scratch[before..]) {
             Ok(0) => return Err(End::Closed(io::ErrorKind::UnexpectedEof.into())),
             Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(End::Closed(error)),
         };
-        let buffer = if self.socket.tail.is_empty() {
-            Buffer::Scratch(scratch, n)
+        let mut tail = std::mem::take(&mut self.socket.tail);
+        // Who sends little at a time shall not have it all copied each time.
+        let buffer = if before == begun && n >= begun {
+            Buffer::Scratch(scratch, begun + n)
         } else {
-            let mut tail = std::mem::take(&mut self.socket.tail);
-            tail.extend_from_slice(&scratch[..n]);
+            tail.extend_from_slice(&scratch[before..before + n]);
             Buffer::Tail(tail)
         };
         self.look();
         self.keep_alive.heard(self.now);
         self.moved.bytes_received += n as u64;
-        self.handle(buffer).await
+        self.handle(buffer)
     }
 
     /// Handles the whole packets in the buffer; what is left becomes the tail. The buffer is given back before anything is waited for, and
-    /// nothing is handled while too much waits to be sent: then whole packets are left, the backlog.
-    pub(super) async fn handle(&mut self, buffer: Buffer) -> Result<(), End> {
+    /// nothing is handled while too much waits to be sent: then whole packets are left, the backlog. What takes time is returned, to be waited
+    /// for. Boxed, once for all that was read: what is rare shall not be held by every idle connection.
+    pub(super) fn handle(
+        &mut self,
+        buffer: Buffer,
+    ) -> Result<Option<impl Future<Output = Result<(), End>> + Unpin>, End> {
         let mut at = 0;
         self.backlog = false;
-        match self.next_work(&buffer, &mut at)? {
-            // Boxed, once for all that was read: what is rare shall not be held by every idle connection.
-            Some(work) => Box::pin(self.handle_from(buffer, at, work)).await,
-            None => self.keep(buffer.into_rest(at)),
+        if let Some(work) = self.next_work(&buffer, &mut at)? {
+            return Ok(Some(Box::pin(self.handle_from(buffer, at, work))));
         }
+        self.keep(buffer.into_rest(at))?;
+        Ok(None)
     }
 
     /// Handles what asks for more than the session can answer, and all that follows.
@@ -154,10 +164,10 @@ impl Connection {
     pub(super) fn is_too_fast(&mut self) -> bool {
         let Some(rate) = &mut self.rate else { return false };
         let until = rate.wait_until(self.now);
-        if until.is_some() && self.paused_until.is_none() {
+        if until.is_some() && rate.paused_until.is_none() {
             self.broker.counters.throttled.add(1);
         }
-        self.paused_until = until;
+        rate.paused_until = until;
         until.is_some()
     }
 
@@ -362,15 +372,18 @@ impl Connection {
         self.settle_all().await?;
         let packet_id = packet.packet_id;
         let limits = &self.door.limits;
+        let granted = self.standing.as_ref().and_then(|standing| standing.max_subscriptions);
         let bounds = Bounds {
             limits,
             mount_point: self.door.mount_point.as_ref(),
-            subscriptions: self.max_subscriptions.unwrap_or(usize::MAX).min(limits.max_subscriptions),
+            subscriptions: granted.unwrap_or(usize::MAX).min(limits.max_subscriptions),
         };
         let (publisher, session) = (&mut self.publisher, &mut self.session);
         let granted = subscribe(&self.broker, &self.subscriber, publisher, session, bounds, packet).await;
         self.session.subscribed(packet_id, granted.reasons, granted.text.as_deref(), &mut self.out);
-        self.feeds.extend(granted.feeds);
+        if !granted.feeds.is_empty() {
+            self.feeds.get_or_insert_default().extend(granted.feeds);
+        }
         Ok(())
     }
 
@@ -386,18 +399,19 @@ impl Connection {
 
     /// A step of a re-authentication.
     pub(super) async fn authenticate(&mut self, step: AuthStep) -> Result<(), End> {
-        let certificate = self.certificate.as_deref();
         let presence = self.publisher.presence.clone();
-        let visitor = Visitor { door: &self.door, peer: &presence.peer, certificate };
         let refused =
             |(reason, text): (ReasonCode, Box<str>)| End::Told { reason, text: String::from(text).into() };
         // The session has checked that a method was agreed on.
-        let Some(login) = &mut self.login else {
+        let standing = self.standing.get_or_insert_default();
+        let Some(login) = &mut standing.login else {
             return Err(refused((
                 ReasonCode::ProtocolError,
                 "no authentication method was agreed on".into(),
             )));
         };
+        let certificate = standing.certificate.as_deref();
+        let visitor = Visitor { door: &self.door, peer: &presence.peer, certificate };
         let proceeding = login.proceed(&self.broker, visitor, &self.publisher.client_id, step);
         match proceeding.await.map_err(refused)? {
             Step::Challenge(data) => self.session.challenge(data, &mut self.out),
@@ -412,11 +426,11 @@ impl Connection {
                 });
                 self.subscriber.set_presence(Some(renewed.clone()));
                 self.publisher.presence = renewed;
-                self.max_subscriptions = granted.quotas.subscriptions.map(|most| most as usize);
+                standing.max_subscriptions = granted.quotas.subscriptions.map(|most| most as usize);
+                standing.expires_at = granted.expires.map(|after| clock::now().after(after));
                 self.rate = Rate::new(&granted.quotas, clock::now());
                 // Its rules may be others.
                 self.reauthorize = true;
-                self.expires_at = granted.expires.map(|after| clock::now().after(after));
                 self.session.authenticated(granted.data, &mut self.out);
             }
         }
@@ -441,12 +455,9 @@ impl Connection {
     }
 
     /// Delivers and answers what the store has taken by now, in the order it came.
-    pub(super) async fn settle(&mut self) -> Result<(), End> {
-        while let Some(front) = self.unsettled.front_mut() {
-            if !front.submitted.ticket.is_settled() {
-                break;
-            }
-            let outcome = front.submitted.ticket.until_settled().await;
+    pub(super) fn settle(&mut self) -> Result<(), End> {
+        let settled = |front: &mut Unsettled| front.submitted.ticket.known();
+        while let Some(outcome) = self.unsettled.front_mut().and_then(settled) {
             let Some(Unsettled { token, topic, submitted }) = self.unsettled.pop_front() else { break };
             let decision = submitted.settle(&self.broker, Some(&self.publisher), outcome);
             self.answer_publish(token, &topic, decision)?;
@@ -458,7 +469,7 @@ impl Connection {
     pub(super) async fn settle_all(&mut self) -> Result<(), End> {
         while let Some(front) = self.unsettled.front_mut() {
             front.submitted.ticket.until_settled().await;
-            self.settle().await?;
+            self.settle()?;
         }
         Ok(())
     }
@@ -466,8 +477,8 @@ impl Connection {
     /// Nothing goes out before this is settled.
     pub(super) fn hold_for(&mut self, mut ticket: Ticket) {
         // Tickets settle in the order in which they were given.
-        if !ticket.is_settled() {
-            self.hold = Some(ticket);
+        if ticket.known().is_none() {
+            self.hold = Some(Box::new(ticket));
         }
     }
 

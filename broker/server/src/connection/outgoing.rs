@@ -220,15 +220,19 @@ impl Connection {
 
     /// Sends retained messages as far as the client's window and our buffer go; true if more could go out at once.
     pub(super) fn feed_retained(&mut self) -> bool {
-        let now = clock::now();
-        if self.feeds.is_empty() {
+        if self.feeds.is_none() {
             return false;
         }
+        let now = clock::now();
         let asked = self.served.deliver;
         for _ in 0..COLLECT {
-            let Some(feed) = self.feeds.front_mut() else { return false };
+            let Some(feeds) = &mut self.feeds else { return false };
+            let Some(feed) = feeds.front_mut() else {
+                self.feeds = None;
+                return false;
+            };
             let Some(mut delivery) = feed.next(&self.broker) else {
-                self.feeds.pop_front();
+                feeds.pop_front();
                 continue;
             };
             if delivery.qos > QoS::AtMostOnce && !self.session.has_room() {
@@ -249,7 +253,7 @@ impl Connection {
             }
             self.send(delivery, now);
         }
-        !self.feeds.is_empty()
+        self.feeds.is_some()
     }
 }
 

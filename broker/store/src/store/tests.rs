@@ -194,7 +194,7 @@ async fn a_session_reads_back_with_all_that_belongs_to_it() {
     let RecoveredSession { state, left_at, will: found, waiting } = recovered.sessions.remove(0);
     assert_eq!((state.id, &*state.client_id, state.expiry, left_at), (id, "c1", 60, None));
     assert_eq!(found, Some(will));
-    assert_eq!(state.subscriptions.into_iter().collect::<Vec<_>>(), [(one.clone(), subscribed)]);
+    assert_eq!(state.subscriptions.iter().collect::<Vec<_>>(), [(&one, &subscribed)]);
     assert_eq!(state.rewritten.into_iter().collect::<Vec<_>>(), [(asked, one)]);
     assert_eq!(state.awaiting_release.into_iter().collect::<Vec<_>>(), [packet_id]);
     assert_eq!(state.next_packet_id, 13);
