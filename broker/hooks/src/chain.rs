@@ -302,6 +302,13 @@ impl Chain {
         }
         rules.decide(request).unwrap_or(rules.is_empty() && !self.asked.acl)
     }
+
+    /// Whether all who are asked by [`Chain::authorize`] and [`Chain::on_publish`] answer at once, so that neither has to be waited for.
+    pub fn answers_at_once(&self, request: &AclRequest<'_>, scope: &InScope) -> bool {
+        let guards = self.guards.iter().map(|index| &self.members[*index]);
+        let asked = guards.filter(|member| member.acl_in_scope(request)).chain(self.members_of(scope));
+        asked.into_iter().all(|member| member.hooks.answers_at_once())
+    }
 }
 
 impl Member {

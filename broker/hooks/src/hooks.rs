@@ -34,6 +34,11 @@ pub trait Hooks: Send + Sync + 'static {
         Reply::Now(Ok(AuthVerdict::Next))
     }
 
+    /// Whether [`Hooks::check`] and [`Hooks::on_publish`] never answer [`Reply::Later`].
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
     /// PUBLISH, SUBSCRIBE, will: may this client do this?
     fn check<'a>(&'a self, _request: &'a AclRequest<'a>) -> Reply<'a, Result<AclVerdict, HookFailed>> {
         Reply::Now(Ok(AclVerdict::Next))

@@ -111,16 +111,9 @@ pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc:
             message = messages.recv(), if room => {
                 let Some(message) = message else { return };
                 let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
-                let draft = Draft {
-                    topic: topic.clone(),
-                    payload: payload.into(),
-                    qos,
-                    retain,
-                    properties,
-                    origin: Some(Box::new(origin.clone())),
-                    received: None,
-                    will_of: None,
-                };
+                let by = Some(Box::new(origin.clone()));
+                let draft = Draft::new(topic.clone(), payload.into());
+                let draft = Draft { qos, retain, properties, origin: by, ..draft };
                 match publish(&broker, &mut publisher, draft, !waiting.is_empty()).await {
                     Ok(Taken::Waiting(submitted)) => waiting.push_back((origin, topic, submitted)),
                     Ok(Taken::In(receivers)) => answer(&broker, &origin, &topic, Ok(receivers)).await,

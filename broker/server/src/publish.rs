@@ -11,7 +11,9 @@ use std::{
     borrow::Borrow,
     collections::HashMap,
     hash::{Hash, Hasher},
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll, Waker},
 };
 use tidegate_hooks::{
     AclRequest, Action, Authorization, Chain, EventKind, FaultKind, HookFailed, InScope, Patch, Permissions,
@@ -85,9 +87,10 @@ pub(crate) struct Known {
     topic: TopicName,
     routes: Generation,
     chain: u64,
-    /// Up to which QoS nobody needs to be asked about a message: neither whether it is allowed, nor what becomes of it, nor who gets it. None
-    /// where members of a group take turns, too.
-    unasked: Option<QoS>,
+    /// Up to which QoS nobody needs to be asked whether a message is allowed.
+    allowed: Option<QoS>,
+    /// Whether all who are asked what becomes of a message answer at once, and all who match get it.
+    asks_at_once: bool,
     in_scope: InScope,
     /// Who is asked about the recipients.
     pub(crate) chosen_by: InScope,
@@ -260,20 +263,20 @@ impl Publisher {
         let in_scope = chain.publish_scope(topic);
         let chosen_by = chain.subscribers_scope(topic);
         let matches = broker.routes.matching(topic, Some(self.session));
-        let nobody = in_scope.is_empty() && chosen_by.is_empty() && matches.shared.is_empty();
-        let unasked = if nobody && !is_system(topic) {
-            let who = (self.session, &self.client_id, &*self.presence);
-            let allowed =
-                |qos: &QoS| chain.always_allows(&self.permissions, &acl_request(who, topic, *qos, false));
-            [QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce].into_iter().find(allowed)
-        } else {
-            None
-        };
+        let who = (self.session, &self.client_id, &*self.presence);
+        let request = |qos: QoS| acl_request(who, topic, qos, false);
+        let is_allowed = |qos: &QoS| chain.always_allows(&self.permissions, &request(*qos));
+        let allowed = [QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce].into_iter().find(is_allowed);
+        let asks_at_once = chosen_by.is_empty()
+            && matches.shared.is_empty()
+            && !is_system(topic)
+            && chain.answers_at_once(&request(QoS::AtMostOnce), &in_scope);
         let known = Arc::new(Known {
             topic: topic.clone(),
             routes,
             chain: chain.generation(),
-            unasked,
+            allowed,
+            asks_at_once,
             in_scope,
             chosen_by,
             matches,
@@ -287,26 +290,96 @@ impl Publisher {
         known
     }
 
-    /// Whether a message can be taken in at once: on a topic that was used before, nobody needs to be asked about it, and it need not be stored.
-    /// So it is with nearly all messages. `chain`: the generation of the chain in force.
+    /// The short way that a message can take: on a topic that was used before, it need not be stored, and nobody who is asked about it has to be
+    /// waited for. So it is with nearly all messages. `chain`: the generation of the chain in force.
     #[inline]
-    pub(crate) fn takes_at_once(&mut self, broker: &Shared, topic: &[u8], qos: QoS, chain: u64) -> bool {
+    pub(crate) fn short_way(
+        &mut self,
+        broker: &Shared,
+        topic: &[u8],
+        qos: QoS,
+        chain: u64,
+    ) -> Option<ShortWay> {
         if self.last.as_ref().is_none_or(|last| last.topic.as_bytes() != topic) {
-            match self.topics.get(topic) {
-                Some(known) => self.last = Some(known.clone()),
-                None => return false,
-            }
+            self.last = Some(self.topics.get(topic)?.clone());
         }
-        let Some(known) = self.last.as_deref() else { return false };
+        let known = self.last.as_deref()?;
         let is_kept = |one: &Match<Arc<Subscriber>>| {
             one.maximum_qos > QoS::AtMostOnce && one.subscriber.is_persistent()
         };
-        known.unasked.is_some_and(|unasked| qos <= unasked)
+        let is_unasked = known.in_scope.is_empty() && known.always_allows(qos);
+        let way = if is_unasked { ShortWay::Unasked } else { ShortWay::Asked };
+        let holds = known.asks_at_once
             && known.chain == chain
             && broker.routes.is_current(known.routes)
             && self.mount_point.is_none()
-            && (qos == QoS::AtMostOnce || !known.matches.direct.iter().any(is_kept))
+            && (qos == QoS::AtMostOnce || !known.matches.direct.iter().any(is_kept));
+        holds.then_some(way)
     }
+
+    /// Of the message that [`Publisher::short_way`] was asked about last.
+    pub(crate) fn last_topic(&self) -> Option<TopicName> {
+        self.last.as_ref().map(|known| known.topic.clone())
+    }
+
+    /// What becomes of a message that takes [`ShortWay::Asked`], before it is made. None: it has to take the long way after all.
+    pub(crate) fn ask_at_once(
+        &mut self,
+        broker: &Shared,
+        qos: QoS,
+        payload: &[u8],
+    ) -> Option<Result<PublishOutcome, PublishError>> {
+        let chain = broker.hooks.chain();
+        let known = self.last.as_deref().filter(|known| known.chain == chain.generation())?;
+        let acl = acl_request((self.session, &self.client_id, &*self.presence), &known.topic, qos, false);
+        if !known.always_allows(qos) {
+            match at_once(chain.authorize(&mut self.permissions, &acl, clock::now()))? {
+                Ok(Authorization::Allowed) => {}
+                Ok(Authorization::Denied) => return Some(Err(PublishError::Denied(known.topic.clone()))),
+                Err(fault) => return Some(Err(fault.into())),
+            }
+        }
+        if known.in_scope.is_empty() {
+            return Some(Ok(PublishOutcome::Unchanged));
+        }
+        let request = PublishRequest {
+            session: self.session,
+            client_id: &self.client_id,
+            username: acl.username,
+            topic: &known.topic,
+            qos,
+            retain: false,
+            payload,
+            properties: None,
+            attributes: acl.attributes,
+            origin: None,
+        };
+        Some(at_once(chain.on_publish(&known.in_scope, &request))?.map_err(PublishError::from))
+    }
+}
+
+impl Known {
+    #[inline]
+    fn always_allows(&self, qos: QoS) -> bool {
+        self.allowed.is_some_and(|allowed| qos <= allowed)
+    }
+}
+
+/// What a future answers without waiting for anything.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+/// See [`Publisher::short_way`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ShortWay {
+    /// Nobody needs to be asked.
+    Unasked,
+    /// All who are asked answer at once.
+    Asked,
 }
 
 /// `left`: numbers taken before.
@@ -319,7 +392,7 @@ fn next_id(left: &mut std::ops::Range<u64>, broker: &Shared) -> MessageId {
     MessageId { home: HomeId::LOCAL, sequence }
 }
 
-/// Takes in a message that [`Publisher::takes_at_once`], which was asked just before. None if it was not.
+/// Takes in a message that [`Publisher::short_way`] was asked about just before, and which stays as it is. None if it was not.
 #[inline]
 pub(crate) fn publish_at_once(
     broker: &Arc<Shared>,
@@ -382,6 +455,19 @@ pub(crate) async fn publish(
         chain.on_publish(&known.in_scope, &request(from, &draft)).await?
     };
     take_in(broker, &chain, from, (&mut draft, &mut known), outcome, (now, behind)).await
+}
+
+/// As [`publish`], for a message of which it is known already what the hooks make of it.
+pub(crate) async fn publish_decided(
+    broker: &Arc<Shared>,
+    from: &mut Publisher,
+    mut draft: Draft,
+    outcome: PublishOutcome,
+    behind: bool,
+) -> Result<Taken, PublishError> {
+    let chain = broker.hooks.chain();
+    let mut known = from.known(broker, &chain, &draft.topic);
+    take_in(broker, &chain, from, (&mut draft, &mut known), outcome, (clock::now(), behind)).await
 }
 
 /// As [`publish`], and waits for the store.
@@ -698,21 +784,26 @@ fn retention(broker: &Shared, message: &Message) -> Result<Retention, PublishErr
 }
 
 impl Draft {
+    /// At QoS 0, of nothing but a payload.
+    pub(crate) fn new(topic: TopicName, payload: Payload) -> Self {
+        Self {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: None,
+            origin: None,
+            received: None,
+            will_of: None,
+        }
+    }
+
     /// What a will publishes.
     pub(crate) fn of_will(will: Will) -> Self {
         let properties = will.properties.publish;
         let properties = (properties != PublishProperties::default()).then(|| Box::new(properties));
         let Will { topic, payload, qos, retain, .. } = will;
-        Self {
-            topic,
-            payload: payload.into(),
-            qos,
-            retain,
-            properties,
-            origin: None,
-            received: None,
-            will_of: None,
-        }
+        Self { qos, retain, properties, ..Self::new(topic, payload.into()) }
     }
 
     fn apply(&mut self, edits: Patch) {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tidegate_hooks::EventKind;
-use tidegate_mqtt::{Payload, QoS, TopicName};
+use tidegate_mqtt::{Payload, TopicName};
 use tidegate_plugin_host::{MetricValue, PluginControl, PluginMetric, PluginReport, PluginState};
 use tokio::sync::watch;
 
@@ -70,16 +70,7 @@ async fn tell_one(broker: &Arc<Shared>, told: &mut HashMap<String, String>, topi
         return;
     }
     let Ok(name) = TopicName::new(&format!("$SYS/broker/{topic}")) else { return };
-    let draft = Draft {
-        topic: name,
-        payload: Payload::copied(value.as_bytes()),
-        qos: QoS::AtMostOnce,
-        retain: true,
-        properties: None,
-        origin: None,
-        received: None,
-        will_of: None,
-    };
+    let draft = Draft { retain: true, ..Draft::new(name, Payload::copied(value.as_bytes())) };
     if publish_own(broker, draft).await.is_ok() {
         told.insert(topic.to_owned(), value);
     }

@@ -37,6 +37,10 @@ impl Hooks for Generation {
         self.kinds
     }
 
+    fn answers_at_once(&self) -> bool {
+        !self.waits
+    }
+
     fn answered_before(&self, question: Remembered) {
         let hook = match question {
             Remembered::Check => Hook::Acl,

@@ -6,8 +6,8 @@ use crate::{
     clock,
     connect::{Step, Visitor, levels},
     publish::{
-        Draft, PublishError, Receivers, Taken, fault_kind, kept_properties, publish, publish_at_once,
-        publish_batch,
+        Draft, PublishError, Receivers, ShortWay, Taken, fault_kind, kept_properties, publish,
+        publish_at_once, publish_batch, publish_decided,
     },
     rate::Rate,
     scratch::Scratch,
@@ -15,7 +15,7 @@ use crate::{
     watched::{show_processed, show_received},
 };
 use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll};
-use tidegate_hooks::{EventKind, PacketClient};
+use tidegate_hooks::{EventKind, PacketClient, PublishOutcome};
 use tidegate_mqtt::{
     Frame, Packet, PacketId, PacketType, Payload, PlainPublish, PublishProperties, QoS, ReasonCode,
     Subscribe, TopicName, Unsubscribe, Version, next_frame,
@@ -30,11 +30,29 @@ pub(super) enum Work {
         token: PublishToken,
         draft: Draft,
     },
+    /// Of a message that hooks were asked about already.
+    Decided(Box<Decided>),
     /// Messages that came together, and what came right after them.
     Batch(Box<Batch>),
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     Authenticate(AuthStep),
+}
+
+/// A message, and what becomes of it.
+pub(super) struct Decided {
+    token: PublishToken,
+    draft: Draft,
+    outcome: Result<PublishOutcome, PublishError>,
+}
+
+/// What became of a packet that may be a plain one.
+enum Plain {
+    Handled,
+    /// It is handled but for this.
+    Then(Work),
+    /// It is to be handled the long way.
+    Not,
 }
 
 /// Messages that came together, for hooks that take them so.
@@ -127,8 +145,12 @@ impl Connection {
             let (length, kind) = (frame.len(), frame.packet_type());
             *at += length;
             self.moved.messages_received += 1;
-            if !self.served.packets && self.rate.is_none() && self.handle_plain(&frame)? {
-                continue;
+            if !self.served.packets && self.rate.is_none() {
+                match self.handle_plain(&frame)? {
+                    Plain::Handled => continue,
+                    Plain::Then(work) => return Ok(Some(work)),
+                    Plain::Not => {}
+                }
             }
             let packet = frame.decode_from_client(self.session.terms().version).map_err(End::Malformed)?;
             if let Some(rate) = &mut self.rate {
@@ -191,7 +213,8 @@ impl Connection {
                 self.moved.publishes_received += 1;
                 self.moved.publish_bytes_received += publish.payload.len() as u64;
                 let properties = publish.properties.take().and_then(kept_properties);
-                if !publish.retain && self.takes_at_once(topic.as_str().as_bytes(), publish.qos) {
+                let unasked = Some(ShortWay::Unasked);
+                if !publish.retain && self.short_way(topic.as_str().as_bytes(), publish.qos) == unasked {
                     self.take_at_once(token, publish.qos, publish.payload, properties);
                     return Ok(None);
                 }
@@ -215,8 +238,7 @@ impl Connection {
                 let (qos, retain) = (publish.qos, publish.retain);
                 // A session that is not stored ends with the broker, and so do repeats.
                 let received = token.exactly_once().filter(|_| self.subscriber.is_stored());
-                let draft =
-                    Draft { topic, payload, qos, retain, properties, origin: None, received, will_of: None };
+                let draft = Draft { qos, retain, properties, received, ..Draft::new(topic, payload) };
                 Ok(Some(Work::Publish { token, draft }))
             }
             Request::Subscribe(subscribe) => Ok(Some(Work::Subscribe(subscribe))),
@@ -238,23 +260,26 @@ impl Connection {
         }
     }
 
-    /// What most packets are: a message that can be taken in at once, and acknowledgements. False: it is to be handled the long way.
+    /// What most packets are: a message that can take the short way, and acknowledgements.
     #[inline]
-    fn handle_plain(&mut self, frame: &Frame<'_>) -> Result<bool, End> {
+    fn handle_plain(&mut self, frame: &Frame<'_>) -> Result<Plain, End> {
         if let Some(publish) = frame.plain_publish(self.session.terms().version) {
             let PlainPublish { topic, qos, retain, packet_id, payload } = publish;
-            if retain || !self.takes_at_once(topic, qos) {
-                return Ok(false);
+            if retain {
+                return Ok(Plain::Not);
             }
+            let Some(way) = self.short_way(topic, qos) else { return Ok(Plain::Not) };
             self.moved.publishes_received += 1;
             self.moved.publish_bytes_received += payload.len() as u64;
             let token = self.session.arrives(qos, packet_id, &mut self.out).map_err(End::Violation)?;
-            if let Some(token) = token {
-                self.take_at_once(token, qos, payload, None);
+            let Some(token) = token else { return Ok(Plain::Handled) };
+            if way == ShortWay::Asked {
+                return Ok(self.ask_and_take(token, qos, payload));
             }
-            return Ok(true);
+            self.take_at_once(token, qos, payload, None);
+            return Ok(Plain::Handled);
         }
-        let Some(packet_id) = frame.plain_ack() else { return Ok(false) };
+        let Some(packet_id) = frame.plain_ack() else { return Ok(Plain::Not) };
         match frame.packet_type() {
             PacketType::PubAck => {
                 if let Some(finished) = self.session.puback(packet_id) {
@@ -276,18 +301,33 @@ impl Connection {
                     self.done(&finished);
                 }
             }
-            _ => return Ok(false),
+            _ => return Ok(Plain::Not),
         }
-        Ok(true)
+        Ok(Plain::Handled)
+    }
+
+    /// Asks about a message; what most answers are, nothing to be changed, needs no more than that.
+    fn ask_and_take(&mut self, token: PublishToken, qos: QoS, payload: &[u8]) -> Plain {
+        let outcome = self.publisher.ask_at_once(&self.broker, qos, payload);
+        if matches!(outcome, Some(Ok(PublishOutcome::Unchanged))) {
+            self.take_at_once(token, qos, payload, None);
+            return Plain::Handled;
+        }
+        let Some(topic) = self.publisher.last_topic() else { return Plain::Not };
+        let draft = Draft { qos, ..Draft::new(topic, Payload::copied(payload)) };
+        Plain::Then(match outcome {
+            Some(outcome) => Work::Decided(Box::new(Decided { token, draft, outcome })),
+            None => Work::Publish { token, draft },
+        })
     }
 
     #[inline]
-    fn takes_at_once(&mut self, topic: &[u8], qos: QoS) -> bool {
+    fn short_way(&mut self, topic: &[u8], qos: QoS) -> Option<ShortWay> {
         // What came before may still be waiting. And a stored session remembers the identifiers of QoS 2.
-        self.unsettled.is_empty()
+        let is_free = self.unsettled.is_empty()
             && !self.served.publish_batch
-            && !(qos == QoS::ExactlyOnce && self.subscriber.is_stored())
-            && self.publisher.takes_at_once(&self.broker, topic, qos, self.chain)
+            && !(qos == QoS::ExactlyOnce && self.subscriber.is_stored());
+        if is_free { self.publisher.short_way(&self.broker, topic, qos, self.chain) } else { None }
     }
 
     #[inline]
@@ -339,6 +379,18 @@ impl Connection {
                 let topic = draft.topic.clone();
                 let behind = !self.unsettled.is_empty();
                 let taken = publish(&self.broker, &mut self.publisher, draft, behind).await;
+                self.answer_or_wait(token, topic, taken)
+            }
+            Work::Decided(decided) => {
+                let Decided { token, draft, outcome } = *decided;
+                let topic = draft.topic.clone();
+                let behind = !self.unsettled.is_empty();
+                let taken = match outcome {
+                    Ok(outcome) => {
+                        publish_decided(&self.broker, &mut self.publisher, draft, outcome, behind).await
+                    }
+                    Err(error) => Err(error),
+                };
                 self.answer_or_wait(token, topic, taken)
             }
             // Boxed: what is rare shall not be held by every idle connection.
