@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("every-hook", &["tidegate-plugin"]),
     ("keeper", &["tidegate-plugin"]),
     ("probe-acl", &["tidegate-plugin"]),
+    ("probe-json", &["tidegate-plugin"]),
     ("probe-publish", &["tidegate-plugin"]),
     ("probe-select", &["tidegate-plugin"]),
     ("store-memory", &["tidegate-plugin"]),
