@@ -55,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "tidegate-benches",
         &[
+            "tidegate",
             "tidegate-hooks",
             "tidegate-mqtt",
             "tidegate-plugin-host",
