@@ -18,6 +18,7 @@ mod cores;
 mod counts;
 mod durable;
 mod generator;
+mod grants;
 mod load;
 mod measure;
 mod messages;
