@@ -2,10 +2,10 @@
 
 use crate::{
     generator,
-    measure::{cpu, median},
+    measure::{cpu, median, own_cpu},
     wire::Wire,
 };
-use std::{process, thread, time::Instant};
+use std::{thread, time::Instant};
 use tidegate_mqtt::QoS;
 use tidegate_tests::Broker;
 
@@ -119,24 +119,23 @@ fn flood(broker: &Broker, topics: usize, times: usize) -> Seen {
             wire
         })
         .collect();
-    let spent = || [broker.pid(), process::id()].map(|pid| cpu(pid) as f64 / 1000.0);
-    let (before, began) = (spent(), Instant::now());
-    thread::scope(|scope| {
-        for wire in &mut wires {
-            scope.spawn(move || {
-                wire.flush_times(times);
-                // Acknowledged when all before it is done.
-                wire.publish("flood", "", 0, false, QoS::AtLeastOnce);
-                wire.flush();
-                wire.hear();
-            });
-        }
+    let (before, began) = (cpu(broker.pid()), Instant::now());
+    let own: u64 = thread::scope(|scope| {
+        let send = |wire: &mut Wire| {
+            wire.flush_times(times);
+            // Acknowledged when all before it is done.
+            wire.publish("flood", "", 0, false, QoS::AtLeastOnce);
+            wire.flush();
+            wire.hear();
+            own_cpu()
+        };
+        let threads: Vec<_> = wires.iter_mut().map(|wire| scope.spawn(move || send(wire))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     let messages = (FLOODING * BATCH * times) as f64;
-    let (after, took) = (spent(), began.elapsed());
     Seen {
-        messages_per_second: messages / took.as_secs_f64(),
-        cost: (after[0] - before[0]) / messages,
-        generator_cost: (after[1] - before[1]) / messages,
+        messages_per_second: messages / began.elapsed().as_secs_f64(),
+        cost: (cpu(broker.pid()) - before) as f64 / 1000.0 / messages,
+        generator_cost: own as f64 / 1000.0 / messages,
     }
 }
