@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::{fs, net::TcpListener, process::Command};
 use tidegate_mqtt::{QoS, ReasonCode, Version};
 use tidegate_tests::{
-    Authority, Broker, Client, Finished, Folder, PATIENCE, Process, broker_binary, connect,
+    Authority, Broker, Client, Finished, Folder, PATIENCE, Process, broker_binary, connect, guest,
 };
 
 /// Short, and without a warm-up.
@@ -112,6 +112,42 @@ fn large_messages_come_whole() {
     let broker = Broker::start("");
     let large = ["p2p", "--size", "700000", "--publishers", "2", "--window", "2", "--qos", "1"];
     all_well(&figures(&broker, &[&large[..], &SHORT].concat()), 1);
+}
+
+#[test]
+fn json_passes_every_scenario() {
+    let broker = Broker::start("");
+    let told = |arguments: &[&str]| figures(&broker, &[arguments, &["--payload", "json"]].concat());
+    for scenario in [
+        &["fanin", "--publishers", "3", "--qos", "2", "--mqtt", "3.1.1"][..],
+        &["churn", "--clients", "2", "--bystanders", "2"],
+        &["storm", "--clients", "5", "--bystanders", "2", "--threads", "2", "--qos", "1"],
+    ] {
+        let figures = told(&[scenario, &SHORT].concat());
+        all_well(&figures, 1);
+        assert_eq!(
+            (&figures["options"]["payload"], number(&figures, "/options/size")),
+            (&"json".into(), 128)
+        );
+    }
+    all_well(&told(&["offline", "--clients", "3", "--messages", "20", "--size", "300"]), 1);
+    let retained = told(&["retained", "--messages", "50", "--subscribers", "2"]);
+    assert_eq!(number(&retained, "/checks/received"), 100);
+}
+
+#[test]
+fn a_plugin_may_change_json_beside_what_is_checked() {
+    for (name, config) in [("probe-json", ""), ("in-quickjs", "limits.deadline = \"200ms\"\n")] {
+        let folder = Folder::new(&format!("[plugin.{name}]\nrequired = true\n{config}"));
+        folder.install_plugin(name, &guest(name));
+        let broker = folder.start();
+        let mut client = Client::connect(&broker, Version::V5, "c");
+        client.subscribe("json/#", QoS::AtMostOnce);
+        let sent = ["p2p", "--payload", "json", "--topic", "json", "--rate", "100", "--publishers", "1"];
+        all_well(&figures(&broker, &[&sent[..], &SHORT].concat()), 1);
+        let seen: Value = serde_json::from_str(&client.message().payload).unwrap();
+        assert_eq!((&seen["celsius"], &seen["fahrenheit"]), (&21.5.into(), &70.7.into()), "{name}: {seen}");
+    }
 }
 
 #[test]
@@ -262,6 +298,11 @@ fn a_lost_message_is_noticed() {
         assert_eq!((code, number(&figures, "/checks/lost")), (Some(3), 1), "{figures:#}");
         assert_eq!(figures["good"], false);
     }
+    let relay = Relay::start(Fault::Lose(10));
+    let url = format!("mqtt://{}", relay.address);
+    let json = ["p2p", "--payload", "json", "--publishers", "1", "--url", &url];
+    let (figures, code) = figures_and_code(&[&json[..], &SHORT].concat());
+    assert_eq!((code, number(&figures, "/checks/lost")), (Some(3), 1), "{figures:#}");
 }
 
 #[test]
@@ -429,6 +470,9 @@ fn who_has_had_enough_leaves_nothing_behind() {
 fn wrong_options_are_refused() {
     for (arguments, why) in [
         (&["p2p", "--size", "23"][..], "24"),
+        (&["p2p", "--size", "119", "--payload", "json"], "--size 119: JSON takes 120 bytes"),
+        (&["offline", "--size", "24", "--payload", "json"], "120"),
+        (&["p2p", "--payload", "xml"], "bytes, json"),
         (&["p2p", "--qos", "3"], "0, 1 or 2"),
         (&["p2p", "--rate", "5", "--window", "5"], "--window"),
         (&["p2p", "--rate", "0"], "--rate"),

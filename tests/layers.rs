@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("every-hook", &["tidegate-plugin"]),
     ("keeper", &["tidegate-plugin"]),
     ("probe-acl", &["tidegate-plugin"]),
+    ("probe-json", &["tidegate-plugin"]),
     ("probe-publish", &["tidegate-plugin"]),
     ("probe-select", &["tidegate-plugin"]),
     ("store-memory", &["tidegate-plugin"]),
@@ -54,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "tidegate-benches",
         &[
+            "tidegate",
             "tidegate-hooks",
             "tidegate-mqtt",
             "tidegate-plugin-host",

@@ -5,17 +5,22 @@
 mod bars;
 mod brokers;
 mod machine;
+mod plugins;
 mod results;
 mod rows;
 mod table;
 
+use crate::{generator, peer::Peer};
 use brokers::{Broker, Contender};
 use clap::Parser;
 use results::{Fault, Results, Run};
 use rows::{Amount, Load, ROWS, Row};
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, path::PathBuf, process::Command};
-use tidegate_tests::broker_binary;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Tidegate beside other brokers: CPU and memory of each under the same loads, and what their clients feel
 #[derive(Debug, Parser)]
@@ -33,6 +38,9 @@ pub(crate) struct Options {
     /// Only these brokers
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     brokers: Vec<Broker>,
+    /// Ours alone, without plugins and with each of some, instead of brokers
+    #[arg(long, conflicts_with = "brokers")]
+    plugins: bool,
     /// One short round: whether it works, not what it costs
     #[arg(long)]
     quick: bool,
@@ -44,49 +52,104 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-/// Measures and prints.
-pub(crate) fn bench(options: &Options) {
-    let rows: Vec<&Row> =
-        ROWS.iter().filter(|row| options.rows.is_empty() || options.rows.contains(&row.number)).collect();
-    let contenders = contenders(options);
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
-    let amount = amount(options);
-    let mut results = Results::default();
-    for round in 1..=rounds {
-        // What is there so far, and at once, so that a file that cannot be written is no surprise at the end.
-        save(options, &results, &contenders);
-        for load in loads(&rows) {
-            let first = (round as usize - 1) % contenders.len().max(1);
-            let (later, sooner) = contenders.split_at(first);
-            for contender in sooner.iter().chain(later) {
-                if contender.broker == Broker::Floor && !load.has_floor {
-                    continue;
-                }
-                let name = contender.broker.name();
-                let outcome = run(contender, load, &amount);
-                eprintln!(
-                    "round {round} of {rounds}, {}, {name}: {}",
-                    load.name,
-                    in_short(&rows, load, &outcome)
-                );
-                results.0.push(Run { round, load: load.name, broker: contender.broker, outcome });
-            }
-        }
+/// What takes part: a broker, or ours with a plugin.
+trait Entrant {
+    fn name(&self) -> &'static str;
+
+    fn version(&self) -> &str;
+
+    /// Whether it knows enough for this load.
+    fn bears(&self, load: &Load) -> bool;
+
+    /// # Errors
+    /// Why it does not listen.
+    fn start(&self, load: &Load) -> Result<Peer, String>;
+
+    /// More options of the load generator.
+    fn options(&self) -> Vec<String> {
+        Vec::new()
     }
-    save(options, &results, &contenders);
-    let plural = if rounds == 1 { "" } else { "s" };
-    let measured = format!("Medians of {rounds} round{plural}, {} each", amount.duration);
-    table::print(&results, &rows, &contenders, &measured);
 }
 
-fn amount(options: &Options) -> Amount {
-    let (duration, warmup, clients, idle) =
-        if options.quick { ("1s", "300ms", 500, "1s") } else { ("5s", "1s", 5_000, "3s") };
-    Amount {
-        duration: options.duration.clone().unwrap_or_else(|| duration.to_owned()),
-        warmup: warmup.to_owned(),
-        clients,
-        idle: idle.to_owned(),
+/// What is measured, how often, and how much of it.
+struct Comparison<'a> {
+    rows: Vec<&'static Row>,
+    rounds: u32,
+    amount: Amount,
+    /// Where everything goes that was told.
+    json: Option<&'a Path>,
+}
+
+/// Measures and prints.
+pub(crate) fn bench(options: &Options) {
+    let comparison = Comparison::new(options);
+    if options.plugins {
+        plugins::bench(&comparison);
+    } else {
+        let contenders = contenders(options);
+        let results = comparison.results(&contenders);
+        table::print(&results, &comparison.rows, &contenders, &comparison.measured());
+    }
+}
+
+impl<'a> Comparison<'a> {
+    fn new(options: &'a Options) -> Self {
+        let wanted = |row: &&Row| options.rows.is_empty() || options.rows.contains(&row.number);
+        let (duration, warmup, clients, idle) =
+            if options.quick { ("1s", "300ms", 500, "1s") } else { ("5s", "1s", 5_000, "3s") };
+        let amount = Amount {
+            duration: options.duration.clone().unwrap_or_else(|| duration.to_owned()),
+            warmup: warmup.to_owned(),
+            clients,
+            idle: idle.to_owned(),
+        };
+        Self {
+            rows: ROWS.iter().filter(wanted).collect(),
+            rounds: options.rounds.unwrap_or(if options.quick { 1 } else { 3 }),
+            amount,
+            json: options.json.as_deref(),
+        }
+    }
+
+    /// In words.
+    fn measured(&self) -> String {
+        let plural = if self.rounds == 1 { "" } else { "s" };
+        format!("Medians of {} round{plural}, {} each", self.rounds, self.amount.duration)
+    }
+
+    /// Each load is borne by all, one after the other; another one is first in every round.
+    fn results(&self, all: &[impl Entrant]) -> Results {
+        let mut results = Results::default();
+        for round in 1..=self.rounds {
+            // What is there so far, and at once, so that a file that cannot be written is no surprise at the end.
+            self.save(&results, all);
+            for load in loads(&self.rows) {
+                let first = (round as usize - 1) % all.len().max(1);
+                let (later, sooner) = all.split_at(first);
+                for entrant in sooner.iter().chain(later).filter(|entrant| entrant.bears(load)) {
+                    let outcome = run(entrant, load, &self.amount);
+                    eprintln!(
+                        "round {round} of {}, {}, {}: {}",
+                        self.rounds,
+                        load.name,
+                        entrant.name(),
+                        in_short(&self.rows, load, &outcome)
+                    );
+                    results.0.push(Run { round, load: load.name, by: entrant.name(), outcome });
+                }
+            }
+        }
+        self.save(&results, all);
+        results
+    }
+
+    /// To the file that was asked for, if one was.
+    fn save(&self, results: &Results, all: &[impl Entrant]) {
+        let Some(file) = self.json else { return };
+        let brokers = all.iter().map(|one| json!({ "name": one.name(), "version": one.version() }));
+        let (brokers, runs): (Value, Value) = (brokers.collect(), results.0.iter().map(told).collect());
+        let all = json!({ "machine": machine::described(), "brokers": brokers, "runs": runs });
+        fs::write(file, format!("{all:#}\n")).unwrap();
     }
 }
 
@@ -113,10 +176,12 @@ fn loads<'a>(rows: &[&'a Row]) -> Vec<&'a Load> {
 }
 
 /// A broker of its own for each run, so that no run has to do with what another has left.
-fn run(contender: &Contender, load: &Load, amount: &Amount) -> Result<Value, Fault> {
+fn run(entrant: &impl Entrant, load: &Load, amount: &Amount) -> Result<Value, Fault> {
     let mut peer =
-        contender.start(load).map_err(|why| Fault { word: "does not start".to_owned(), sentence: why })?;
-    let outcome = generate(peer.address(), peer.pid(), load, amount);
+        entrant.start(load).map_err(|why| Fault { word: "does not start".to_owned(), sentence: why })?;
+    let mut arguments = load.arguments(amount);
+    arguments.extend(entrant.options());
+    let outcome = generate(peer.address(), peer.pid(), arguments);
     if peer.has_ended() {
         let sentence = outcome.err().map_or_else(String::new, |fault| fault.sentence);
         return Err(Fault { word: "ends".to_owned(), sentence: format!("the broker ended. {sentence}") });
@@ -125,17 +190,10 @@ fn run(contender: &Contender, load: &Load, amount: &Amount) -> Result<Value, Fau
 }
 
 /// In MQTT 3.1.1, which all of them speak, the floor too.
-fn generate(address: SocketAddr, pid: u32, load: &Load, amount: &Amount) -> Result<Value, Fault> {
-    let output = Command::new(broker_binary())
-        .arg("bench")
-        .args(load.arguments(amount))
-        .args(["--mqtt", "3.1.1", "--url", &format!("mqtt://{address}"), "--pid", &pid.to_string()])
-        .args(["--json", "-", "--quiet"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let told: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-    match (output.status.code(), told) {
+fn generate(address: SocketAddr, pid: u32, mut arguments: Vec<String>) -> Result<Value, Fault> {
+    arguments.extend(["--mqtt", "3.1.1"].map(str::to_owned));
+    let generator::Ended { code, told, said } = generator::run(&arguments, address, pid);
+    match (code, told) {
         (Some(0), Some(told)) => Ok(told),
         (Some(3), Some(told)) => Err(fault(&told["checks"])),
         _ => Err(Fault { word: "fails".to_owned(), sentence: said }),
@@ -170,22 +228,12 @@ fn in_short(rows: &[&Row], load: &Load, outcome: &Result<Value, Fault>) -> Strin
     }
 }
 
-/// To the file that was asked for, if one was.
-fn save(options: &Options, results: &Results, contenders: &[Contender]) {
-    let Some(file) = &options.json else { return };
-    let brokers = contenders.iter().map(|contender| (contender.broker.name(), contender.version.as_str()));
-    let brokers: Value = brokers.map(|(name, version)| json!({ "name": name, "version": version })).collect();
-    let runs: Value = results.0.iter().map(told).collect();
-    let all = json!({ "machine": machine::described(), "brokers": brokers, "runs": runs });
-    fs::write(file, format!("{all:#}\n")).unwrap();
-}
-
 fn told(run: &Run) -> Value {
     let (bench, fault) = match &run.outcome {
         Ok(bench) => (Some(bench), None),
         Err(fault) => (None, Some(format!("{}: {}", fault.word, fault.sentence))),
     };
-    json!({ "round": run.round, "load": run.load, "broker": run.broker.name(), "bench": bench, "fault": fault })
+    json!({ "round": run.round, "load": run.load, "broker": run.by, "bench": bench, "fault": fault })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! bytes, and Mosquitto with its persistence.
 
 use crate::{
-    measure::{cpu, percentiles},
+    measure::{cpu, metrics, percentiles},
     mosquitto,
     wire::{Heard, Wire},
 };
@@ -103,9 +103,8 @@ fn print_load(name: &str, kind: &str, pid: u32, address: SocketAddr, load: Load)
 }
 
 fn figures(broker: &Broker) -> (f64, f64) {
-    let said = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout;
-    let of = |name: &str| said.iter().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap();
-    (of("tidegate_store_batches_total "), of("tidegate_store_commits_total "))
+    let metrics = metrics(broker);
+    (metrics["tidegate_store_batches_total"], metrics["tidegate_store_commits_total"])
 }
 
 /// `kind`: in the names of sessions and topics, so that no run has to do with what another has left.
@@ -153,7 +152,7 @@ fn receive(mut wire: Wire, told: &mpsc::Sender<usize>) {
         let heard = wire.hear();
         let messages = heard.iter().filter_map(|heard| match heard {
             Heard::Message(packet_id) => *packet_id,
-            Heard::Acked | Heard::Other => None,
+            _ => None,
         });
         let count = messages.map(|packet_id| wire.acknowledge(packet_id)).count();
         wire.flush();

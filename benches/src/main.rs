@@ -1,5 +1,6 @@
 //! What plugins cost: CPU of the broker for each message with and without them, side by side in one run; how long a swap takes; what slow
-//! plugins mean for others; what durability and retained messages cost; other brokers beside ours. Prints; asserts nothing about time.
+//! plugins mean for others; what durability and retained messages cost; allocations, cores, numbers of subscriptions and clients, slow readers;
+//! other brokers beside ours. Prints; asserts nothing about time.
 //!
 //! `cargo xtask bench`, `benches/compare`, or see `benches/README.md`.
 
@@ -10,16 +11,22 @@
 )]
 
 mod abuse;
+mod allocations;
 mod compare;
 mod connects;
+mod cores;
 mod counts;
 mod durable;
+mod generator;
+mod grants;
 mod load;
 mod measure;
 mod messages;
 mod mosquitto;
 mod peer;
 mod retained;
+mod scale;
+mod slow;
 mod swaps;
 mod wire;
 
@@ -29,7 +36,7 @@ use std::{env, iter, process::ExitCode};
 /// A part's name, and what runs it.
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 12] = [
     ("messages", messages::bench),
     ("trap", messages::after_a_trap),
     ("swaps", swaps::bench),
@@ -37,6 +44,11 @@ const PARTS: [Part; 7] = [
     ("connects", connects::bench),
     ("durable", durable::bench),
     ("retained", retained::bench),
+    ("allocations", allocations::bench),
+    ("cores", cores::bench),
+    ("scale", scale::bench),
+    ("slow", slow::bench),
+    ("storm", slow::storm),
 ];
 
 fn main() -> ExitCode {

@@ -1,12 +1,29 @@
 //! What is measured, and how figures are put together.
 
-use std::{fs, time::Duration};
+use std::{collections::HashMap, fs, time::Duration};
+use tidegate_tests::Broker;
 
 /// Nanoseconds that all threads of a process have run.
 pub(crate) fn cpu(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let schedstat = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
     schedstat.filter_map(|line| line.split(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// Nanoseconds that this thread has run.
+pub(crate) fn own_cpu() -> u64 {
+    let line = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Metrics of the broker without labels, by name.
+pub(crate) fn metrics(broker: &Broker) -> HashMap<String, f64> {
+    let told = broker.folder().run(&["-c", "tidegate.toml", "metrics"]).stdout;
+    let number = |line: &String| {
+        let (name, value) = line.split_once(' ')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    told.iter().filter_map(number).collect()
 }
 
 /// The middle one, or what is between the two in the middle.

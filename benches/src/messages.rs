@@ -1,6 +1,9 @@
 //! CPU of the broker for each message, with and without plugins, in turns.
 
-use crate::measure::{cpu, median};
+use crate::{
+    grants,
+    measure::{cpu, median},
+};
 use std::{io::Read, path::PathBuf, thread, time::Instant};
 use tidegate_mqtt::{QoS, Version};
 use tidegate_tests::{Broker, Client, Folder, connect, guest, plugin, publish};
@@ -13,6 +16,8 @@ const BATCH: usize = 2_000;
 const ROUNDS: usize = 9;
 /// Bytes of a payload.
 const PAYLOAD: usize = 64;
+/// The same of JSON.
+const JSON_PAYLOAD: usize = 128;
 
 /// What is measured.
 struct Plan {
@@ -20,6 +25,7 @@ struct Plan {
     /// What it is compared with, by name.
     over: &'static str,
     topic: &'static str,
+    payload: String,
     plugins: Vec<(&'static str, PathBuf)>,
     config: String,
     /// On the topic.
@@ -32,7 +38,17 @@ impl Plan {
     fn new(name: &'static str, plugins: &[&'static str]) -> Self {
         let plugins = plugins.iter().map(|plugin| (*plugin, guest(plugin))).collect();
         let config = String::new();
-        Self { name, over: NONE, topic: "probe/a", plugins, config, subscribers: 0, slower: 1 }
+        let payload = "x".repeat(PAYLOAD);
+        Self { name, over: NONE, topic: "probe/a", payload, plugins, config, subscribers: 0, slower: 1 }
+    }
+
+    /// A JSON object, which the guests for it change.
+    fn json(name: &'static str, plugins: &[&'static str]) -> Self {
+        let start =
+            r#"{"run":2915741093,"publisher":0,"sequence":48211,"due":3004172913,"celsius":21.5,"padding":""#;
+        let padding = ".".repeat(JSON_PAYLOAD - start.len() - 2);
+        let payload = format!("{start}{padding}\"}}");
+        Self { over: NO_JSON, topic: "json/a", payload, ..Self::new(name, plugins) }
     }
 
     fn config(self, config: &str) -> Self {
@@ -42,20 +58,10 @@ impl Plan {
 
 const NONE: &str = "no plugin";
 const TEN: &str = "ten subscribers, no plugin";
-/// alice-secret, hashed with little work.
-const ALICE: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$mfLdSCbvrzxC7brO+WTc0w$qye0Y1YbMqf11a6UFJpjTYuwldSe/tTy3r+w/ecFoj8";
+const NO_JSON: &str = "no plugin, JSON";
 
 fn plans() -> Vec<Plan> {
-    // Of four rules the last one is alice's.
-    let rules = format!(
-        "allow_anonymous = false\n[plugin.passwd]\nlimits = {{ memory = \"64MiB\" }}\n\
-         [plugin.passwd.config]\nusers = {{ alice = \"{ALICE}\" }}\nacl = [\n\
-         {{ user = \"alice\", allow = \"all\", topic = \"home/%u/#\" }},\n\
-         {{ user = \"alice\", deny = \"publish\", topic = \"probe/secret/#\" }},\n\
-         {{ user = \"alice\", allow = \"subscribe\", topic = \"#\" }},\n\
-         {{ user = \"alice\", allow = \"publish\", topic = \"probe/#\" }} ]\n"
-    );
+    let rules = format!("allow_anonymous = false\n{}", grants::CONFIG);
     let mut plans = vec![
         Plan::new(NONE, &[]),
         Plan::new("no plugin, again", &[]),
@@ -79,6 +85,12 @@ fn plans() -> Vec<Plan> {
         },
     ];
     plans.extend(languages());
+    let javascript = "[plugin.in-quickjs]\nlimits.deadline = \"200ms\"\n";
+    plans.extend([
+        Plan::json(NO_JSON, &[]),
+        Plan::json("JSON in Rust", &["probe-json"]),
+        Plan { slower: 20, ..Plan::json("JSON in JavaScript (QuickJS)", &["in-quickjs"]).config(javascript) },
+    ]);
     plans
 }
 
@@ -123,7 +135,7 @@ pub(crate) fn bench() {
         }
     }
     println!(
-        "CPU of the broker a message: QoS 0, {PAYLOAD} B, one publisher, one worker, {MESSAGES} messages, {ROUNDS} rounds"
+        "CPU of the broker a message: QoS 0, {PAYLOAD} B, {JSON_PAYLOAD} B of JSON, one publisher, one worker, {MESSAGES} messages, {ROUNDS} rounds"
     );
     println!("{:<38} {:>9} {:>9} {:>9} {:>7}", "", "median ns", "best ns", "more, ns", "ratio");
     for variant in &variants {
@@ -148,8 +160,8 @@ impl Variant {
         let broker = folder.start();
         let mut connect = connect(Version::V5, "bench");
         if plan.config.contains("plugin.passwd") {
-            connect.username = Some("alice".into());
-            connect.password = Some("alice-secret".into());
+            connect.username = Some(grants::USER.into());
+            connect.password = Some(grants::PASSWORD.into());
         }
         let (client, _) = Client::connect_with(&broker, connect);
         for number in 0..plan.subscribers {
@@ -162,10 +174,11 @@ impl Variant {
 
     fn measure(&mut self) -> f64 {
         let messages = MESSAGES / self.plan.slower;
-        let payload = "x".repeat(PAYLOAD);
         let mut batch = Vec::new();
         for _ in 0..BATCH {
-            publish(self.plan.topic, &payload, QoS::AtMostOnce).encode(Version::V5, &mut batch).unwrap();
+            publish(self.plan.topic, &self.plan.payload, QoS::AtMostOnce)
+                .encode(Version::V5, &mut batch)
+                .unwrap();
         }
         let before = cpu(self.broker.pid());
         for _ in 0..messages / BATCH {

@@ -39,6 +39,10 @@ impl Peer {
         Ok(Self { process, address, _folder: folder })
     }
 
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }

@@ -21,6 +21,8 @@ pub(crate) enum Heard {
     /// Its packet identifier, if its quality of service has one.
     Message(Option<PacketId>),
     Acked,
+    /// So many filters.
+    Subscribed(usize),
     Other,
 }
 
@@ -40,16 +42,22 @@ impl Wire {
     }
 
     pub(crate) fn subscribe(&mut self, filter: &str, maximum_qos: QoS) {
-        let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
-        let subscriptions = vec![(SubscriptionFilter::new(filter).unwrap(), options)];
-        let (packet_id, properties) = (PacketId::new(1).unwrap(), SubscribeProperties::default());
-        self.say(&Packet::Subscribe(Subscribe { packet_id, properties, subscriptions }));
+        self.subscribe_all(&[filter.to_owned()], 0, maximum_qos);
         self.flush();
+    }
+
+    /// In one packet, written with the next [`Wire::flush`].
+    pub(crate) fn subscribe_all(&mut self, filters: &[String], number: usize, maximum_qos: QoS) {
+        let options = SubscriptionOptions { maximum_qos, ..SubscriptionOptions::default() };
+        let subscription = |filter: &String| (SubscriptionFilter::new(filter).unwrap(), options);
+        let subscriptions = filters.iter().map(subscription).collect();
+        let properties = SubscribeProperties::default();
+        self.say(&Packet::Subscribe(Subscribe { packet_id: packet_id(number), properties, subscriptions }));
     }
 
     /// Written with the next [`Wire::flush`].
     pub(crate) fn publish(&mut self, topic: &str, payload: &str, number: usize, retain: bool, qos: QoS) {
-        let packet_id = PacketId::new((number % 60_000 + 1) as u16).filter(|_| qos > QoS::AtMostOnce);
+        let packet_id = (qos > QoS::AtMostOnce).then(|| packet_id(number));
         self.say(&Packet::Publish(Publish { packet_id, retain, ..publish(topic, payload, qos) }));
     }
 
@@ -62,7 +70,14 @@ impl Wire {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.stream.write_all(&self.write).unwrap();
+        self.flush_times(1);
+    }
+
+    /// Writes what there is so many times.
+    pub(crate) fn flush_times(&mut self, times: usize) {
+        for _ in 0..times {
+            self.stream.write_all(&self.write).unwrap();
+        }
         self.write.clear();
     }
 
@@ -92,8 +107,12 @@ impl Wire {
                 heard.push(match frame.decode(Version::V5).unwrap() {
                     Packet::Publish(publish) => Heard::Message(publish.packet_id),
                     Packet::PubAck(ack) => {
-                        assert_eq!(ack.reason, ReasonCode::Success, "the broker refuses");
+                        assert!(!ack.reason.is_error(), "the broker refuses");
                         Heard::Acked
+                    }
+                    Packet::SubAck(ack) => {
+                        assert!(ack.reasons.iter().all(|reason| !reason.is_error()), "the broker refuses");
+                        Heard::Subscribed(ack.reasons.len())
                     }
                     _ => Heard::Other,
                 });
@@ -102,4 +121,9 @@ impl Wire {
         }
         heard
     }
+}
+
+/// One that is not in use: of so many numbers not two at once.
+fn packet_id(number: usize) -> PacketId {
+    PacketId::new((number % 60_000 + 1) as u16).unwrap()
 }

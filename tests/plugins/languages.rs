@@ -90,6 +90,9 @@ fn in_javascript_by_quickjs() {
     let _turn = turn();
     let (broker, mut client) = broker("in-quickjs", "");
     works(&broker, &mut client, "hello from QuickJS");
+    let told = becomes(&mut client, "json/a", r#"{ "celsius": 21.5, "padding": "é" }"#);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told, json!({ "celsius": 21.5, "fahrenheit": 70.7, "padding": "é" }));
 }
 
 #[test]

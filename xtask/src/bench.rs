@@ -8,7 +8,7 @@ use std::process::Command;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: messages, trap, swaps, abuse, connects, durable, retained
+    /// Only these: messages, trap, swaps, abuse, connects, durable, retained, allocations, cores, scale, slow, storm
     parts: Vec<String>,
 }
 

@@ -12,12 +12,13 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct Bar {
     pub(crate) row: u8,
-    pub(crate) asked: Asked,
+    /// In words.
+    pub(crate) asked: String,
     pub(crate) verdict: Verdict,
 }
 
 #[derive(Debug)]
-pub(crate) enum Asked {
+enum Asked {
     TimesTheFloor(f64),
     TimesTheBestPeer(f64),
     AtMost(f64),
@@ -38,13 +39,14 @@ pub(crate) enum Verdict {
 /// All of this row.
 pub(crate) fn of_row(results: &Results, row: &Row) -> Vec<Bar> {
     // Who has no figure has not met anything.
-    let ours = results.values(&row.load, Broker::Tidegate, row.figure).err().map(|missing| match missing {
-        Missing::NotRun => Verdict::NotMeasured("Tidegate did not take part"),
-        Missing::Failed(word) => Verdict::Missed(word),
-    });
+    let ours =
+        results.values(&row.load, Broker::Tidegate.name(), row.figure).err().map(|missing| match missing {
+            Missing::NotRun => Verdict::NotMeasured("Tidegate did not take part"),
+            Missing::Failed(word) => Verdict::Missed(word),
+        });
     let bar = |asked: Asked| {
         let verdict = ours.clone().unwrap_or_else(|| asked.verdict(results, row));
-        Bar { row: row.number, asked, verdict }
+        Bar { row: row.number, asked: asked.to_string(), verdict }
     };
     asked(row).into_iter().map(bar).collect()
 }
@@ -66,7 +68,8 @@ fn asked(row: &Row) -> Vec<Asked> {
 
 impl Asked {
     fn verdict(&self, results: &Results, row: &Row) -> Verdict {
-        let to = |broker, figure| results.ratio(&row.load, figure, broker).ok().map(|ratio| (broker, ratio));
+        let to =
+            |broker, figure| results.ours_to(&row.load, figure, broker).ok().map(|ratio| (broker, ratio));
         let best = |figure, more| results.best_peer(&row.load, figure, more).ok().flatten();
         match self {
             Self::TimesTheFloor(limit) => times(to(Broker::Floor, row.figure), |ratio| ratio <= *limit),
@@ -76,7 +79,7 @@ impl Asked {
                 let ahead = |ratio| if felt.more_is_better { ratio > 1.0 } else { ratio < 1.0 };
                 times(best(felt.figure, felt.more_is_better), ahead)
             }
-            Self::AtMost(limit) => match results.values(&row.load, Broker::Tidegate, row.figure) {
+            Self::AtMost(limit) => match results.values(&row.load, Broker::Tidegate.name(), row.figure) {
                 Ok(values) => {
                     let seen = median(values.into_iter());
                     judged(seen <= *limit, format!("{seen:.1}"))
@@ -107,7 +110,7 @@ fn times(seen: Option<(Broker, f64)>, met: impl Fn(f64) -> bool) -> Verdict {
     }
 }
 
-fn judged(met: bool, seen: String) -> Verdict {
+pub(crate) fn judged(met: bool, seen: String) -> Verdict {
     if met { Verdict::Met(seen) } else { Verdict::Missed(seen) }
 }
 

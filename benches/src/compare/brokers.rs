@@ -1,6 +1,6 @@
 //! The brokers: how each is started so that it keeps every message of a closed loop, and writes no log.
 
-use super::rows::Load;
+use super::{Entrant, rows::Load};
 use crate::{mosquitto, peer::Peer};
 use std::{
     env, fs,
@@ -78,19 +78,31 @@ impl Broker {
     }
 }
 
-impl Contender {
-    /// # Errors
-    /// Why it does not listen.
-    pub(crate) fn start(&self, load: &Load) -> Result<Peer, String> {
+impl Entrant for Contender {
+    fn name(&self) -> &'static str {
+        self.broker.name()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn bears(&self, load: &Load) -> bool {
+        self.broker != Broker::Floor || load.has_floor
+    }
+
+    fn start(&self, load: &Load) -> Result<Peer, String> {
         Peer::start(|folder, address| match self.broker {
             Broker::Floor => self.floor(address),
-            Broker::Tidegate => self.tidegate(folder, address),
+            Broker::Tidegate => self.tidegate(folder, address, ""),
             Broker::Mosquitto => mosquitto::command(MOSQUITTO, folder, address),
             Broker::Rumqttd => self.rumqttd(folder, address),
             Broker::Mochi => self.mochi(address, load),
         })
     }
+}
 
+impl Contender {
     fn floor(&self, address: SocketAddr) -> Command {
         // As many threads as the brokers have.
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -99,11 +111,12 @@ impl Contender {
         command
     }
 
-    fn tidegate(&self, folder: &Path, address: SocketAddr) -> Command {
+    /// `section`: of a plugin, if there is one.
+    pub(crate) fn tidegate(&self, folder: &Path, address: SocketAddr, section: &str) -> Command {
         fs::create_dir(folder.join("plugins")).unwrap();
         let config = format!(
             "allow_anonymous = true\n[store]\nengine = \"memory\"\n[limits]\nmax_queued_messages = 1000000\n\
-             [log]\nlevel = \"error\"\n[[listener]]\naddress = \"{address}\"\n"
+             [log]\nlevel = \"error\"\n[[listener]]\naddress = \"{address}\"\n{section}"
         );
         self.with_config(folder.join("tidegate.toml"), &config)
     }

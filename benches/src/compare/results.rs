@@ -8,12 +8,13 @@ use crate::measure::median;
 use serde_json::Value;
 use std::fmt;
 
-/// One broker, one load, one round.
+/// One load, borne by one, in one round.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) round: u32,
     pub(crate) load: &'static str,
-    pub(crate) broker: Broker,
+    /// The name of who bore it.
+    pub(crate) by: &'static str,
     pub(crate) outcome: Result<Value, Fault>,
 }
 
@@ -49,13 +50,12 @@ impl fmt::Display for Missing {
 pub(crate) struct Results(pub(crate) Vec<Run>);
 
 impl Results {
-    /// What a broker has shown, one value a round, in the order of the rounds.
+    /// What was seen of one, a value each round, in the order of the rounds.
     ///
     /// # Errors
     /// If a round failed or there was none.
-    pub(crate) fn values(&self, load: &Load, broker: Broker, figure: &str) -> Result<Vec<f64>, Missing> {
-        let mut runs: Vec<&Run> =
-            self.0.iter().filter(|run| run.load == load.name && run.broker == broker).collect();
+    pub(crate) fn values(&self, load: &Load, by: &str, figure: &str) -> Result<Vec<f64>, Missing> {
+        let mut runs: Vec<&Run> = self.0.iter().filter(|run| run.load == load.name && run.by == by).collect();
         runs.sort_by_key(|run| run.round);
         if runs.is_empty() {
             return Err(Missing::NotRun);
@@ -70,13 +70,39 @@ impl Results {
         runs.into_iter().map(value).collect()
     }
 
-    /// The median of ours over theirs.
+    /// The median of one's over another's of the same round.
     ///
     /// # Errors
     /// If one of them has no value.
-    pub(crate) fn ratio(&self, load: &Load, figure: &str, to: Broker) -> Result<f64, Missing> {
-        let ours = self.values(load, Broker::Tidegate, figure)?;
-        Ok(ratio(&ours, &self.values(load, to, figure)?))
+    pub(crate) fn ratio(&self, load: &Load, figure: &str, of: &str, to: &str) -> Result<f64, Missing> {
+        self.by_round(load, figure, [of, to], |of, to| of / to)
+    }
+
+    /// The median of what one has more than another in the same round.
+    ///
+    /// # Errors
+    /// If one of them has no value.
+    pub(crate) fn more(&self, load: &Load, figure: &str, of: &str, than: &str) -> Result<f64, Missing> {
+        self.by_round(load, figure, [of, than], |of, than| of - than)
+    }
+
+    fn by_round(
+        &self,
+        load: &Load,
+        figure: &str,
+        [of, to]: [&str; 2],
+        compared: impl Fn(f64, f64) -> f64,
+    ) -> Result<f64, Missing> {
+        let (of, to) = (self.values(load, of, figure)?, self.values(load, to, figure)?);
+        Ok(median(of.into_iter().zip(to).map(|(of, to)| compared(of, to))))
+    }
+
+    /// The median of ours over a broker's of the same round.
+    ///
+    /// # Errors
+    /// If one of them has no value.
+    pub(crate) fn ours_to(&self, load: &Load, figure: &str, broker: Broker) -> Result<f64, Missing> {
+        self.ratio(load, figure, Broker::Tidegate.name(), broker.name())
     }
 
     /// The peer that comes closest to us, or is farthest ahead, and the ratio of ours to its. None if no peer has a value.
@@ -89,23 +115,18 @@ impl Results {
         figure: &str,
         more_is_better: bool,
     ) -> Result<Option<(Broker, f64)>, Missing> {
-        self.values(load, Broker::Tidegate, figure)?;
+        self.values(load, Broker::Tidegate.name(), figure)?;
         let peers = Broker::ALL.into_iter().filter(|broker| broker.is_peer());
-        let ratios = peers.filter_map(|peer| Some((peer, self.ratio(load, figure, peer).ok()?)));
+        let ratios = peers.filter_map(|peer| Some((peer, self.ours_to(load, figure, peer).ok()?)));
         let by_ratio = |left: &(Broker, f64), right: &(Broker, f64)| left.1.total_cmp(&right.1);
         Ok(if more_is_better { ratios.min_by(by_ratio) } else { ratios.max_by(by_ratio) })
     }
 
     /// How far apart a broker's rounds were, of its median; that of the broker whose rounds were farthest apart. None without any figure.
     pub(crate) fn spread(&self, row: &Row) -> Option<f64> {
-        let of = |broker| self.values(&row.load, broker, row.figure).ok();
+        let of = |broker: Broker| self.values(&row.load, broker.name(), row.figure).ok();
         Broker::ALL.into_iter().filter_map(of).map(|values| spread(&values)).max_by(f64::total_cmp)
     }
-}
-
-/// The median of each of ours over theirs of the same round.
-fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
-    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
 }
 
 /// From the least to the most, as a part of the median.
@@ -139,13 +160,16 @@ pub(crate) mod tests {
 
     /// Of the first row, too.
     pub(crate) fn run(round: u32, broker: Broker, outcome: Result<Value, Fault>) -> Run {
-        Run { round, load: ROWS[0].load.name, broker, outcome }
+        Run { round, load: ROWS[0].load.name, by: broker.name(), outcome }
     }
 
     #[test]
-    fn a_ratio_is_of_values_of_the_same_round() {
+    fn what_is_compared_is_of_the_same_round() {
         // The second round was slow for both.
-        assert_eq!(ratio(&[1.0, 10.0, 1.0], &[2.0, 20.0, 4.0]), 0.5);
+        let results = results(&[(Broker::Tidegate, &[1.0, 10.0, 1.0]), (Broker::Mochi, &[2.0, 20.0, 4.0])]);
+        let Row { load, figure, .. } = &ROWS[0];
+        assert_eq!(results.ours_to(load, figure, Broker::Mochi), Ok(0.5));
+        assert_eq!(results.more(load, figure, Broker::Mochi.name(), Broker::Tidegate.name()), Ok(3.0));
     }
 
     #[test]
@@ -159,7 +183,7 @@ pub(crate) mod tests {
         let mut results = results(&[(Broker::Mochi, &[1.0, 2.0, 3.0])]);
         results.0.reverse();
         let row = &ROWS[0];
-        assert_eq!(results.values(&row.load, Broker::Mochi, row.figure), Ok(vec![1.0, 2.0, 3.0]));
+        assert_eq!(results.values(&row.load, Broker::Mochi.name(), row.figure), Ok(vec![1.0, 2.0, 3.0]));
     }
 
     #[test]
@@ -169,7 +193,7 @@ pub(crate) mod tests {
         results.0.push(run(2, Broker::Mochi, Err(fault)));
         let row = &ROWS[0];
         assert_eq!(
-            results.values(&row.load, Broker::Mochi, row.figure),
+            results.values(&row.load, Broker::Mochi.name(), row.figure),
             Err(Missing::Failed("loses 3".to_owned()))
         );
         assert_eq!(results.best_peer(&row.load, row.figure, false), Ok(None));

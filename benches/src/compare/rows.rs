@@ -11,6 +11,8 @@ pub(crate) struct Load {
     pub(crate) has_floor: bool,
     /// Messages that may wait for one client.
     pub(crate) waiting: u32,
+    /// Of each message.
+    pub(crate) receivers: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,6 +56,7 @@ const P2P_QOS_0: Load = Load {
     kind: Kind::Closed,
     has_floor: true,
     waiting: SMALL_WINDOW,
+    receivers: 1,
 };
 const P2P_QOS_1: Load =
     Load { name: "p2p 20:20, QoS 1", arguments: "p2p --publishers 20 --qos 1 --window 100", ..P2P_QOS_0 };
@@ -66,12 +69,14 @@ const P2P_QOS_2: Load = Load {
 const FAN_OUT_QOS_0: Load = Load {
     name: "fan-out 1:200, QoS 0",
     arguments: "fanout --publishers 1 --subscribers 200 --qos 0 --window 100",
+    receivers: 200,
     ..P2P_QOS_0
 };
 const FAN_OUT_QOS_1: Load = Load {
     name: "fan-out 1:200, QoS 1",
     arguments: "fanout --publishers 1 --subscribers 200 --qos 1 --window 100",
     has_floor: false,
+    receivers: 200,
     ..P2P_QOS_0
 };
 const FAN_IN: Load = Load {

@@ -1,7 +1,8 @@
 //! The results as Markdown.
 
 use super::{
-    bars::{self, Verdict},
+    Entrant,
+    bars::{self, Bar, Verdict},
     brokers::{Broker, Contender},
     machine,
     results::{Missing, Results},
@@ -12,11 +13,11 @@ use crate::measure::median;
 /// Everything: the machine, the table, what is felt, the bars, and what went wrong. `measured`: how long and how often.
 pub(crate) fn print(results: &Results, rows: &[&Row], contenders: &[Contender], measured: &str) {
     let brokers: Vec<Broker> = contenders.iter().map(|contender| contender.broker).collect();
-    let versions: Vec<&str> = contenders.iter().map(|contender| contender.version.as_str()).collect();
+    let versions: Vec<&str> = contenders.iter().map(Entrant::version).collect();
     println!("{}. {}. {measured}.\n", machine::described(), versions.join(", "));
     costs(results, rows, &brokers);
     felt(results, rows, &brokers);
-    bars(results, rows);
+    verdicts(rows.iter().flat_map(|row| bars::of_row(results, row)).collect());
     faults(results);
 }
 
@@ -28,10 +29,10 @@ fn costs(results: &Results, rows: &[&Row], brokers: &[Broker]) {
     for row in rows {
         let mut cells = vec![row.number.to_string(), row.load.name.to_owned(), row.what.to_owned()];
         cells.extend(brokers.iter().map(|broker| {
-            let values = results.values(&row.load, *broker, row.figure);
+            let values = results.values(&row.load, broker.name(), row.figure);
             values.map_or_else(|missing| missing.to_string(), |values| digits(median(values.into_iter())))
         }));
-        let to_floor = results.ratio(&row.load, row.figure, Broker::Floor);
+        let to_floor = results.ours_to(&row.load, row.figure, Broker::Floor);
         cells.push(to_floor.map_or_else(|_| "–".to_owned(), |ratio| format!("{ratio:.2}")));
         let best = results.best_peer(&row.load, row.figure, false).ok().flatten();
         let best = best.map(|(peer, ratio)| format!("{ratio:.2} ({})", peer.name()));
@@ -53,12 +54,12 @@ fn felt(results: &Results, rows: &[&Row], brokers: &[Broker]) {
     header(["", "load", "broker", "messages/s", "p50, ms", "p99, ms", "p99.9, ms"].map(str::to_owned).into());
     for row in rows {
         for broker in brokers {
-            let shown = |felt: &Felt| match results.values(&row.load, *broker, felt.figure) {
+            let shown = |felt: &Felt| match results.values(&row.load, broker.name(), felt.figure) {
                 Ok(values) if felt.more_is_better => format!("{:.0}", median(values.into_iter())),
                 Ok(values) => digits(median(values.into_iter()) / 1000.0),
                 Err(missing) => missing.to_string(),
             };
-            if results.values(&row.load, *broker, row.figure) != Err(Missing::NotRun) {
+            if results.values(&row.load, broker.name(), row.figure) != Err(Missing::NotRun) {
                 let names = [row.number.to_string(), row.load.name.to_owned(), broker.name().to_owned()];
                 line(&names.into_iter().chain(FELT.iter().map(shown)).collect::<Vec<_>>());
             }
@@ -67,8 +68,8 @@ fn felt(results: &Results, rows: &[&Row], brokers: &[Broker]) {
     println!();
 }
 
-fn bars(results: &Results, rows: &[&Row]) {
-    let bars: Vec<_> = rows.iter().flat_map(|row| bars::of_row(results, row)).collect();
+/// A line for each bar.
+pub(crate) fn verdicts(bars: Vec<Bar>) {
     let met = bars.iter().filter(|bar| matches!(bar.verdict, Verdict::Met(_))).count();
     println!("{met} of {} bars met:\n", bars.len());
     for bar in bars {
@@ -81,25 +82,28 @@ fn bars(results: &Results, rows: &[&Row]) {
     }
 }
 
-fn faults(results: &Results) {
+/// What went wrong.
+pub(crate) fn faults(results: &Results) {
     for run in &results.0 {
         if let Err(fault) = &run.outcome {
-            println!("\n{}, {}, round {}: {}", run.load, run.broker.name(), run.round, fault.sentence);
+            println!("\n{}, {}, round {}: {}", run.load, run.by, run.round, fault.sentence);
         }
     }
 }
 
-fn header(cells: Vec<String>) {
+/// The first two lines of a table.
+pub(crate) fn header(cells: Vec<String>) {
     line(&cells);
     line(&vec!["---".to_owned(); cells.len()]);
 }
 
-fn line(cells: &[String]) {
+/// Of a table.
+pub(crate) fn line(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
 /// Three that count.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     let places = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.places$}")
 }

@@ -4,7 +4,7 @@
 //! - `options`: what a user may ask for; `target`: the broker it goes to
 //! - `scenario` and the files beside it: one for each kind of load
 //! - `traffic`: publishers and subscribers that exchange messages, the heart of most scenarios
-//!   - `publisher`, `pace`, `flow`: what may be sent now; `template`, `stamp`: its bytes
+//!   - `publisher`, `pace`, `flow`: what may be sent now; `template`, `payload`, `stamp`: its bytes
 //!   - `subscriber`, `order`: what has come, and what is wrong with it
 //! - `crew`: one thread with its clients; `links`: their connections; `stream`: their sockets; `alarm`: its clock
 //! - `team`: all threads of a run; `meeting`: where they wait for each other; `watch`, `progress`: what goes on beside them
@@ -20,6 +20,7 @@ mod meeting;
 mod options;
 mod order;
 mod pace;
+mod payload;
 mod process;
 mod progress;
 mod publisher;

@@ -38,6 +38,22 @@ pub(crate) enum Scenario {
     Storm(Storm),
 }
 
+impl Scenario {
+    /// None if it has no messages.
+    pub(crate) fn payload(&self) -> Option<Payload> {
+        match self {
+            Self::P2p(options) | Self::Fanout(options) | Self::Fanin(options) | Self::Shared(options) => {
+                Some(options.messages.payload)
+            }
+            Self::Churn(options) => Some(options.traffic.messages.payload),
+            Self::Storm(options) => Some(options.traffic.messages.payload),
+            Self::Retained(options) => Some(options.payload),
+            Self::Offline(options) => Some(options.payload),
+            Self::Connect(_) => None,
+        }
+    }
+}
+
 /// Options of scenarios whose clients exchange messages.
 #[derive(Clone, Debug, Args, Serialize)]
 pub(crate) struct Exchange {
@@ -95,9 +111,9 @@ pub(crate) struct Retained {
     #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = qos, help_heading = "Load")]
     #[serde(serialize_with = "qos_as_number")]
     pub(crate) qos: QoS,
-    /// Bytes of a payload, at least 24: number and time of the message are in it
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size, help_heading = "Load")]
-    pub(crate) size: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) payload: Payload,
     /// Messages that are published and not acknowledged yet, at most; 100 unless told, 20 at QoS 2
     #[arg(long, value_name = "N", help_heading = "Load",
           value_parser = clap::value_parser!(u64).range(1..=65_535))]
@@ -153,9 +169,9 @@ pub(crate) struct Offline {
     #[arg(long, value_name = "1|2", default_value = "1", value_parser = kept_qos, help_heading = "Load")]
     #[serde(serialize_with = "qos_as_number")]
     pub(crate) qos: QoS,
-    /// Bytes of a payload, at least 24: number and time of the message are in it
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size, help_heading = "Load")]
-    pub(crate) size: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) payload: Payload,
     /// Messages of a publisher that are not acknowledged yet, at most; 100 unless told, 20 at QoS 2
     #[arg(long, value_name = "N", help_heading = "Load",
           value_parser = clap::value_parser!(u64).range(1..=65_535))]
@@ -271,9 +287,32 @@ pub(crate) struct Messages {
     #[arg(long, value_name = "0|1|2", default_value = "0", value_parser = qos)]
     #[serde(serialize_with = "qos_as_number")]
     pub(crate) qos: QoS,
-    /// Bytes of a payload, at least 24: number and time of the message are in it
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) payload: Payload,
+}
+
+/// What a payload is like.
+#[derive(Clone, Copy, Debug, Args, Serialize)]
+#[command(next_help_heading = "Load")]
+pub(crate) struct Payload {
+    /// Bytes of a payload, at least 24, or 120 of JSON: number and time of the message are in it; 64 unless told, 128 of JSON
+    #[arg(long, value_name = "BYTES", default_value = "64", default_value_if("format", "json", "128"),
+          hide_default_value = true, value_parser = size)]
     pub(crate) size: usize,
+    /// What a payload is, so that a plugin may read it, and change it but for what is checked
+    #[arg(long = "payload", value_name = "FORMAT", default_value = "bytes")]
+    #[serde(rename = "payload")]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// Bytes that mean nothing to others
+    Bytes,
+    /// A JSON object
+    Json,
 }
 
 /// How fast messages are sent.
@@ -363,7 +402,7 @@ fn kept_qos(text: &str) -> Result<QoS, String> {
 }
 
 fn size(text: &str) -> Result<usize, String> {
-    let smallest = crate::stamp::Stamp::LEN;
+    let smallest = Format::Bytes.smallest();
     match text.parse() {
         Ok(size) if (smallest..=MOST_BYTES).contains(&size) => Ok(size),
         _ => Err(format!(

@@ -28,18 +28,7 @@ mod storm;
 /// The code is 0 if all is well, 1 if there are no figures, 2 for options that contradict each other, 3 if messages were lost,
 /// came twice though they must not, or out of order, and 130 if the user interrupted it.
 pub fn run(options: &Options) -> ExitCode {
-    let done = match &options.scenario {
-        Scenario::P2p(options) => p2p::run(options),
-        Scenario::Fanout(options) => fanout::run(options),
-        Scenario::Fanin(options) => fanin::run(options),
-        Scenario::Shared(options) => shared::run(options),
-        Scenario::Connect(options) => connect::run(options),
-        Scenario::Retained(options) => retained::run(options),
-        Scenario::Churn(options) => churn::run(options),
-        Scenario::Offline(options) => offline::run(options),
-        Scenario::Storm(options) => storm::run(options),
-    };
-    match done {
+    match play(&options.scenario) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("tidegate bench: {failure}");
@@ -49,6 +38,23 @@ pub fn run(options: &Options) -> ExitCode {
                 _ => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+fn play(scenario: &Scenario) -> Result<ExitCode, Failure> {
+    if let Some(payload) = scenario.payload() {
+        payload.check()?;
+    }
+    match scenario {
+        Scenario::P2p(options) => p2p::run(options),
+        Scenario::Fanout(options) => fanout::run(options),
+        Scenario::Fanin(options) => fanin::run(options),
+        Scenario::Shared(options) => shared::run(options),
+        Scenario::Connect(options) => connect::run(options),
+        Scenario::Retained(options) => retained::run(options),
+        Scenario::Churn(options) => churn::run(options),
+        Scenario::Offline(options) => offline::run(options),
+        Scenario::Storm(options) => storm::run(options),
     }
 }
 

@@ -1,7 +1,7 @@
-//! What the first bytes of every payload say.
+//! What every payload says of its message.
 
-/// Written at the start of a payload, little endian.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// By bytes at the start of a payload, little endian, or by fields of an object.
+#[derive(Clone, Copy, Debug, serde::Deserialize, Eq, PartialEq)]
 pub(crate) struct Stamp {
     /// Tells this run from others.
     pub(crate) run: u32,
@@ -14,26 +14,20 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Bytes; no payload may be shorter.
+    /// Bytes.
     pub(crate) const LEN: usize = 24;
-    /// Where `publisher` begins.
-    pub(crate) const PUBLISHER: usize = 4;
-    /// Where `sequence` begins; `due` follows.
-    pub(crate) const SEQUENCE: usize = 8;
-    /// Where `due` begins.
-    pub(crate) const DUE: usize = 16;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        bytes[..Self::PUBLISHER].copy_from_slice(&self.run.to_le_bytes());
-        bytes[Self::PUBLISHER..Self::SEQUENCE].copy_from_slice(&self.publisher.to_le_bytes());
-        bytes[Self::SEQUENCE..Self::DUE].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[Self::DUE..].copy_from_slice(&self.due.to_le_bytes());
+        bytes[..4].copy_from_slice(&self.run.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.publisher.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.due.to_le_bytes());
         bytes
     }
 
     /// None if the payload is too short.
-    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(payload: &[u8]) -> Option<Self> {
         let (run, rest) = payload.split_first_chunk()?;
         let (publisher, rest) = rest.split_first_chunk()?;
         let (sequence, rest) = rest.split_first_chunk()?;

@@ -4,6 +4,7 @@ use crate::{
     crew::{Piece, decode, var_int},
     failure::Asked,
     flow::Flow,
+    options::Payload,
     order::{Arrival, Sequence},
     pace::Timeline,
     publisher::{PUBACK, PUBCOMP, PUBREC, read_ack, write_ack},
@@ -42,8 +43,7 @@ pub(crate) type Group = Vec<Mutex<Sequence>>;
 pub(crate) struct Context<'a> {
     pub(crate) run: u32,
     pub(crate) version: Version,
-    /// Bytes of every payload.
-    pub(crate) size: usize,
+    pub(crate) payload: Payload,
     pub(crate) timeline: Timeline,
     /// By number of the publisher.
     pub(crate) flows: &'a [Arc<Flow>],
@@ -74,13 +74,13 @@ impl Subscriber {
     ) -> Result<Option<u32>, Wrong> {
         let publish = Incoming::read(piece, context.version)?;
         acknowledge(&publish, out);
-        let stamp = Stamp::read(publish.payload).filter(|stamp| stamp.run == context.run);
+        let stamp = context.payload.format.read(publish.payload).filter(|stamp| stamp.run == context.run);
         let Some(stamp) = stamp else {
             tally.checks.foreign += 1;
             return Ok(None);
         };
         let source = stamp.publisher.wrapping_sub(self.sources.start) as usize;
-        if source >= self.sources.len() || publish.payload.len() != context.size {
+        if source >= self.sources.len() || !context.payload.may_be(publish.payload) {
             tally.checks.wrong += 1;
             return Ok(None);
         }

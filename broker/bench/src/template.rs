@@ -1,6 +1,6 @@
 //! A PUBLISH that is made once, and again by copying.
 
-use crate::stamp::Stamp;
+use crate::{options::Payload, payload::write_digits, stamp::Stamp};
 use tidegate_mqtt::{EncodeError, Packet, PacketId, Publish, QoS, Version};
 
 /// All messages of a publisher differ from it by packet identifier, number and time alone, and by the end of the topic.
@@ -10,8 +10,10 @@ pub(crate) struct Template {
     packet_id: Option<usize>,
     /// Where the number of the topic is.
     digits: Option<usize>,
-    /// Where the payload begins, if it is not empty.
-    payload: Option<usize>,
+    /// Where the payload begins, if it is not empty, and what it is.
+    payload: Option<(usize, Payload)>,
+    run: u32,
+    publisher: u32,
 }
 
 /// What a template is made of.
@@ -21,8 +23,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) topic: Topic<'a>,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    /// Bytes of the payload: none, or at least [`Stamp::LEN`].
-    pub(crate) size: usize,
+    /// None: it is empty.
+    pub(crate) payload: Option<Payload>,
     pub(crate) run: u32,
 }
 
@@ -45,15 +47,13 @@ pub(crate) fn numbered(prefix: &str, number: u32) -> String {
 
 impl Template {
     pub(crate) fn new(shape: &Shape<'_>) -> Result<Self, EncodeError> {
-        let Shape { version, qos, retain, size, run, .. } = *shape;
+        let Shape { version, qos, retain, run, .. } = *shape;
         let (topic, publisher) = match shape.topic {
             Topic::One(topic, publisher) => (topic.to_owned(), publisher),
             Topic::Numbered(prefix) => (numbered(prefix, 0), 0),
         };
-        let mut payload = vec![b'.'; size];
-        if let Some(start) = payload.first_chunk_mut() {
-            *start = Stamp { run, publisher, sequence: 0, due: 0 }.to_bytes();
-        }
+        let stamp = Stamp { run, publisher, sequence: 0, due: 0 };
+        let payload = shape.payload.map_or_else(Vec::new, |payload| payload.stamped(stamp));
         let packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
         let publish = Publish {
             dup: false,
@@ -66,13 +66,14 @@ impl Template {
         };
         let mut bytes = Vec::new();
         Packet::Publish(publish).encode(version, &mut bytes)?;
-        let start = bytes.len() - size;
+        let start = bytes.len() - payload.len();
         // Between topic and payload: the packet identifier, and in MQTT 5 the length of no properties.
         let properties = usize::from(version == Version::V5);
         let packet_id = packet_id.map(|_| start - properties - 2);
         let topic_end = packet_id.unwrap_or(start - properties);
         let digits = matches!(shape.topic, Topic::Numbered(_)).then(|| topic_end - DIGITS);
-        Ok(Self { bytes, packet_id, digits, payload: (size > 0).then_some(start) })
+        let payload = shape.payload.map(|payload| (start, payload));
+        Ok(Self { bytes, packet_id, digits, payload, run, publisher })
     }
 
     /// `packet_id` is ignored at QoS 0. `topic`: of a numbered one.
@@ -84,19 +85,11 @@ impl Template {
             frame[at..at + 2].copy_from_slice(&packet_id.to_be_bytes());
         }
         if let Some(at) = self.digits {
-            let mut rest = topic;
-            for digit in frame[at..at + DIGITS].iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
+            write_digits(&mut frame[at..at + DIGITS], topic.into());
         }
-        let Some(payload) = self.payload else { return };
-        let stamp = &mut frame[payload..payload + Stamp::LEN];
-        if self.digits.is_some() {
-            stamp[Stamp::PUBLISHER..Stamp::SEQUENCE].copy_from_slice(&topic.to_le_bytes());
-        }
-        stamp[Stamp::SEQUENCE..Stamp::DUE].copy_from_slice(&sequence.to_le_bytes());
-        stamp[Stamp::DUE..].copy_from_slice(&due.to_le_bytes());
+        let Some((start, payload)) = self.payload else { return };
+        let publisher = if self.digits.is_some() { topic } else { self.publisher };
+        payload.format.stamp(&mut frame[start..], Stamp { run: self.run, publisher, sequence, due });
     }
 
     /// Bytes of the whole packet.

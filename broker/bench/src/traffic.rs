@@ -88,7 +88,7 @@ impl<'a> Traffic<'a> {
                 topic: Topic::One(&plan.topics[number], number as u32),
                 qos: plan.messages.qos,
                 retain: false,
-                size: plan.messages.size,
+                payload: Some(plan.messages.payload),
                 run: team.run,
             };
             let template = Template::new(&shape).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -299,7 +299,7 @@ impl<'a> Traffic<'a> {
                 let context = Context {
                     run: self.team.run,
                     version: self.team.target.version,
-                    size: self.plan.messages.size,
+                    payload: self.plan.messages.payload,
                     timeline: self.timeline,
                     flows: &self.plan.flows,
                     group: self.plan.group.as_ref(),
@@ -407,7 +407,7 @@ impl Duty for Traffic<'_> {
 /// Runs a plan on all threads. Returns what came of it.
 pub(crate) fn run(plan: &Plan, team: &Arc<Team>) -> Result<Tally, Failure> {
     let tallies = team.run(|rank| {
-        let mut crew = Crew::new(team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
+        let mut crew = Crew::new(team, rank, AT_ONCE / team.threads(), plan.messages.payload.size)?;
         let mut traffic = Traffic::new(plan, team, rank, &mut crew.links)?;
         crew.work(&mut traffic)?;
         team.go_on()?;

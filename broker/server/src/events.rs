@@ -82,7 +82,7 @@ impl Events {
     fn push(&self, event: Event) {
         // Lists are put together by this, so that what one thread does after another is told after it.
         let at = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let Shard(shard) = &self.shards[crate::traffic::shard() % SHARDS];
+        let Shard(shard) = &self.shards[crate::traffic::thread_number() % SHARDS];
         let mut events = shard.lock();
         if events.len() == SHARD_EVENTS {
             events.pop_front();

@@ -21,6 +21,8 @@ mod clock;
 mod config;
 mod connect;
 mod connection;
+#[cfg(test)]
+mod contention;
 mod counters;
 mod door;
 mod events;

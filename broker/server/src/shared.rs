@@ -49,10 +49,15 @@ pub(crate) struct Shared {
     pub(crate) incoming: Arc<Budget>,
     /// Turns true when the broker stops.
     pub(crate) stopping: watch::Receiver<bool>,
-    sequences: AtomicU64,
+    sequences: Sequences,
     /// Sessions to look at later, for [`parked_sessions`](crate::parked_sessions).
     pub(crate) parked: mpsc::UnboundedSender<crate::parked_sessions::Look>,
 }
+
+/// The next message number. In lines of its own: every message reads what would lie beside it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Sequences(AtomicU64);
 
 impl Shared {
     pub(crate) fn new(
@@ -86,14 +91,14 @@ impl Shared {
             plugin_messages,
             incoming,
             stopping,
-            sequences: AtomicU64::new(first_number + 1),
+            sequences: Sequences(AtomicU64::new(first_number + 1)),
             parked,
         }
     }
 
     /// The first of `n` message numbers nobody else has.
     pub(crate) fn take_sequences(&self, n: u64) -> u64 {
-        self.sequences.fetch_add(n, Ordering::Relaxed)
+        self.sequences.0.fetch_add(n, Ordering::Relaxed)
     }
 
     /// A session is done with a message.

@@ -1,8 +1,8 @@
 //! What passes, counted without cores meeting: each thread has counters of its own, and who wants to know adds them up.
 
 use std::{
-    cell::Cell,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    thread,
 };
 
 /// What one batch of work moved.
@@ -40,13 +40,13 @@ impl Moved {
     }
 }
 
-/// Threads with counters of their own; more share them.
-const SHARDS: usize = 16;
+/// The fewest threads with counters of their own: if there are more cores, there are as many; more threads share them.
+const FEWEST_SHARDS: usize = 16;
 
 /// The sum of all that was moved.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Traffic {
-    shards: [Shard; SHARDS],
+    shards: Box<[Shard]>,
 }
 
 #[derive(Debug, Default)]
@@ -56,18 +56,25 @@ struct Shard([AtomicU64; KINDS]);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SHARD: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+    static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The number of this thread's shard.
-pub(crate) fn shard() -> usize {
-    SHARD.get()
+/// The number of this thread: they are counted as they come.
+pub(crate) fn thread_number() -> usize {
+    NUMBER.with(|number| *number)
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { shards: (0..cores.max(FEWEST_SHARDS)).map(|_| Shard::default()).collect() }
+    }
 }
 
 impl Traffic {
     /// Adds a batch.
     pub(crate) fn add(&self, moved: Moved) {
-        let Shard(counters) = &self.shards[shard()];
+        let Shard(counters) = &self.shards[thread_number() % self.shards.len()];
         for (counter, more) in counters.iter().zip(moved.to_array()) {
             if more > 0 {
                 counter.fetch_add(more, Ordering::Relaxed);

@@ -16,6 +16,7 @@ export const lifecycle = {
 export const publish = {
   onPublish({ topic, extra }) {
     if (topic.startsWith("copy/")) return edit(extra.payload);
+    if (topic.startsWith("json/")) return edit(bytes(withFahrenheit(text(extra.payload))));
     if (topic.startsWith("std/")) return edit(bytes(JSON.stringify(std())));
     return { tag: "accept" };
   },
@@ -30,6 +31,23 @@ function std() {
   return { millis: Date.now(), random: [Math.random(), Math.random()] };
 }
 
-function bytes(ascii) {
-  return Uint8Array.from(ascii, (c) => c.charCodeAt(0));
+function withFahrenheit(text) {
+  const object = JSON.parse(text);
+  object.fahrenheit = object.celsius * 1.8 + 32;
+  return JSON.stringify(object);
+}
+
+// A character for each byte: what is not ASCII stays what it is, and is back when it becomes bytes again.
+function text(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 4096) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + 4096));
+  }
+  return text;
+}
+
+function bytes(text) {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }

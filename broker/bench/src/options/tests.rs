@@ -1,4 +1,4 @@
-use super::{Options, clients, kept_qos, size, time};
+use super::{Format, Options, clients, kept_qos, size, time};
 use clap::{Args, Command, FromArgMatches};
 use std::time::Duration;
 
@@ -28,6 +28,23 @@ fn times_have_units() {
     for wrong in ["", "s", "5 s", "-1s", "3d", "1.2.3s"] {
         assert!(time(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_payload_has_a_size_that_goes_with_its_format() {
+    for scenario in ["p2p", "retained", "churn", "offline", "storm"] {
+        let payload = |more: &[&str]| {
+            let options = parse(&[&[scenario], more].concat()).unwrap();
+            let payload = options.scenario.payload().unwrap();
+            (payload.format, payload.size, payload.check().is_ok())
+        };
+        assert_eq!(payload(&[]), (Format::Bytes, 64, true));
+        assert_eq!(payload(&["--payload", "json"]), (Format::Json, 128, true));
+        assert_eq!(payload(&["--payload", "json", "--size", "120"]), (Format::Json, 120, true));
+        assert_eq!(payload(&["--payload", "json", "--size", "119"]), (Format::Json, 119, false));
+        assert_eq!(payload(&["--size", "24"]), (Format::Bytes, 24, true));
+    }
+    assert!(parse(&["connect"]).unwrap().scenario.payload().is_none());
 }
 
 #[test]

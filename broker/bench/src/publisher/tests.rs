@@ -2,6 +2,7 @@ use super::{Publisher, Step};
 use crate::{
     crew::split,
     flow::Flow,
+    options::{Format, Payload},
     pace::{Pace, Rate, Timeline},
     stamp::Stamp,
     tally::{Checks, Tally},
@@ -23,8 +24,9 @@ struct Script {
 
 impl Script {
     fn new(pace: Pace, qos: QoS, receivers: u32) -> Self {
-        let shape =
-            Shape { version: Version::V5, topic: Topic::One("a/b", 3), qos, retain: false, size: 30, run: 9 };
+        let payload = Some(Payload { size: 30, format: Format::Bytes });
+        let (version, topic) = (Version::V5, Topic::One("a/b", 3));
+        let shape = Shape { version, topic, qos, retain: false, payload, run: 9 };
         let window = match pace {
             Pace::Window(window) => Some(window),
             Pace::Rate(_) => None,
@@ -55,7 +57,7 @@ impl Script {
                 else {
                     panic!("not a PUBLISH");
                 };
-                sent.push((packet_id, Stamp::read(payload).unwrap()));
+                sent.push((packet_id, Stamp::from_bytes(payload).unwrap()));
             }
         }
         sent

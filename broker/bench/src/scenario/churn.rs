@@ -30,7 +30,7 @@ pub(super) fn run(options: &Churn) -> Result<ExitCode, Failure> {
     let prefix = format!("{}/churn", options.connection.topic);
     let plan = Plan::bystanders(&options.traffic, options.span, &prefix, options.bystanders);
     let parts = team.run(|rank| {
-        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
+        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.payload.size)?;
         let traffic = Traffic::new(&plan, &team, rank, &mut crew.links)?;
         let mut churning =
             Churning::new(&team, options, &prefix, rank, traffic, plan.clients(), &mut crew.links);

@@ -34,7 +34,7 @@ pub(super) fn run(options: &Offline) -> Result<ExitCode, Failure> {
     let flows: Vec<Arc<Flow>> = (0..clients).map(|_| Arc::new(Flow::new(0, 0, 1, None))).collect();
 
     let parts = team.run(|rank| {
-        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), options.size)?;
+        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), options.payload.size)?;
         let identity = |number| Identity { keeps_session: true, ..Identity::new(&team, number) };
         let filter = |number| numbered(&prefix, number as u32);
         let numbers = team.share(rank, clients);
@@ -67,9 +67,9 @@ pub(super) fn run(options: &Offline) -> Result<ExitCode, Failure> {
     team.broker.look_after();
 
     let mut report = Report::new("offline", &team, options);
-    let Offline { messages, size, .. } = options;
+    let Offline { messages, payload, .. } = options;
     report.what =
-        format!("{messages} messages each for {clients} clients, QoS {}, {size} B", options.qos as u8);
+        format!("{messages} messages each for {clients} clients, QoS {}, {payload}", options.qos as u8);
     report.options["publishers"] = publishers.into();
     report.options["window"] = options.window.unwrap_or(usual_window(options.qos)).into();
     report.may_repeat = options.qos == QoS::AtLeastOnce;
@@ -173,7 +173,7 @@ impl<'a> Post<'a> {
             topic: Topic::Numbered(prefix),
             qos: options.qos,
             retain: false,
-            size: options.size,
+            payload: Some(options.payload),
             run: team.run,
         };
         let publisher = |first: usize| {
@@ -273,7 +273,7 @@ impl<'a> Post<'a> {
         let context = Context {
             run: self.team.run,
             version: self.team.target.version,
-            size: self.options.size,
+            payload: self.options.payload,
             timeline: Timeline::always(),
             flows: self.flows,
             group: None,

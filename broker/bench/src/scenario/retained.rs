@@ -9,7 +9,6 @@ use crate::{
     pace::{Pace, Timeline},
     publisher::{PUBACK, PUBREL, Publisher, Topics},
     report::{Cost, Rate, Report},
-    stamp::Stamp,
     subscriber::{Incoming, PUBLISH, SUBACK, Subscriber, acknowledge, subscribed},
     tally::{Checks, Spread, Tally},
     team::Team,
@@ -31,13 +30,13 @@ pub(super) fn run(options: &Retained) -> Result<ExitCode, Failure> {
         &["acknowledged", "received"],
     )?;
     let mut report = Report::new("retained", &team, options);
-    let Retained { messages, subscribers, size, .. } = options;
+    let Retained { messages, subscribers, payload, .. } = options;
     let qos = options.qos as u8;
     report.options["window"] = options.window.unwrap_or(usual_window(options.qos)).into();
-    report.what = format!("{messages} messages, {subscribers} subscribers, QoS {qos}, {size} B");
+    report.what = format!("{messages} messages, {subscribers} subscribers, QoS {qos}, {payload}");
     // The one thread is a part of the report's making.
     let done = team.run(|rank| {
-        let mut crew = Crew::new(&team, rank, AT_ONCE, *size)?;
+        let mut crew = Crew::new(&team, rank, AT_ONCE, payload.size)?;
         let mut board = Board::new(&team, options, &mut crew.links)?;
         crew.work(&mut board)?;
         team.go_on()?;
@@ -252,13 +251,14 @@ impl<'a> Board<'a> {
         }
         let publish = Incoming::read(piece, self.team.target.version)?;
         acknowledge(&publish, out);
-        let stamp = Stamp::read(publish.payload).filter(|stamp| stamp.run == self.team.run);
+        let payload = self.options.payload;
+        let stamp = payload.format.read(publish.payload).filter(|stamp| stamp.run == self.team.run);
         let Some(stamp) = stamp else {
             self.checks.foreign += 1;
             return Ok(());
         };
         match asker.has.get_mut(stamp.publisher as usize) {
-            Some(has) if publish.retain && publish.payload.len() == self.options.size => {
+            Some(has) if publish.retain && payload.may_be(publish.payload) => {
                 if std::mem::replace(has, true) {
                     self.checks.duplicates += 1;
                     return Ok(());
@@ -288,7 +288,7 @@ fn publisher(team: &Team, options: &Retained, prefix: &str, full: bool) -> Resul
         topic: Topic::Numbered(prefix),
         qos: options.qos,
         retain: true,
-        size: if full { options.size } else { 0 },
+        payload: full.then_some(options.payload),
         run: team.run,
     };
     let template = Template::new(&shape).map_err(|error| Failure::Usage(error.to_string()))?;

@@ -28,7 +28,7 @@ pub(super) fn run(options: &Storm) -> Result<ExitCode, Failure> {
     let plan = Plan::bystanders(&options.traffic, options.span, &prefix, options.bystanders);
     let weather = Weather { away: AtomicU64::new(options.clients.into()), end: AtomicU64::new(u64::MAX) };
     let parts = team.run(|rank| {
-        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.size)?;
+        let mut crew = Crew::new(&team, rank, AT_ONCE / team.threads(), plan.messages.payload.size)?;
         let mut traffic = Traffic::new(&plan, &team, rank, &mut crew.links)?;
         crew.work(&mut traffic)?;
         let number = |client| plan.clients() + client;

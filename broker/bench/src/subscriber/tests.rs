@@ -2,6 +2,7 @@ use super::{Context, Group, Subscriber, group_has_all, settle_group, subscribed}
 use crate::{
     crew::split,
     flow::Flow,
+    options::{Format, Payload},
     order::Sequence,
     pace::Timeline,
     stamp::Stamp,
@@ -24,6 +25,7 @@ struct Script {
     group: Option<Group>,
     tally: Tally,
     version: Version,
+    format: Format,
 }
 
 impl Script {
@@ -36,6 +38,7 @@ impl Script {
             group: shares.then(|| (0..2).map(|_| Mutex::new(Sequence::default())).collect()),
             tally: Tally::new(),
             version: Version::V5,
+            format: Format::Bytes,
         }
     }
 
@@ -46,7 +49,7 @@ impl Script {
         let context = Context {
             run: RUN,
             version: self.version,
-            size: SIZE,
+            payload: Payload { size: SIZE, format: self.format },
             timeline: Timeline { start: 0, measured: 1000, end: 2000 },
             flows: &self.flows,
             group: self.group.as_ref(),
@@ -161,6 +164,32 @@ fn messages_of_others_and_wrong_ones_are_told_apart() {
     script.gets(0, publish(&payload(mine)[..SIZE - 1]), 1);
     assert_eq!((script.tally.checks.foreign, script.tally.checks.wrong), (2, 2));
     assert_eq!(script.tally.checks.received, 0);
+}
+
+#[test]
+fn json_counts_whatever_a_plugin_made_of_it_beside_the_stamp() {
+    let mut script = Script { format: Format::Json, ..Script::new(1, false) };
+    for payload in [
+        r#"{"run":77,"publisher":0,"sequence":0,"due":1000,"celsius":21.5}"#,
+        r#"{ "fahrenheit": 70.7, "due": 1000, "more": {"run": [1]},
+             "sequence": 1, "publisher": 0, "run": 77 }"#,
+    ] {
+        script.gets(0, publish(payload.as_bytes()), 1500);
+    }
+    let checks = script.settled([3, 0]);
+    assert_eq!((checks.received, checks.lost, checks.foreign, checks.wrong), (2, 1, 0, 0));
+    assert_eq!(script.tally.delivery.least(), 500);
+    for payload in [
+        r#"{"run":78,"publisher":0,"sequence":2,"due":1000}"#,
+        r#"{"run":77,"publisher":0,"sequence":2}"#,
+        r#"{"run":77,"publisher":0,"sequence":2,"due":1000"#,
+        "",
+    ] {
+        script.gets(0, publish(payload.as_bytes()), 1500);
+    }
+    script.gets(0, publish(br#"{"run":77,"publisher":2,"sequence":0,"due":1000}"#), 1500);
+    let Checks { received, foreign, wrong, .. } = script.tally.checks;
+    assert_eq!((received, foreign, wrong), (2, 4, 1));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 use super::{Shape, Template, Topic, numbered};
-use crate::stamp::Stamp;
+use crate::{
+    options::{Format, Payload},
+    stamp::Stamp,
+};
 use tidegate_mqtt::{Packet, PacketId, Publish, QoS, Version, next_frame};
 
 const SHAPE: Shape<'static> = Shape {
@@ -7,7 +10,7 @@ const SHAPE: Shape<'static> = Shape {
     topic: Topic::One("bench/p2p/7", 7),
     qos: QoS::AtMostOnce,
     retain: false,
-    size: 50,
+    payload: Some(Payload { size: 50, format: Format::Bytes }),
     run: 3,
 };
 
@@ -25,18 +28,27 @@ fn check(shape: &Shape<'_>, topic: u32, expected_topic: &str, publisher: u32) {
     else {
         panic!("not a PUBLISH");
     };
-    assert_eq!((topic, qos, retain, payload.len()), (expected_topic, shape.qos, shape.retain, shape.size));
+    assert_eq!((topic, qos, retain), (expected_topic, shape.qos, shape.retain));
+    assert_eq!(payload.len(), shape.payload.map_or(0, |payload| payload.size));
     assert_eq!(packet_id, PacketId::new(0xABCD).filter(|_| qos > QoS::AtMostOnce));
     let stamp = Stamp { run: 3, publisher, sequence: 1 << 40, due: 99 };
-    assert_eq!(Stamp::read(payload), (shape.size > 0).then_some(stamp));
+    let read = shape.payload.and_then(|kind| kind.format.read(payload));
+    assert_eq!(read, shape.payload.map(|_| stamp));
 }
 
 #[test]
 fn copies_are_packets_in_every_version_and_quality() {
     for version in [Version::V3_1_1, Version::V5] {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
-            for size in [24, 127, 128, 20_000] {
-                let shape = Shape { version, qos, size, ..SHAPE };
+            for (size, format) in [
+                (24, Format::Bytes),
+                (127, Format::Bytes),
+                (128, Format::Bytes),
+                (20_000, Format::Bytes),
+                (120, Format::Json),
+                (20_000, Format::Json),
+            ] {
+                let shape = Shape { version, qos, payload: Some(Payload { size, format }), ..SHAPE };
                 check(&shape, 0, "bench/p2p/7", 7);
                 check(
                     &Shape { topic: Topic::Numbered("x/"), retain: true, ..shape },
@@ -51,7 +63,7 @@ fn copies_are_packets_in_every_version_and_quality() {
 
 #[test]
 fn an_empty_payload_bears_no_stamp() {
-    let shape = Shape { topic: Topic::Numbered("x/"), retain: true, size: 0, ..SHAPE };
+    let shape = Shape { topic: Topic::Numbered("x/"), retain: true, payload: None, ..SHAPE };
     check(&shape, 12, &numbered("x/", 12), 12);
     assert_eq!(numbered("x/", 12), "x/0000000012");
 }

@@ -123,13 +123,13 @@ impl Plan {
 
     /// What it is, in words.
     pub(crate) fn words(&self) -> String {
-        let Messages { qos, size } = self.messages;
+        let Messages { qos, payload } = self.messages;
         let pace = match self.pace {
             PaceOfAll::Rate(rate) => format!("{rate} messages/s"),
             PaceOfAll::Window(window) => format!("window {window}"),
         };
         let (publishers, subscribers) = (self.topics.len(), self.subscriptions.len());
         let qos = qos as u8;
-        format!("{publishers} publishers, {subscribers} subscribers, QoS {qos}, {size} B, {pace}")
+        format!("{publishers} publishers, {subscribers} subscribers, QoS {qos}, {payload}, {pace}")
     }
 }
