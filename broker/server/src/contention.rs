@@ -5,7 +5,7 @@ use crate::{
     clients::{Subscriber, TakenUp},
     clock,
     config::Config,
-    publish::{Draft, Publisher, publish, publish_at_once},
+    publish::{Draft, Publisher, ShortWay, publish, publish_at_once},
     shared::Shared,
     spare::List,
     traffic::Moved,
@@ -205,11 +205,12 @@ impl Worker {
     ) {
         let (now, chain) = (clock::now(), broker.hooks.chain().generation());
         for _ in 0..TURN {
-            assert!(self.publisher.takes_at_once(broker, self.topic.as_bytes(), qos, chain));
+            let way = self.publisher.short_way(broker, self.topic.as_bytes(), qos, chain);
+            assert_eq!(way, Some(ShortWay::Unasked));
             publish_at_once(broker, &mut self.publisher, qos, &PAYLOAD, None, now).unwrap();
             besides(broker, self, touched);
         }
-        let came = TURN as u64;
+        let came = TURN as u32;
         broker.traffic.add(Moved { publishes_received: came, messages_received: came, ..Moved::default() });
         self.deliver(broker);
     }
@@ -218,7 +219,7 @@ impl Worker {
         let now = clock::now();
         let mut deliveries = List::take();
         self.receiver.mailbox.collect(TURN, usize::from(u16::MAX), &mut deliveries);
-        let gone = deliveries.len() as u64;
+        let gone = deliveries.len() as u32;
         for delivery in deliveries.drain(..) {
             let packet_id = self.session.deliver(delivery, now, &mut self.out).unwrap();
             if let Some(finished) = packet_id.and_then(|packet_id| self.session.puback(packet_id)) {

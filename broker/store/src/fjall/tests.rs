@@ -363,6 +363,7 @@ fn the_folder_does_not_grow_while_messages_come_and_go() {
     let options = FjallOptions { reserve: 0, cache: 1 << 20, journal };
     let store = Fjall::open(place.path(), options.clone()).unwrap();
     let queue = |key: u32| Bytes::copy_from_slice(&[(key % 7).to_be_bytes(), key.to_be_bytes()].concat());
+    let idle = |store: &Fjall| store.running.read().as_ref().unwrap().engine.wait_until_idle();
     let (mut most, body) = (0, vec![7; 500]);
     // 40 MiB of messages, of which 2,000 wait at a time; then they go.
     for first in (0..82_000).step_by(50) {
@@ -375,6 +376,8 @@ fn the_folder_does_not_grow_while_messages_come_and_go() {
         });
         store.commit(&come.chain(go).collect::<Vec<_>>(), Durability::Os).unwrap();
         if first % 1_000 == 0 {
+            // How far merges are behind is a matter of how busy the machine is.
+            idle(&store);
             most = most.max(store.disk_bytes().unwrap());
         }
     }
@@ -383,7 +386,7 @@ fn the_folder_does_not_grow_while_messages_come_and_go() {
     assert!(most < (2 << 20) + 6 * journal, "{} KiB", most >> 10);
     drop(store);
     let store = Fjall::open(place.path(), options).unwrap();
-    store.running.read().as_ref().unwrap().engine.wait_until_idle();
+    idle(&store);
     assert!(store.disk_bytes().unwrap() < 3 * journal, "{:?}", store.disk_bytes());
 }
 
