@@ -126,7 +126,7 @@ impl Outgoing {
     pub fn release(&mut self) {
         if self.is_empty() {
             let mut copied = std::mem::take(&mut self.copied);
-            if copied.capacity() <= SPARE_BELOW {
+            if (1..=SPARE_BELOW).contains(&copied.capacity()) {
                 copied.clear();
                 SPARE.set(copied);
             }
