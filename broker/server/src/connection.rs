@@ -669,7 +669,7 @@ mod tests {
     /// there is a reason: then write it here.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of_future(serve) <= 600, "the task: {}", size_of_future(serve));
+        assert!(size_of_future(serve) <= 320, "the task: {}", size_of_future(serve));
         // The allocator has sizes of 896 and 1,024 bytes.
         assert!(size_of::<Connection>() <= 896, "the connection: {}", size_of::<Connection>());
         assert!(size_of::<Subscriber>() <= 208, "the session as others see it: {}", size_of::<Subscriber>());
