@@ -629,7 +629,6 @@ impl Connection {
             broker.clients.end(&subscriber);
             forgotten
         };
-        let is_gone = matches!(end, End::Closed(_));
         if let End::TakenOver { left, .. } = end {
             // Whoever takes over may be gone by now.
             let _ = left.send(());
@@ -640,10 +639,7 @@ impl Connection {
             // Whoever sees the socket close knows that its will is gone.
             saved.until_settled().await;
         }
-        // Who is gone hears nothing any more.
-        if !is_gone {
-            socket.say_goodbye(&broker, &mut out).await;
-        }
+        socket.say_goodbye(&broker, &mut out).await;
     }
 }
 

@@ -139,8 +139,10 @@ struct Waiting {
     commands: Vec<Command>,
     /// The connection is to look: a queue has gone from empty to non-empty, or there is a command.
     told: bool,
-    /// Of the connection, if it waits to be told.
+    /// Of the connection.
     waker: Option<Waker>,
+    /// It waits to be told: who looks by itself need not be woken.
+    waits: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,6 +168,7 @@ impl Mailbox {
         if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             waiting.waker = Some(context.waker().clone());
         }
+        waiting.waits = true;
         Poll::Pending
     }
 
@@ -415,6 +418,7 @@ impl Mailbox {
         if limit > 0 {
             // This is a look: what comes from now on is told anew.
             waiting.told = false;
+            waiting.waits = false;
         }
         let acknowledged = limit.min(room).min(waiting.at_least_once.len());
         deliveries.extend(waiting.at_least_once.drain(..acknowledged));
@@ -457,7 +461,7 @@ const BUSY_FROM: usize = 64;
 /// The connection is to look; told when nobody holds the lock any more.
 fn tell(mut waiting: MutexGuard<'_, Waiting>) {
     waiting.told = true;
-    let waker = waiting.waker.take();
+    let waker = if std::mem::take(&mut waiting.waits) { waiting.waker.take() } else { None };
     drop(waiting);
     if let Some(waker) = waker {
         waker.wake();
