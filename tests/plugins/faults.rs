@@ -1,7 +1,7 @@
 //! A plugin that misbehaves costs the message it misbehaves on, and nobody else anything.
 
 use tidegate_mqtt::{QoS, ReasonCode, Version};
-use tidegate_tests::{Broker, Client, Folder, PATIENCE, guest, publish};
+use tidegate_tests::{BOTH, Broker, Client, Folder, PATIENCE, guest, publish};
 
 /// Does what the payload says, for topics below `probe/`.
 fn probed(more: &str) -> Broker {
@@ -60,6 +60,40 @@ fn verdicts_do_what_they_say() {
     client.expect_nothing();
     client.send(&tidegate_mqtt::Packet::Publish(publish("probe/a", "move", QoS::AtMostOnce)));
     assert_eq!(client.message().topic, "moved");
+}
+
+/// Such messages are asked about before they are made.
+#[test]
+fn verdicts_on_a_topic_that_was_used_before_are_the_same() {
+    let broker = probed("");
+    let mut watcher = Client::connect(&broker, Version::V5, "watcher");
+    watcher.subscribe("#", QoS::ExactlyOnce);
+    for (version, qos) in BOTH
+        .into_iter()
+        .flat_map(|version| [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| (version, qos)))
+    {
+        let mut client = Client::connect(&broker, version, "publisher");
+        let mut sends = |payload: &str| client.publish("probe/a", payload, qos);
+        for payload in ["fine", "fine again"] {
+            assert_eq!(sends(payload), ReasonCode::Success, "{payload}");
+            let message = watcher.accept();
+            assert_eq!((&*message.payload, message.qos), (payload, qos));
+        }
+        let refused = sends("refuse");
+        let says_so = version == Version::V5 && qos > QoS::AtMostOnce;
+        let expected = if says_so { ReasonCode::PayloadFormatInvalid } else { ReasonCode::Success };
+        assert_eq!(refused, expected, "{version:?} {qos:?}");
+        sends("swallow");
+        sends("move");
+        let moved = watcher.accept();
+        assert_eq!((&*moved.topic, &*moved.payload, moved.qos), ("moved", "move", QoS::AtMostOnce));
+        if says_so {
+            assert_eq!(sends("trap"), ReasonCode::ImplementationSpecificError);
+        }
+        sends("fine at last");
+        assert_eq!(watcher.accept().payload, "fine at last");
+    }
+    watcher.expect_nothing();
 }
 
 #[test]
