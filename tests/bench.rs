@@ -169,6 +169,14 @@ fn connections_are_counted_and_cost_something() {
 }
 
 #[test]
+fn clients_that_ask_for_a_keep_alive_are_heard_in_time() {
+    let broker = Broker::start("");
+    // Who says nothing for a second and a half is disconnected, and the bench ends with that.
+    let figures = figures(&broker, &["connect", "--clients", "5", "--keep-alive", "1", "--idle", "3s"]);
+    assert_eq!(number(&figures, "/rates/connections/count"), 5);
+}
+
+#[test]
 fn retained_messages_come_to_each_and_are_cleared() {
     let broker = Broker::start("");
     for qos in ["0", "1", "2"] {

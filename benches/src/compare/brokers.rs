@@ -100,6 +100,14 @@ impl Entrant for Contender {
             Broker::Mochi => self.mochi(address, load),
         })
     }
+
+    fn options(&self) -> Vec<String> {
+        match self.broker {
+            // It lets nobody in without one.
+            Broker::Rumqttd => ["--keep-alive", "60"].map(str::to_owned).into(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Contender {

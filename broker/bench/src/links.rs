@@ -74,7 +74,7 @@ pub(crate) struct Links {
     /// How many are between their first packet and [`Links::settle`], and how many may be.
     greeting: usize,
     at_once: usize,
-    /// The shortest keep alive that the broker asks for, in nanoseconds, and when all were pinged.
+    /// Half of the shortest keep alive that was agreed on, in nanoseconds, and when all were pinged.
     keep_alive: Option<u64>,
     pinged: u64,
     /// Where packets are put together.
@@ -154,7 +154,8 @@ impl Links {
     /// CONNACK has said yes.
     pub(crate) fn is_in(&mut self, who: usize, connack: &ConnAck) {
         self.list[who].stage = Stage::Live;
-        if let Some(seconds @ 1..) = connack.properties.server_keep_alive {
+        let seconds = connack.properties.server_keep_alive.unwrap_or(self.target.keep_alive);
+        if seconds > 0 {
             // Twice in that time, so that one may be late.
             let nanoseconds = u64::from(seconds) * 500_000_000;
             self.keep_alive = Some(self.keep_alive.map_or(nanoseconds, |least| least.min(nanoseconds)));
@@ -166,7 +167,7 @@ impl Links {
         self.greeting -= usize::from(std::mem::take(&mut self.list[who].greets));
     }
 
-    /// To be called about once a second: sends PINGREQ if the broker wants to hear from everybody.
+    /// To be called about once a second: sends PINGREQ if the broker expects to hear from everybody.
     pub(crate) fn keep_alive(&mut self, now: u64) -> Result<(), Failure> {
         if self.keep_alive.is_none_or(|time| now - self.pinged < time) {
             return Ok(());
@@ -305,7 +306,7 @@ impl Identity {
         Connect {
             version: target.version,
             clean_start: if is_v5 { self.clean_start } else { !self.keeps_session },
-            keep_alive: 0,
+            keep_alive: target.keep_alive,
             client_id: ClientId::new(&self.client_id),
             properties: if is_v5 { properties } else { ConnectProperties::default() },
             will: None,

@@ -238,6 +238,9 @@ pub(crate) struct Connection {
     /// itself: others can read command lines
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    /// Keep Alive that clients ask for, in seconds; they ping twice in that time. Some brokers refuse clients without one
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    pub(crate) keep_alive: u16,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) tls: Tls,

@@ -24,6 +24,8 @@ pub(crate) struct Target {
     /// Its path.
     pub(crate) websocket: Option<String>,
     pub(crate) version: Version,
+    /// Seconds; 0: none.
+    pub(crate) keep_alive: u16,
     pub(crate) names: Names,
 }
 
@@ -74,7 +76,8 @@ impl Target {
             password: password(connection.password_file.as_deref())?,
         };
         let address = address(&name)?;
-        Ok(Self { name, address, tls, websocket, version: connection.mqtt.version(), names })
+        let (version, keep_alive) = (connection.mqtt.version(), connection.keep_alive);
+        Ok(Self { name, address, tls, websocket, version, keep_alive, names })
     }
 }
 
