@@ -93,7 +93,7 @@ impl Rule {
     }
 }
 
-/// The rules of one client, placeholders filled. The first rule that applies decides.
+/// The rules of one client, placeholders filled. The first rule that applies decides. None: it was given none.
 #[derive(Clone, Debug, Default)]
 pub struct Rules(Option<Box<ByAction>>);
 
@@ -151,10 +151,9 @@ impl Rules {
         rules.iter().try_for_each(|rule| rule.compiled(|_| Some("x")).map(drop))
     }
 
-    /// Whether there is no rule at all.
+    /// Whether the client was given no rule at all. One whose rules give it nothing has rules: it may do nothing.
     pub fn is_empty(&self) -> bool {
-        let by_action = self.0.as_deref();
-        by_action.is_none_or(|by| by.publish.is_empty() && by.subscribe.is_empty() && by.receive.is_empty())
+        self.0.is_none()
     }
 
     /// The decision of the first rule that applies, None if none does. For a subscription an allow must cover the whole filter,

@@ -217,6 +217,17 @@ async fn rules_stand_at_the_place_of_the_plugin_that_granted_them() {
 }
 
 #[tokio::test]
+async fn a_client_whose_rules_give_it_nothing_may_do_nothing() {
+    let filter = "home/%u/#".into();
+    let rule = Rule { allow: true, action: Action::Publish, filter, max_qos: QoS::ExactlyOnce };
+    let compile = |rules: &[Rule]| Rules::compile(rules, "c1", None, &Attributes::default()).unwrap();
+    for (rules, allowed) in [(compile(&[rule]), false), (compile(&[]), true)] {
+        let mut permissions = Permissions { rules, ..Permissions::default() };
+        assert_eq!(publish_allowed(&registry(&[]), &mut permissions, "home/a", 0).await, allowed);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_holds_for_its_span_and_time_and_chain() {
     let allows = acl(|| Ok(AclVerdict::Allow(span("a/#", 1000))));
     let registry = registry(&[member("a", &allows)]);
