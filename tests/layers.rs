@@ -31,11 +31,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-store",
             "tidegate-transport",
             "tidegate-bench",
+            "tidegate-plugin-build",
             // For development.
             "tidegate-tests",
         ],
     ),
     ("tidegate-bench", &["tidegate-mqtt"]),
+    ("tidegate-plugin-build", &[]),
     ("tidegate-plugin", &["tidegate-mqtt"]),
     ("tidegate-tests", &["tidegate-mqtt"]),
     ("tidegate-power-cut", &[]),
@@ -51,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-tests",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["tidegate-plugin-build"]),
 ];
 
 /// What must not be found below a crate, however far down.
@@ -63,6 +65,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("tidegate-hooks", &["tokio", "wasmtime"]),
     ("tidegate-transport", &["wasmtime"]),
     ("tidegate-bench", &["wasmtime"]),
+    ("tidegate-plugin-build", &["tokio", "wasmtime"]),
     ("tidegate-plugin", &["tokio", "wasmtime"]),
 ];
 

@@ -1,14 +1,14 @@
 //! `cargo xtask`: what a checkout can do, without anything installed but Rust.
 //!
 //! Reading order:
-//! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
-//! - `languages`: guests in other languages
+//! - `plugins`: every folder below `plugins/` becomes a component; `languages`: guests in other languages. How is a crate of its own:
+//!   `tidegate-plugin-build`
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
-//! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
+//! - `lists`: programs from package registries
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
@@ -25,8 +25,6 @@ mod lists;
 mod packages;
 mod plugins;
 mod run;
-mod stamp;
-mod wasm_route;
 
 use clap::{Parser, Subcommand};
 use std::{

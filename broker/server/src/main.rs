@@ -38,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Say what a start would say: read the config, load every plugin, open nothing. Exit code 1 if something is wrong.
     Check,
-    /// See to the plugins of the running broker: list, reload, shadow, promote, rollback.
+    /// See to plugins: new, build; and to those of the running broker: list, reload, shadow, promote, rollback.
     #[command(subcommand)]
     Plugin(plugin_commands::PluginCommand),
     /// Print every number of the running broker and its plugins as OpenMetrics text, for Prometheus and its kin.

@@ -1,4 +1,4 @@
-//! `tidegate plugin …`: commands to the plugins of the running broker, over its admin socket.
+//! `tidegate plugin …`: plugins are made, and those of the running broker are seen to, over its admin socket.
 
 use crate::running::Running;
 use anyhow::{Context, bail};
@@ -9,9 +9,13 @@ use std::{
 };
 use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminShadow};
 
-/// What to do with the plugins of the running broker. It is found through `data_dir` of the config (-c), without one in `data`.
+/// What to do with plugins. The running broker, where it is needed, is found through `data_dir` of the config (-c), without one in `data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Begin a plugin: a folder with a small one that works, in a language of your choice.
+    New(tidegate_plugin_build::NewOptions),
+    /// Make a component of a plugin's project.
+    Build(tidegate_plugin_build::BuildOptions),
     /// Say how every plugin stands.
     List {
         /// As JSON, with everything that is known
@@ -70,6 +74,8 @@ pub(crate) fn metrics(config: Option<&Path>) -> anyhow::Result<()> {
 pub(crate) fn run(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<()> {
     let plugin = |name: &String| name.clone();
     let command = match command {
+        PluginCommand::New(options) => return Ok(tidegate_plugin_build::new(options).map(drop)?),
+        PluginCommand::Build(options) => return Ok(tidegate_plugin_build::build(options).map(drop)?),
         PluginCommand::List { json } => {
             let plugins = list(config)?;
             return say(&if *json { serde_json::to_string_pretty(&plugins)? } else { table(&plugins) });
