@@ -7,8 +7,8 @@ use std::{
 };
 use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 
-/// What it is called in every project.
-pub(crate) const WORLD: &str = "plugin";
+/// What it is called in every project: what its bindings in C begin with.
+pub(crate) const WORLD: &str = "tg";
 
 /// Writes the interfaces of the SDK and the project's world to a folder, which is returned.
 ///

@@ -4,6 +4,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "projects/c.rs"]
+mod c;
 #[path = "projects/errors.rs"]
 mod errors;
 #[path = "projects/rust.rs"]

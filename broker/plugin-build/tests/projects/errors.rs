@@ -73,6 +73,35 @@ fn a_tool_that_is_too_old_is_named_with_what_is_needed() {
     }
 }
 
+#[test]
+fn a_registry_that_is_out_of_reach_is_named() {
+    for (language, list, remedy) in [
+        ("c", "requirements.txt", "PIP_INDEX_URL?"),
+        ("python", "requirements.txt", "PIP_INDEX_URL?"),
+        ("javascript", "package-lock.json", "(`npm ping`)? If"),
+        ("typescript", "package-lock.json", "(`npm ping`)? If"),
+    ] {
+        let project = Workplace::with_project(&["--lang", language]);
+        let mut build = project.command(&["build", "shout"]);
+        let nowhere = "http://127.0.0.1:9/";
+        build.env("PIP_INDEX_URL", nowhere).env("PIP_FIND_LINKS", "").env("PIP_RETRIES", "0");
+        build.env("PIP_NO_CACHE_DIR", "1").env("npm_config_cache", project.file("cache"));
+        build.env("npm_config_registry", nowhere).env("npm_config_fetch_retries", "0");
+        let built = Said::by(&mut build);
+        let failure = built.failure();
+        assert!(failure.starts_with("plugin: the packages of ") && failure.contains(list), "{built:?}");
+        assert!(
+            failure.contains("could not be installed, see above") && failure.contains(remedy),
+            "{built:?}"
+        );
+        // What pip and npm say themselves.
+        assert!(
+            built.complained.contains("127.0.0.1:9") || built.complained.contains("'127.0.0.1'"),
+            "{built:?}"
+        );
+    }
+}
+
 /// What `build` says at last if there are no programs but those in this folder.
 fn built_with_path(language: &str, path: &Path) -> String {
     let project = Workplace::with_project(&["--lang", language]);

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -23,6 +24,15 @@ impl Workplace {
         let made = workplace.run(&[&["new", "shout"], arguments].concat());
         assert!(made.good, "{made:?}");
         assert!(made.said.contains("tidegate plugin build "), "{made:?}");
+        workplace
+    }
+
+    /// As [`Self::with_project`], with the virtual environment that `xtask` makes of the same list.
+    pub(crate) fn with_environment(arguments: &[&str], language: &str) -> Self {
+        let workplace = Self::with_project(arguments);
+        let tools = languages().join(language).join("tools");
+        fs::create_dir_all(&tools).unwrap();
+        symlink(tools, workplace.file(".venv")).unwrap();
         workplace
     }
 
