@@ -93,8 +93,39 @@ impl Interfaces {
     }
 }
 
+/// Without versions; of WASI the packages only.
 impl fmt::Display for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exports {}; imports {}", self.exports.join(" "), self.imports.join(" "))
+        let unversioned = |name: &String| name.split('@').next().unwrap_or_default().to_owned();
+        let exports: Vec<String> = self.exports.iter().map(unversioned).collect();
+        let (mut wasi, own): (Vec<String>, Vec<String>) =
+            self.imports.iter().map(unversioned).partition(|name| name.starts_with("wasi:"));
+        for name in &mut wasi {
+            *name = name.split('/').next().unwrap_or_default().to_owned();
+        }
+        wasi.sort();
+        wasi.dedup();
+        write!(f, "exports {}; imports {}", exports.join(" "), [own, wasi].concat().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_shown_without_versions_and_wasi_by_package() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let interfaces = Interfaces {
+            exports: names(&["publish@0.1.0", "lifecycle@0.1.0"]),
+            imports: names(&[
+                "wasi:io/streams@0.2.12",
+                "wasi:cli/exit@0.2.12",
+                "config@0.1.0",
+                "wasi:io/poll@0.2.12",
+            ]),
+        };
+        assert_eq!(interfaces.to_string(), "exports publish lifecycle; imports config wasi:cli wasi:io");
+        assert!(interfaces.exports("publish") && !interfaces.exports("publish-batch"));
     }
 }

@@ -11,6 +11,6 @@ pub const RECIPES: &str = concat!(
     include_str!("component.rs"),
     include_str!("languages/c.rs"),
     include_str!("languages/javascript.rs"),
-    include_str!("languages/componentize.js"),
+    include_str!("languages/componentize.mjs"),
     include_str!("languages/python.rs"),
 );

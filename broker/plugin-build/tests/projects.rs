@@ -8,6 +8,8 @@
 mod c;
 #[path = "projects/errors.rs"]
 mod errors;
+#[path = "projects/javascript.rs"]
+mod javascript;
 #[path = "projects/rust.rs"]
 mod rust;
 #[path = "projects/workplace.rs"]

@@ -29,8 +29,8 @@ impl Componentization<'_> {
             Engine::StarlingMonkey => "starlingmonkey",
         };
         // It finds packages beside or above itself.
-        let script = self.work.join("componentize.js");
-        files::write(&script, include_bytes!("componentize.js"))?;
+        let script = self.work.join("componentize.mjs");
+        files::write(&script, include_bytes!("componentize.mjs"))?;
         let component = self.work.join(engine).with_extension("wasm");
         let mut node = Command::new("node");
         node.arg(&script).args([engine, self.world]).arg(self.source).arg(self.wit).arg(&component);
@@ -46,30 +46,18 @@ pub(crate) fn build(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
     if engine == Engine::StarlingMonkey && !modules.join(STARLINGMONKEY).is_dir() {
         return Err(Failure::Missing {
             what: "The package that `engine = \"starlingmonkey\"` needs",
-            remedy: format!("`npm install --save-dev {STARLINGMONKEY}@0.23.0` brings it."),
+            remedy: format!("`npm install --save-dev --save-exact {STARLINGMONKEY}@0.23.0` brings it."),
         });
     }
-    let program = |name: &str| {
-        let mut program = Command::new(modules.join(".bin").join(name));
-        program.current_dir(project.folder);
-        program
-    };
     if project.manifest.lang == Language::Typescript {
-        run(program("tsc").arg("--noEmit"))?;
+        run(Command::new(modules.join(".bin/tsc")).arg("--noEmit").current_dir(project.folder))?;
     }
     let work = project.work();
     let (entry, bundle) = (work.join("entry.js"), work.join("bundle.js"));
     files::write(&entry, self::entry(project).as_bytes())?;
-    let mut esbuild = program("esbuild");
-    // What interpreters have is the language, and the broker's interfaces.
-    esbuild.arg(&entry).args(["--bundle", "--format=esm", "--platform=neutral", "--main-fields=module,main"]);
-    esbuild.args([
-        "--target=es2023",
-        "--external:tidegate:plugin/*",
-        "--external:wasi:*",
-        "--log-level=warning",
-    ]);
-    run(esbuild.arg(format!("--outfile={}", bundle.display())))?;
+    let script = work.join("bundle.mjs");
+    files::write(&script, include_bytes!("bundle.mjs"))?;
+    run(Command::new("node").arg(&script).arg(&entry).arg(&bundle))?;
     let wit = &world::write(project)?;
     Componentization { engine, wit, world: world::WORLD, source: &bundle, work: &work }.component()
 }
@@ -79,14 +67,14 @@ const STARLINGMONKEY: &str = "@bytecodealliance/componentize-js";
 /// A module that exports what the world wants: objects of the SDK, which call the plugin.
 fn entry(project: &Project<'_>) -> String {
     let source = project.manifest.sources().first().copied().unwrap_or_default();
-    let hooks = project.manifest.hooks.iter().map(|hook| format!(", {}", in_camel_case(&hook.to_string())));
+    let hooks: Vec<String> = project.manifest.hooks.iter().map(ToString::to_string).collect();
+    let exports: String = hooks.iter().map(|hook| format!(", {}", in_camel_case(hook))).collect();
     format!(
         "// Made of tidegate-plugin.toml.\n\
          import Plugin from {:?};\n\
          import {{ component }} from \"../tidegate/tidegate.ts\";\n\n\
-         export const {{ lifecycle{} }} = component(Plugin);\n",
+         export const {{ lifecycle{exports} }} = component(Plugin, {hooks:?});\n",
         format!("../{source}"),
-        hooks.collect::<String>()
     )
 }
 

@@ -19,7 +19,7 @@ fn an_unknown_language_is_refused_with_those_there_are() {
 #[test]
 fn a_name_that_the_broker_does_not_take_is_refused() {
     let made = Workplace::new().run(&["new", "--lang", "c", "Shout"]);
-    let expected = "plugin: \"Shout\" is no name for a plugin: it is made of a to z, 0 to 9, - and _";
+    let expected = "tidegate: \"Shout\" is no name for a plugin: it is made of a to z, 0 to 9, - and _";
     assert_eq!(made.failure(), expected);
 }
 
@@ -28,7 +28,7 @@ fn a_folder_that_is_there_stays_as_it_is() {
     let project = Workplace::with_project(&["--lang", "c"]);
     fs::write(project.file("plugin.c"), "mine").unwrap();
     let made = project.run(&["new", "--lang", "c", "shout"]);
-    assert!(made.failure().starts_with("plugin: shout is there already"), "{made:?}");
+    assert!(made.failure().starts_with("tidegate: shout is there already"), "{made:?}");
     assert_eq!(fs::read_to_string(project.file("plugin.c")).unwrap(), "mine");
 }
 
@@ -54,7 +54,7 @@ fn a_tool_that_is_missing_is_named_with_what_brings_it() {
     let nothing = tempfile::tempdir().unwrap();
     for (language, _, what, remedy) in TOOLS {
         let failure = built_with_path(language, nothing.path());
-        assert!(failure.starts_with(&format!("plugin: {what} is missing. ")), "{failure}");
+        assert!(failure.starts_with(&format!("tidegate: {what} is missing. ")), "{failure}");
         assert!(failure.contains(remedy), "{failure}");
     }
 }
@@ -67,7 +67,7 @@ fn a_tool_that_is_too_old_is_named_with_what_is_needed() {
         fs::write(&path, "#!/bin/sh\necho old 1.2.3\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let failure = built_with_path(language, folder.path());
-        let expected = format!("plugin: {what} 1.2.3 is too old: ");
+        let expected = format!("tidegate: {what} 1.2.3 is too old: ");
         assert!(failure.starts_with(&expected) && failure.contains(" or newer is needed. "), "{failure}");
         assert!(failure.contains(remedy), "{failure}");
     }
@@ -89,7 +89,7 @@ fn a_registry_that_is_out_of_reach_is_named() {
         build.env("npm_config_registry", nowhere).env("npm_config_fetch_retries", "0");
         let built = Said::by(&mut build);
         let failure = built.failure();
-        assert!(failure.starts_with("plugin: the packages of ") && failure.contains(list), "{built:?}");
+        assert!(failure.starts_with("tidegate: the packages of ") && failure.contains(list), "{built:?}");
         assert!(
             failure.contains("could not be installed, see above") && failure.contains(remedy),
             "{built:?}"

@@ -50,7 +50,7 @@ impl Workplace {
 
     /// The command, to be run in the folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(tool());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate-plugin-build"));
         command.args(arguments).current_dir(self.folder.path());
         command.env("CARGO_TARGET_DIR", languages().join("rust"));
         command
@@ -92,20 +92,9 @@ impl Said {
     }
 }
 
-/// Where tools of other languages are kept, as `xtask` does.
+/// Where tools of other languages are kept, as `xtask` does: below the folder of the profile's.
 pub(crate) fn languages() -> PathBuf {
-    profile().parent().expect("a profile has a folder").join("languages")
-}
-
-/// The example `plugin`, which is built with the tests.
-fn tool() -> PathBuf {
-    let tool = profile().join("examples/plugin");
-    assert!(tool.is_file(), "{} is not there: cargo build --examples", tool.display());
-    tool
-}
-
-/// `target/<profile>`: tests lie in its `deps`.
-fn profile() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    own.parent().and_then(Path::parent).expect("tests lie in a folder").to_owned()
+    let profile =
+        Path::new(env!("CARGO_BIN_EXE_tidegate-plugin-build")).parent().expect("programs lie in a folder");
+    profile.parent().expect("a profile has a folder").join("languages")
 }

@@ -1,12 +1,16 @@
-//! The two commands alone, without a broker: `cargo run -p tidegate-plugin-build --example plugin -- new --lang rust NAME`.
+//! The two commands alone, without a broker: for tests, and for whoever has no broker at hand.
 
 use clap::Parser;
 use std::process::ExitCode;
 use tidegate_plugin_build::{BuildOptions, NewOptions, build, new};
 
+/// `tidegate plugin new` and `tidegate plugin build`, without the rest of tidegate.
 #[derive(Parser)]
+#[command(version)]
 enum Command {
+    /// Begin a plugin: a folder with a small one that works, in a language of your choice.
     New(NewOptions),
+    /// Make a component of a plugin's project.
     Build(BuildOptions),
 }
 
@@ -18,7 +22,7 @@ fn main() -> ExitCode {
     match done {
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("plugin: {failure}");
+            eprintln!("tidegate: {failure}");
             ExitCode::FAILURE
         }
     }
