@@ -10,6 +10,8 @@ mod c;
 mod errors;
 #[path = "projects/javascript.rs"]
 mod javascript;
+#[path = "projects/python.rs"]
+mod python;
 #[path = "projects/rust.rs"]
 mod rust;
 #[path = "projects/workplace.rs"]

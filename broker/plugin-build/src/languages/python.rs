@@ -49,8 +49,8 @@ impl Componentization<'_> {
             componentize.arg("--python-path").arg(path);
         }
         componentize.arg(self.module).arg("--output").arg(&component);
-        // It would take our own environment for the plugin's.
-        run(componentize.env_remove("VIRTUAL_ENV"))?;
+        // It would take our own environment for the plugin's, and tell of itself where the plugin's own errors are told.
+        run(componentize.env_remove("VIRTUAL_ENV").env_remove("RUST_BACKTRACE"))?;
         fs::read(&component).map_err(Failure::file("read", &component))
     }
 }
@@ -60,23 +60,29 @@ pub(crate) fn build(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
     let packages = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let packages = output(Command::new(&python).args(["-c", packages]))?;
     let source = project.source();
-    let work = project.work();
+    let (wit, work) = (world::write(project)?, project.work());
+    write_bindings(&python, &wit, &work.join("bindings"))?;
     let app = work.join("app");
     files::write(&app.join(MODULE).with_extension("py"), entry(project, &source).as_bytes())?;
+    let mut path = vec![app, project.folder.to_owned(), PathBuf::from(packages.trim())];
+    path.extend(source.parent().filter(|folder| *folder != project.folder).map(Path::to_owned));
     Componentization {
         python: &python,
-        wit: &world::write(project)?,
+        wit: &wit,
         world: world::WORLD,
         module: MODULE,
-        path: &[
-            app,
-            source.parent().unwrap_or(project.folder).to_owned(),
-            project.folder.to_owned(),
-            PathBuf::from(packages.trim()),
-        ],
+        path: &path,
         work: &work,
     }
     .component()
+}
+
+/// For editors: the component has its own.
+fn write_bindings(python: &Path, wit: &Path, to: &Path) -> Result<(), Failure> {
+    let _ = fs::remove_dir_all(to);
+    let mut bindings = Command::new(python.with_file_name("componentize-py"));
+    bindings.arg("--quiet").arg("--wit-path").arg(wit).args(["--world", world::WORLD, "bindings"]).arg(to);
+    output(&mut bindings).map(drop)
 }
 
 /// What is made of `entry`.
@@ -85,11 +91,12 @@ const MODULE: &str = "tidegate_component";
 /// A module that exports what the world wants: classes of the SDK, which call the plugin.
 fn entry(project: &Project<'_>, source: &Path) -> String {
     let module = source.file_stem().unwrap_or_default().to_string_lossy();
-    let hooks =
-        project.manifest.hooks.iter().map(|hook| format!(", {}", in_upper_camel_case(&hook.to_string())));
+    let hooks: Vec<String> = project.manifest.hooks.iter().map(ToString::to_string).collect();
+    let classes: String = hooks.iter().map(|hook| format!(", {}", in_upper_camel_case(hook))).collect();
+    let names: String = hooks.iter().map(|hook| format!(", {hook:?}")).collect();
     format!(
-        "# Made of tidegate-plugin.toml.\nimport {module}\nfrom tidegate.component import Lifecycle{}\n",
-        hooks.collect::<String>()
+        "# Made of tidegate-plugin.toml.\nimport {module}\nfrom tidegate.component import exports\n\n\
+         Lifecycle{classes} = exports({module}{names})\n"
     )
 }
 

@@ -2,10 +2,11 @@
 
 use crate::workplace::Workplace;
 use std::fs;
+use tidegate_plugin_build::languages::c::ZIG;
 
 #[test]
 fn a_project_in_c() {
-    let project = Workplace::with_environment(&["--lang", "c"], "c");
+    let project = Workplace::with_environment(&["--lang", "c"], "c", ZIG);
     let interfaces = project.built();
     assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
     assert_eq!(interfaces.exports.len(), 2, "{interfaces}");

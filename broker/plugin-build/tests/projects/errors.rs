@@ -95,10 +95,8 @@ fn a_registry_that_is_out_of_reach_is_named() {
             "{built:?}"
         );
         // What pip and npm say themselves.
-        assert!(
-            built.complained.contains("127.0.0.1:9") || built.complained.contains("'127.0.0.1'"),
-            "{built:?}"
-        );
+        let own = if list == "requirements.txt" { "ERROR: " } else { "npm error" };
+        assert!(built.complained.contains(own), "{built:?}");
     }
 }
 

@@ -28,10 +28,10 @@ impl Workplace {
     }
 
     /// As [`Self::with_project`], with the virtual environment that `xtask` makes of the same list.
-    pub(crate) fn with_environment(arguments: &[&str], language: &str) -> Self {
+    pub(crate) fn with_environment(arguments: &[&str], language: &str, check: &[&str]) -> Self {
         let workplace = Self::with_project(arguments);
         let tools = languages().join(language).join("tools");
-        fs::create_dir_all(&tools).unwrap();
+        tidegate_plugin_build::lists::python(&workplace.file("."), &tools, check).unwrap();
         symlink(tools, workplace.file(".venv")).unwrap();
         workplace
     }
