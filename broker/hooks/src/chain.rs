@@ -319,7 +319,10 @@ impl Member {
     }
 
     /// What an answer about a client comes to; None: the next member is asked.
-    fn decided(
+    ///
+    /// # Errors
+    /// [`AuthRefusal`] if it refuses, fails, or is not to be understood.
+    pub fn decided(
         &self,
         request: &ConnectRequest<'_>,
         verdict: Result<AuthVerdict, HookFailed>,

@@ -69,7 +69,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Bench(options)) => return Ok(tidegate_bench::run(options)),
         Some(Command::Plugin(command)) => {
-            return plugin_commands::run(command, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
+            return plugin_commands::run(command, arguments.config.as_deref());
         }
         Some(Command::Metrics) => {
             return plugin_commands::metrics(arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
