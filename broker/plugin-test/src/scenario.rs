@@ -1,6 +1,6 @@
 //! Files of scenarios: a step a line, and what is expected of it. `docs/scenarios.md` is the reference.
 
-pub mod step;
+pub(crate) mod step;
 pub(crate) mod value;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 use step::{
-    Auth, Connect, Deliver, Disconnect, Event, HttpAnswer, Message, Pick, Receive, Select, Subscribe,
+    Auth, Client, Connect, Deliver, Disconnect, Event, HttpAnswer, Message, Pick, Receive, Select, Subscribe,
 };
 
 /// The form of recordings that is read and written here.
-pub const RECORDING_FORMAT: u64 = 1;
+pub(crate) const RECORDING_FORMAT: u64 = 1;
 
 /// A file, read.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub(crate) enum Step {
     Recording,
     Reload(Map<String, Value>),
     Connect(Box<Connect>),
+    Client(Client),
     Auth(Auth),
     Publish(Box<Message>),
     PublishBatch(Vec<Message>),
@@ -121,6 +122,7 @@ const STEPS: &[&str] = &[
     "plugin",
     "recording",
     "reload",
+    "client",
     "connect",
     "auth",
     "publish",
@@ -250,6 +252,7 @@ impl Step {
             }
             "reload" => Self::Reload(read(name, value)?),
             "connect" => Self::Connect(read(name, value)?),
+            "client" => Self::Client(read(name, value)?),
             "auth" => Self::Auth(read(name, value)?),
             "publish" => match value {
                 Value::Object(mut batch) if batch.contains_key("batch") && batch.len() == 1 => {
@@ -304,6 +307,7 @@ impl Step {
                 Some(username) => format!("connect {} as {username}", connect.client),
                 None => format!("connect {}", connect.client),
             },
+            Self::Client(client) => format!("client {}", client.client),
             Self::Auth(auth) => format!("auth {}", auth.client),
             Self::Publish(one) => format!("publish {}", message(one)),
             Self::PublishBatch(batch) => format!("publish {} together", batch.len()),

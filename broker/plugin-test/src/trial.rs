@@ -9,14 +9,14 @@ mod broker;
 mod clients;
 mod log;
 mod measure;
-mod outcome;
+pub(crate) mod outcome;
 
 pub(crate) use log::LogLine;
 pub(crate) use measure::Cost;
 
 use crate::scenario::{
     Http, Kind, Step,
-    step::{Event, Message},
+    step::{self, Event, Message},
     value,
 };
 use backend::Backend;
@@ -35,8 +35,8 @@ use tempfile::TempDir;
 use tidegate_hooks::{Event as HookEvent, EventKind, HookRegistry, Member};
 use tidegate_mqtt::{ClientId, Timestamp};
 use tidegate_plugin_host::{
-    Access, BrokerAccess, HostOptions, PluginConfig, PluginHost, PluginReport, PluginState, WaitFor,
-    parse_duration,
+    Access, BrokerAccess, ClientInfo, HostOptions, PluginConfig, PluginHost, PluginReport, PluginState,
+    WaitFor, parse_duration,
 };
 
 /// How long to wait for what a plugin does, unless the line says otherwise.
@@ -219,6 +219,10 @@ impl Trial {
             Step::Reload(table) => return self.reload(table).await.map(Some),
             Step::Http(http) => return self.http(http).await.map(|()| None),
             Step::Retained(message) => return self.retain(message).map(|()| None),
+            Step::Client(client) => {
+                self.introduce(client);
+                return Ok(None);
+            }
             Step::Disconnect(gone) => {
                 if let Some(client) = self.clients.forget(&gone.client) {
                     self.broker.left(client.session);
@@ -241,6 +245,25 @@ impl Trial {
             Some(fault) => Some(json!({ "fault": fault })),
             None => outcome,
         })
+    }
+
+    /// It is in, whoever let it in.
+    fn introduce(&mut self, introduced: &step::Client) {
+        self.clients.forget(&introduced.client);
+        let client = self.clients.named(&introduced.client);
+        client.username = introduced.username.clone();
+        let attributes = introduced.attributes.iter();
+        client.attributes =
+            attributes.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
+        let info = ClientInfo {
+            session: client.session,
+            client_id: introduced.client.as_str().into(),
+            username: introduced.username.as_deref().map(Into::into),
+            peer: "192.0.2.1:50000".into(),
+            listener: "test".into(),
+            since_ms: now().0,
+        };
+        self.broker.came(info);
     }
 
     /// What failed since then, in the words of the host.

@@ -4,59 +4,60 @@ use super::value;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use tidegate_mqtt::{PublishProperties, QoS, RetainHandling, TopicName, UserProperties, Version};
 
 /// A client that wants to come in.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Connect {
+pub(crate) struct Connect {
     /// Its client identifier.
-    pub client: String,
+    pub(crate) client: String,
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub(crate) username: Option<String>,
     /// As sent, if it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
+    pub(crate) password: Option<String>,
     /// As sent, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_base64: Option<String>,
     /// 3, 4 (3.1.1) or 5.
     #[serde(default = "five")]
-    pub protocol: u8,
+    pub(crate) protocol: u8,
     /// Whether it wants a new session.
     #[serde(default = "yes")]
-    pub clean_start: bool,
+    pub(crate) clean_start: bool,
     /// Seconds.
     #[serde(default = "a_minute")]
-    pub keep_alive: u16,
+    pub(crate) keep_alive: u16,
     /// Name of the listener.
     #[serde(default = "test")]
-    pub listener: String,
+    pub(crate) listener: String,
     /// `IP:PORT`
     #[serde(default = "somewhere")]
-    pub peer: String,
+    pub(crate) peer: String,
     /// Of its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_subject: Option<String>,
+    pub(crate) tls_subject: Option<String>,
     /// In its certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tls_sans: Vec<String>,
+    pub(crate) tls_sans: Vec<String>,
     /// Whether the username stands in its certificate.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub tls_username: bool,
+    pub(crate) tls_username: bool,
     /// Of enhanced authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
+    pub(crate) method: Option<String>,
     /// Its first data, if it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
+    pub(crate) data: Option<String>,
     /// Its first data, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<String>,
     /// Free pairs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub user_properties: UserProperties,
+    pub(crate) user_properties: UserProperties,
 }
 
 impl Connect {
@@ -64,7 +65,7 @@ impl Connect {
     ///
     /// # Errors
     /// If it is given twice, or is no Base64.
-    pub fn password_bytes(&self) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn password_bytes(&self) -> Result<Option<Vec<u8>>, String> {
         value::either("password", self.password.as_deref(), self.password_base64.as_deref())
     }
 
@@ -72,7 +73,7 @@ impl Connect {
     ///
     /// # Errors
     /// As [`Connect::password_bytes`].
-    pub fn data_bytes(&self) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn data_bytes(&self) -> Result<Option<Vec<u8>>, String> {
         value::either("data", self.data.as_deref(), self.data_base64.as_deref())
     }
 
@@ -80,7 +81,7 @@ impl Connect {
     ///
     /// # Errors
     /// If there is none of that number.
-    pub fn version(&self) -> Result<Version, String> {
+    pub(crate) fn version(&self) -> Result<Version, String> {
         match self.protocol {
             3 => Ok(Version::V3_1),
             4 => Ok(Version::V3_1_1),
@@ -90,21 +91,35 @@ impl Connect {
     }
 }
 
+/// A client that is in already.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Client {
+    /// Its client identifier.
+    pub(crate) client: String,
+    /// As authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) username: Option<String>,
+    /// As a grant said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
 /// A step of enhanced authentication.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Auth {
+pub(crate) struct Auth {
     /// Who.
-    pub client: String,
+    pub(crate) client: String,
     /// What it says, if it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
+    pub(crate) data: Option<String>,
     /// What it says, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<String>,
     /// Whether a re-authentication begins.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub again: bool,
+    pub(crate) again: bool,
 }
 
 impl Auth {
@@ -112,14 +127,14 @@ impl Auth {
     ///
     /// # Errors
     /// As [`Connect::password_bytes`].
-    pub fn data_bytes(&self) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn data_bytes(&self) -> Result<Option<Vec<u8>>, String> {
         value::either("data", self.data.as_deref(), self.data_base64.as_deref())
     }
 }
 
 /// Bytes, in one of three ways.
 #[derive(Clone, Debug, Default)]
-pub struct Payload<'a> {
+pub(crate) struct Payload<'a> {
     text: Option<&'a str>,
     base64: Option<&'a str>,
     json: Option<&'a Value>,
@@ -130,7 +145,7 @@ impl Payload<'_> {
     ///
     /// # Errors
     /// If it is given twice, or is no Base64.
-    pub fn bytes(&self) -> Result<Bytes, String> {
+    pub(crate) fn bytes(&self) -> Result<Bytes, String> {
         match (self.json, value::either("payload", self.text, self.base64)?) {
             (Some(_), Some(_)) => Err("give one of `payload`, `payload_base64` and `json`".to_owned()),
             (Some(json), None) => Ok(json.to_string().into()),
@@ -142,38 +157,38 @@ impl Payload<'_> {
 /// A message.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Message {
+pub(crate) struct Message {
     /// Who publishes it; empty if nobody that matters.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub client: String,
+    pub(crate) client: String,
     /// Where to.
-    pub topic: String,
+    pub(crate) topic: String,
     /// If it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
+    pub(crate) payload: Option<String>,
     /// If it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload_base64: Option<String>,
     /// If it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub json: Option<Value>,
+    pub(crate) json: Option<Value>,
     /// 0, 1 or 2.
     #[serde(skip_serializing_if = "is_zero")]
-    pub qos: u8,
+    pub(crate) qos: u8,
     /// The RETAIN flag.
     #[serde(skip_serializing_if = "is_false")]
-    pub retain: bool,
+    pub(crate) retain: bool,
     /// MQTT 5 properties.
     #[serde(skip_serializing_if = "Properties::is_empty")]
-    pub properties: Properties,
+    pub(crate) properties: Properties,
     /// The plugin that published it, if none of the clients did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
+    pub(crate) origin: Option<String>,
 }
 
 impl Message {
     /// Its payload.
-    pub fn body(&self) -> Payload<'_> {
+    pub(crate) fn body(&self) -> Payload<'_> {
         Payload {
             text: self.payload.as_deref(),
             base64: self.payload_base64.as_deref(),
@@ -185,31 +200,31 @@ impl Message {
 /// Properties of a message (section 3.3.2.3).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Properties {
+pub(crate) struct Properties {
     /// Free pairs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub user: UserProperties,
+    pub(crate) user: UserProperties,
     /// MIME type or the like.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<Box<str>>,
+    pub(crate) content_type: Option<Box<str>>,
     /// Where to answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_topic: Option<String>,
+    pub(crate) response_topic: Option<String>,
     /// What to answer to, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub correlation_data: Option<String>,
+    pub(crate) correlation_data: Option<String>,
     /// What to answer to, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_data_base64: Option<String>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_expiry: Option<u32>,
+    pub(crate) message_expiry: Option<u32>,
     /// 0 bytes, 1 text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload_format: Option<u8>,
+    pub(crate) payload_format: Option<u8>,
     /// For `deliver`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub subscription_identifiers: Vec<std::num::NonZeroU32>,
+    pub(crate) subscription_identifiers: Vec<std::num::NonZeroU32>,
 }
 
 impl Properties {
@@ -221,7 +236,7 @@ impl Properties {
     ///
     /// # Errors
     /// Names the field that makes no sense.
-    pub fn of_publish(&self) -> Result<Option<PublishProperties>, String> {
+    pub(crate) fn of_publish(&self) -> Result<Option<PublishProperties>, String> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -264,26 +279,26 @@ impl From<&PublishProperties> for Properties {
 /// A filter of a SUBSCRIBE.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Subscribe {
+pub(crate) struct Subscribe {
     /// Who.
-    pub client: String,
+    pub(crate) client: String,
     /// With `$share/NAME/`, if it is shared.
-    pub filter: String,
+    pub(crate) filter: String,
     /// 0, 1 or 2.
     #[serde(default)]
-    pub qos: u8,
+    pub(crate) qos: u8,
     /// Whether its own messages come back.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub no_local: bool,
+    pub(crate) no_local: bool,
     /// Whether RETAIN stays as published.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub retain_as_published: bool,
+    pub(crate) retain_as_published: bool,
     /// 0, 1 or 2.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub retain_handling: u8,
+    pub(crate) retain_handling: u8,
     /// Free pairs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub user_properties: UserProperties,
+    pub(crate) user_properties: UserProperties,
 }
 
 impl Subscribe {
@@ -291,7 +306,7 @@ impl Subscribe {
     ///
     /// # Errors
     /// If there is none of that number.
-    pub fn retain_handling(&self) -> Result<RetainHandling, String> {
+    pub(crate) fn retain_handling(&self) -> Result<RetainHandling, String> {
         match self.retain_handling {
             0 => Ok(RetainHandling::SendAlways),
             1 => Ok(RetainHandling::SendIfNew),
@@ -304,118 +319,118 @@ impl Subscribe {
 /// May a client be told?
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Receive {
+pub(crate) struct Receive {
     /// Who.
-    pub client: String,
+    pub(crate) client: String,
     /// Of what.
-    pub topic: String,
+    pub(crate) topic: String,
 }
 
 /// One who would get a message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Who.
-    pub client: String,
+    pub(crate) client: String,
     /// By which subscription.
-    pub filter: String,
+    pub(crate) filter: String,
     /// At which it would get it.
     #[serde(default)]
-    pub qos: u8,
+    pub(crate) qos: u8,
 }
 
 /// Who gets it?
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Select {
+pub(crate) struct Select {
     /// The message.
-    pub message: Message,
+    pub(crate) message: Message,
     /// Whose subscriptions match.
-    pub candidates: Vec<Candidate>,
+    pub(crate) candidates: Vec<Candidate>,
 }
 
 /// Which member of a shared subscription gets it?
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pick {
+pub(crate) struct Pick {
     /// The message.
-    pub message: Message,
+    pub(crate) message: Message,
     /// `$share/NAME/FILTER`
-    pub group: String,
+    pub(crate) group: String,
     /// Who is in it.
-    pub members: Vec<Candidate>,
+    pub(crate) members: Vec<Candidate>,
 }
 
 /// What does one recipient get?
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Deliver {
+pub(crate) struct Deliver {
     /// The message.
-    pub message: Message,
+    pub(crate) message: Message,
     /// Who.
-    pub to: String,
+    pub(crate) to: String,
 }
 
 /// Something that has happened.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub(crate) struct Event {
     /// What.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Whose doing.
     #[serde(default)]
-    pub client: String,
+    pub(crate) client: String,
     /// About which topic.
     #[serde(default)]
-    pub topic: Option<String>,
+    pub(crate) topic: Option<String>,
     /// Why: a number or a name.
     #[serde(default)]
-    pub reason: Value,
+    pub(crate) reason: Value,
     /// Whatever else there is to say.
     #[serde(default)]
-    pub detail: Map<String, Value>,
+    pub(crate) detail: Map<String, Value>,
 }
 
 /// A client that goes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Disconnect {
+pub(crate) struct Disconnect {
     /// Who.
-    pub client: String,
+    pub(crate) client: String,
 }
 
 /// How the scenario's HTTP server answers some requests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct HttpAnswer {
+pub(crate) struct HttpAnswer {
     /// Of these; None: any.
-    pub method: Option<String>,
+    pub(crate) method: Option<String>,
     /// Of these, without the query; `*` at the end stands for any rest. None: any.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// What it says.
     #[serde(default = "ok")]
-    pub status: u16,
+    pub(crate) status: u16,
     /// Beside the body.
     #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// As text.
-    pub body: Option<String>,
+    pub(crate) body: Option<String>,
     /// As JSON.
-    pub json: Option<Value>,
+    pub(crate) json: Option<Value>,
     /// How long it takes, such as `"200ms"`.
-    pub delay: Option<String>,
+    pub(crate) delay: Option<String>,
     /// The connection is cut instead.
     #[serde(default)]
-    pub close: bool,
+    pub(crate) close: bool,
     /// How often; None: always.
-    pub times: Option<u32>,
+    pub(crate) times: Option<u32>,
 }
 
 /// A quality of service by its number.
 ///
 /// # Errors
 /// If there is none of that number.
-pub fn qos(number: u8) -> Result<QoS, String> {
+pub(crate) fn qos(number: u8) -> Result<QoS, String> {
     QoS::try_from(number).map_err(|_| format!("`qos` is 0, 1 or 2, not {number}"))
 }
 
