@@ -308,7 +308,7 @@ fn fault(store: &Store<Guest>, error: &wasmtime::Error) -> FaultKind {
         Some(Trap::Interrupt) => FaultKind::Deadline,
         trap => {
             let mut why = match trap {
-                Some(trap) => trap.to_string(),
+                Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
                 None => error.root_cause().to_string(),
             };
             if let Some(place) = error.downcast_ref().and_then(backtrace::in_a_line) {

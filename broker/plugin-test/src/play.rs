@@ -64,20 +64,20 @@ impl Chosen {
         scenario: &Scenario,
         cache: Cache,
     ) -> Result<(Trial, Duration), TrialError> {
-        let beside = scenario.file.parent().unwrap_or(Path::new("."));
-        let beside = std::path::absolute(beside)?;
+        let file = std::path::absolute(&scenario.file)?;
+        let beside = file.parent().unwrap_or(Path::new("/"));
         let table = match (scenario.table(), &self.table) {
             (Some(table), _) => Table::Given(table.clone()),
             (None, Some(file)) => Table::File(file.clone()),
             (None, None) => Table::Given(Map::new()),
         };
-        Trial::start(&self.file, &table, &beside, cache).await
+        Trial::start(&self.file, &table, beside, cache).await
     }
 }
 
 /// The scenarios of a component, if none are named.
 fn found_beside(file: &Path) -> Result<Vec<PathBuf>, String> {
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let above = folder.join("..");
     for folder in [folder, &above, Path::new(".")] {
         let Ok(entries) = fs::read_dir(folder.join("scenarios")) else { continue };

@@ -136,6 +136,8 @@ fn judge(expected: &Expected, outcome: Option<Value>, logged: Vec<LogLine>, stri
         (_, Some(outcome)) if let Some(why) = amiss(&outcome) => Verdict::wrong(why, outcome, logged),
         (Expected::Nothing, Some(outcome)) => match outcome.get("fault") {
             Some(_) => Verdict::wrong("it failed".to_owned(), outcome, logged),
+            // Steps that wait expect something by themselves.
+            None if was_waited_for(&outcome) => Verdict::AsExpected(outcome),
             None => Verdict::Done(Some(outcome)),
         },
         (Expected::This(expected), Some(outcome)) => match value::as_expected(expected, &outcome) {
@@ -148,6 +150,11 @@ fn judge(expected: &Expected, outcome: Option<Value>, logged: Vec<LogLine>, stri
             Err(why) => Verdict::Differs { why, outcome },
         },
     }
+}
+
+fn was_waited_for(outcome: &Value) -> bool {
+    let word = value::word_of(outcome).map(String::as_str);
+    matches!(word, Some("published" | "disconnected" | "requested" | "logged" | "nothing"))
 }
 
 #[cfg(test)]

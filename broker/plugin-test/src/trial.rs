@@ -53,7 +53,9 @@ pub(crate) struct Trial {
     log: Log,
     /// Lines before that one are taken.
     logged: usize,
-    /// Where scenario lies, for `${folder}`.
+    /// As it stands in force.
+    table: Table,
+    /// Where the scenario lies, for `${folder}`.
     beside: PathBuf,
     /// Faults seen so far.
     faults: u64,
@@ -100,6 +102,15 @@ pub(crate) enum Table {
     File(PathBuf),
 }
 
+impl Table {
+    fn read(&self, place: &Path, origin: &str, beside: &Path) -> Result<PluginConfig, TrialError> {
+        match self {
+            Self::Given(table) => config(table, place, origin, beside),
+            Self::File(path) => config_file(path),
+        }
+    }
+}
+
 /// Where compiled code is kept from one run to the next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Cache {
@@ -134,10 +145,7 @@ impl Trial {
         let copied = fs::copy(file, place.path().join("plugins").join(&name).with_extension("wasm"));
         copied.map_err(|why| TrialError::Unreadable { file: file.into(), why })?;
         let backend = Backend::start().await?;
-        let config = match table {
-            Table::Given(table) => config(table, place.path(), &backend.origin(), beside)?,
-            Table::File(path) => config_file(path)?,
-        };
+        let config = table.read(place.path(), &backend.origin(), beside)?;
         let broker = Arc::new(Broker::default());
         let access = Access::default();
         let reached: Arc<dyn BrokerAccess> = broker.clone();
@@ -170,6 +178,7 @@ impl Trial {
             clients: Clients::default(),
             log,
             logged: 0,
+            table: table.clone(),
             beside: beside.into(),
             faults: 0,
             place,
@@ -280,7 +289,10 @@ impl Trial {
     }
 
     async fn reload(&mut self, table: &Map<String, Value>) -> Result<Value, String> {
-        let config = config(table, self.place.path(), &self.backend.origin(), &self.beside);
+        if !table.is_empty() {
+            self.table = Table::Given(table.clone());
+        }
+        let config = self.table.read(self.place.path(), &self.backend.origin(), &self.beside);
         let config = config.map_err(|why| why.to_string())?;
         let reloaded = self.host.reload_with(&self.name, config).await;
         self.faults = 0;
@@ -450,7 +462,8 @@ fn config_file(path: &Path) -> Result<PluginConfig, TrialError> {
     let wrong = |why: &dyn std::fmt::Display| TrialError::Table(format!("{}: {why}", path.display()));
     let text = fs::read_to_string(path).map_err(|why| wrong(&why))?;
     let mut config: PluginConfig = toml::from_str(&text).map_err(|why| wrong(&why))?;
-    config.lies_beside(path.parent().unwrap_or(Path::new(".")));
+    let path = std::path::absolute(path).map_err(|why| wrong(&why))?;
+    config.lies_beside(path.parent().unwrap_or(Path::new("/")));
     Ok(config)
 }
 

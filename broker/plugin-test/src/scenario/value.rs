@@ -132,6 +132,10 @@ pub(crate) fn fits(path: &str, expected: &Value, found: &Value) -> Result<(), St
         (Value::Object(expected), Value::Object(found)) => {
             expected.iter().try_for_each(|(key, expected)| member_fits(path, key, expected, found))
         }
+        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+            let mut pairs = expected.iter().zip(found).enumerate();
+            pairs.try_for_each(|(at, (expected, found))| fits(&format!("{path}[{at}]"), expected, found))
+        }
         (expected, found) if expected == found => Ok(()),
         (expected, found) => Err(format!("{path}: expected {expected}, it was {found}")),
     }
@@ -156,6 +160,7 @@ fn member_fits(path: &str, key: &str, expected: &Value, all: &Map<String, Value>
     let Some(found) = all.get(key) else {
         return match expected {
             Value::Null => Ok(()),
+            Value::Array(none) if none.is_empty() => Ok(()),
             _ => Err(format!("{path}: expected {expected}, there is none")),
         };
     };
@@ -195,6 +200,11 @@ mod tests {
         assert_eq!(as_expected(&json!({"edit": {"json": {"x": 1}}}), &found), Ok(()));
         let wrong = as_expected(&json!({"edit": {"json": {"y": [1]}}}), &found).unwrap_err();
         assert_eq!(wrong, "edit.json.y: expected [1], it was [1,2]");
+        let events = json!({"requested": {"body": "[{\"kind\": \"a\", \"at\": 1}]"}});
+        assert_eq!(as_expected(&json!({"requested": {"json": [{"kind": "a"}]}}), &events), Ok(()));
+        let wrong = as_expected(&json!({"requested": {"json": [{"kind": "b"}]}}), &events).unwrap_err();
+        assert_eq!(wrong, "requested.json[0].kind: expected \"b\", it was \"a\"");
+        assert_eq!(as_expected(&json!({"grant": {"rules": []}}), &json!({"grant": {}})), Ok(()));
         let wrong = as_expected(&json!({"edit": {"qos": 1}}), &found).unwrap_err();
         assert_eq!(wrong, "edit.qos: expected 1, there is none");
         assert_eq!(as_expected(&json!({"edit": {"qos": null}}), &found), Ok(()));

@@ -242,7 +242,7 @@ impl Trial {
         retain: bool,
     ) -> Option<Value> {
         let chain = self.registry.chain_full();
-        let undecided = self.acl_verdicts("next");
+        let denials = self.acl_denials();
         let client = self.clients.named(name);
         let (username, attributes) = (client.username.clone(), client.attributes.clone());
         let request = AclRequest {
@@ -258,22 +258,25 @@ impl Trial {
         let by_rules = client.permissions.rules().decide(&request) == Some(false);
         match chain.authorize(&mut client.permissions, &request, now()).await {
             Ok(Authorization::Allowed) => None,
-            Ok(Authorization::Denied) if by_rules => Some(outcome::deny("rules", topic)),
-            Ok(Authorization::Denied) if self.acl_verdicts("next") > undecided => {
-                Some(outcome::deny("nobody", topic))
+            Ok(Authorization::Denied) => {
+                let by = match () {
+                    () if by_rules => "rules",
+                    () if self.acl_denials() > denials => "acl",
+                    // Rules that allow something allow nothing else.
+                    () if !self.hooks().contains(&"acl") => "rules",
+                    () => "nobody",
+                };
+                Some(outcome::deny(by, topic))
             }
-            Ok(Authorization::Denied) if !self.hooks().contains(&"acl") => {
-                Some(outcome::deny("rules", topic))
-            }
-            Ok(Authorization::Denied) => Some(outcome::deny("acl", topic)),
             Err(fault) => Some(json!({"fault": fault.kind.to_string()})),
         }
     }
 
-    /// How often `acl.check` has answered so.
-    fn acl_verdicts(&self, verdict: &str) -> u64 {
+    /// How often `acl` has said no, or was not asked because what it said before still holds.
+    fn acl_denials(&self) -> u64 {
         let calls = self.report().map(|report| report.calls).unwrap_or_default();
-        calls.iter().filter(|hook| hook.hook == "acl").filter_map(|hook| hook.verdicts.get(verdict)).sum()
+        let acl = calls.iter().filter(|hook| hook.hook == "acl");
+        acl.map(|hook| hook.verdicts.get("deny").copied().unwrap_or_default() + hook.remembered).sum()
     }
 
     async fn publish(&mut self, message: &Message) -> Result<Value, String> {
