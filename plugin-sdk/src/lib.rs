@@ -73,7 +73,8 @@
 //! - `auth`, `acl`, `publish`, `subscribe`, `subscribers`, `deliver`, [`events`], [`timers`], [`storage`]: one hook each, its question and
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
-//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
+//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config; `template`: texts in a config with places
+//!   to fill; [`units`]: durations
 //! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
@@ -107,9 +108,11 @@ pub mod storage;
 mod subscribe;
 mod subscribers;
 pub mod tcp;
+mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod timers;
+pub mod units;
 
 pub use access::Access;
 pub use acl::{Acl, AclRequest, Action, Decision, Span};
@@ -126,6 +129,7 @@ pub use publish::{OnPublish, OnPublishBatch, Verdict};
 pub use storage::Storage;
 pub use subscribe::{OnSubscribe, SubscribeChange, SubscribeRequest, SubscribeVerdict};
 pub use subscribers::{Candidate, Choice, Selection, Subscribers};
+pub use template::{Template, TemplateError};
 /// The broker's own: what a filter is and what it matches is said once.
 pub use tidegate_mqtt::{NameError, QoS, ReasonCode, RetainHandling, TopicFilter};
 pub use timers::OnTimer;
