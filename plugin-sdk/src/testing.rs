@@ -89,6 +89,12 @@ impl Host {
         self
     }
 
+    /// The bytes granted for [`kv`](crate::kv); an entry costs 64 beside its key and value, as in the broker. Any number unless it is said.
+    pub fn kv_room(self, bytes: usize) -> Self {
+        fake::with(|fake| fake.kv.room = Some(bytes));
+        self
+    }
+
     /// A secret.
     pub fn secret(self, name: &str, value: &str) -> Self {
         fake::with(|fake| fake.secrets.insert(name.into(), value.into()));
