@@ -4,7 +4,7 @@
 //! plugin's own.
 
 use crate::answer::Answer;
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 use tidegate_plugin::{http::Request, kv, random, warn};
 
 const KEY: &str = "key";
@@ -15,6 +15,8 @@ const FULL: &str = "full";
 pub(crate) struct Memory {
     key: [u8; blake3::KEY_LEN],
     generation: u64,
+    /// Whether this instance has looked who says that there is no more room.
+    said: Cell<bool>,
 }
 
 /// Where an answer lies.
@@ -31,7 +33,7 @@ impl Memory {
             kv::get(KEY)
         };
         match key().map(|key| key.and_then(|key| key.try_into().ok())) {
-            Ok(Some(key)) => Ok(Self { key, generation }),
+            Ok(Some(key)) => Ok(Self { key, generation, said: Cell::new(false) }),
             Ok(None) => Err("what lies in kv is not this plugin's".into()),
             Err(why) => Err(format!(
                 "{why}, where verdicts are kept: grant some, as in `grants.kv = \"4MiB\"`, or set `cache` and `cache_denied` to \"0s\""
@@ -74,10 +76,13 @@ impl Memory {
         }
     }
 
-    /// Once a generation, whichever instance finds it.
+    /// Once a generation, whichever instance finds it; where that cannot be noted, once an instance.
     fn say_once(&self, why: &kv::Error) {
+        if self.said.replace(true) {
+            return;
+        }
         let (said, now) = (kv::get(FULL).ok().flatten(), self.generation.to_le_bytes());
-        if said.as_deref() != Some(&now[..]) && kv::swap(FULL, said.as_deref(), &now) == Ok(true) {
+        if said.as_deref() != Some(&now[..]) && kv::swap(FULL, said.as_deref(), &now) != Ok(false) {
             warn!("verdicts are not kept, the backend is asked each time; give `grants.kv` more bytes", why);
         }
     }
