@@ -10,7 +10,6 @@ use tidegate_plugin::{Template, TemplateError, config, events, http::Headers, un
 pub struct Config {
     pub(crate) url: Url,
     pub(crate) headers: Headers,
-    /// None: all but those that happen with every message.
     pub(crate) events: Vec<Kind>,
     pub(crate) format: Format,
     /// Events of one request.
@@ -25,6 +24,20 @@ pub struct Config {
     pub(crate) retry_max: Duration,
     pub(crate) signing_secret: Option<Secret>,
 }
+
+/// What becomes of clients, and of the broker; nothing that comes with messages, or by the clock.
+const USUAL: [&str; 10] = [
+    events::STARTED,
+    events::STOPPING,
+    events::REFUSED,
+    events::CONNECTED,
+    events::DISCONNECTED,
+    events::SESSION_EXPIRED,
+    events::SUBSCRIBED,
+    events::UNSUBSCRIBED,
+    events::WILL_SENT,
+    events::PLUGIN_CHANGED,
+];
 
 /// How events stand in a body.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -120,7 +133,7 @@ impl Default for Table {
         Self {
             url: None,
             headers: Headers::default(),
-            events: Vec::new(),
+            events: USUAL.map(|kind| Kind(kind.into())).into(),
             format: Format::Json,
             max_batch: NonZeroUsize::MIN.saturating_add(99),
             max_delay: Duration::from_secs(1),
@@ -137,6 +150,9 @@ impl TryFrom<Table> for Config {
     type Error = &'static str;
     fn try_from(table: Table) -> Result<Self, &'static str> {
         let url = table.url.ok_or("missing field `url`, such as \"https://hooks.example/tidegate\"")?;
+        if table.events.is_empty() {
+            return Err("`events` names no kind; without that key the usual ones are sent");
+        }
         if table.retry_max < table.retry_min {
             return Err("`retry_max` is less than `retry_min`");
         }

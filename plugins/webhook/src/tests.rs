@@ -121,6 +121,10 @@ fn errors_name_the_key() {
             "config key `events[1]`: \"conected\" is no kind of event; known are started, stopping,",
         ),
         (
+            "url = 'http://a/'\nevents = []",
+            "config: `events` names no kind; without that key the usual ones are sent",
+        ),
+        (
             "url = 'http://a/'\nformat = 'xml'",
             "config key `format`: unknown variant `xml`, expected `json` or `ndjson`",
         ),
@@ -153,6 +157,7 @@ fn events_wait_in_kv_and_nowhere_else() {
 #[test]
 fn the_scope_is_the_kinds_of_the_config() {
     let scopes = |config: &str| Scene::new(config).plugin.scopes();
-    assert_eq!(scopes(""), [Scope::events(Vec::<String>::new())]);
+    let usual = "started stopping refused connected disconnected session-expired subscribed unsubscribed will-sent plugin-changed";
+    assert_eq!(scopes(""), [Scope::events(usual.split(' '))]);
     assert_eq!(scopes("events = ['connected', 'published']"), [Scope::events(["connected", "published"])]);
 }
