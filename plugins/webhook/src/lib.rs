@@ -13,16 +13,12 @@ use config::Config;
 use delivery::{Delivery, deliver};
 use queue::{Added, Queue};
 use std::time::Duration;
-use tidegate_plugin::{
-    Event, OnEvents, OnTimer, Plugin, Scope, Start, events, info, kv, metrics, timers, warn,
-};
+use tidegate_plugin::{Event, OnEvents, OnTimer, Plugin, Scope, Start, events, info, metrics, timers, warn};
 
 /// The one timer: when it goes off, a batch is sent.
 const SEND: u64 = 1;
 /// When it goes off should a call of it not come to its end.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Tries of the oldest batch that have failed. Not there: none.
-const TRIES: &str = "tries";
 
 /// The other side, and what waits for it.
 pub struct Webhook {
@@ -57,7 +53,7 @@ impl OnEvents for Webhook {
         if batch.iter().any(|event| event.kind == events::STOPPING) {
             // There may be no later. What does not go now goes after the next start.
             while self.send() {}
-        } else if !is_failing() {
+        } else if !self.queue.is_failing() {
             match added {
                 Added::Full => self.send_after(Duration::ZERO),
                 Added::First => self.send_after(self.config.max_delay),
@@ -89,7 +85,7 @@ impl Webhook {
         match deliver(&self.config, &batch) {
             Delivery::Done => {
                 metrics::count("webhook_delivered", events, &[]);
-                if is_failing() {
+                if self.queue.is_failing() {
                     info!("the other side takes events again");
                 }
             }
@@ -102,7 +98,6 @@ impl Webhook {
                 return false;
             }
         }
-        _ = kv::delete(TRIES);
         self.queue.remove(&place);
         true
     }
@@ -110,7 +105,7 @@ impl Webhook {
     /// Twice as long each time.
     fn try_later(&self, why: &str, wanted: Option<Duration>) {
         metrics::count("webhook_failures", 1, &[]);
-        let tries = kv::add(TRIES, 1, None).ok().and_then(|tries| u32::try_from(tries).ok()).unwrap_or(1);
+        let tries = self.queue.failed();
         let doubled = 2_u32.checked_pow(tries.saturating_sub(1)).unwrap_or(u32::MAX);
         let wait = self.config.retry_min.saturating_mul(doubled).max(wanted.unwrap_or_default());
         let wait = wait.min(self.config.retry_max);
@@ -127,11 +122,6 @@ impl Webhook {
     fn tell_waiting(&self) {
         metrics::gauge("webhook_waiting_batches", self.queue.waiting() as f64, &[]);
     }
-}
-
-/// Whether the oldest batch waits for its next try.
-fn is_failing() -> bool {
-    matches!(kv::get(TRIES), Ok(Some(_)))
 }
 
 tidegate_plugin::export!(Webhook: on_events, on_timer);

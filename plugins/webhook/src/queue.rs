@@ -11,6 +11,8 @@ const BATCH: &str = "batch/";
 const LAST: &str = "last";
 /// Events that were dropped and that nobody was told of yet.
 const LOST: &str = "lost";
+/// Tries of the oldest batch that have failed. Not there: none.
+const TRIES: &str = "tries";
 
 /// See the module.
 #[derive(Debug)]
@@ -106,8 +108,19 @@ impl Queue {
         }
     }
 
+    /// The oldest batch could not be delivered, once more. How often that was.
+    pub(crate) fn failed(&self) -> u32 {
+        kv::add(TRIES, 1, None).ok().and_then(|tries| u32::try_from(tries).ok()).unwrap_or(1)
+    }
+
+    /// Whether the oldest batch waits for its next try.
+    pub(crate) fn is_failing(&self) -> bool {
+        matches!(kv::get(TRIES), Ok(Some(_)))
+    }
+
     /// What was delivered, or will never be.
     pub(crate) fn remove(&self, place: &str) {
+        _ = kv::delete(TRIES);
         if let Err(why) = kv::delete(place) {
             warn!("a batch that is done could not be removed", why);
         }
@@ -127,12 +140,16 @@ impl Queue {
         warn!("events are lost", events, why);
     }
 
-    /// Batches that wait. Numbers without a batch are counted, there are hardly any.
+    /// Batches that wait. Behind the second, which may be the oldest that can be dropped, there are no gaps.
     pub(crate) fn waiting(&self) -> i64 {
-        let number = |place: String| i64::from_str_radix(place.strip_prefix(BATCH)?, 16).ok();
-        match (first().and_then(number), last()) {
-            (Some(first), Ok(last)) => (last - first).saturating_add(1).max(1),
-            _ => 0,
+        let number = |place: &str| i64::from_str_radix(place.strip_prefix(BATCH)?, 16).ok();
+        match &kv::keys(BATCH, None, 2).unwrap_or_default()[..] {
+            [] => 0,
+            [_] => 1,
+            [_, second, ..] => {
+                let behind = number(second).zip(last().ok()).map_or(0, |(second, last)| last - second);
+                behind.max(0).saturating_add(2)
+            }
         }
     }
 
@@ -165,17 +182,22 @@ impl Queue {
         })
     }
 
-    /// False: there is none.
+    /// One that is under way for the first time is no longer here to be dropped. False: there is no other.
     fn drop_oldest(&self) -> bool {
-        let Some(place) = first() else { return false };
-        let batch = kv::get(&place).ok().flatten().and_then(|kept| Batch::from_bytes(&kept));
-        let is_gone = kv::delete(&place).is_ok();
-        if let Some(batch) = batch.filter(|_| is_gone) {
-            self.lose(batch.len() as u64, "too many wait");
-            // What it would have told of is not told yet.
-            _ = kv::add(LOST, i64::try_from(batch.lost).unwrap_or_default(), None);
+        for place in kv::keys(BATCH, None, 2).unwrap_or_default() {
+            let batch = kv::get(&place).ok().flatten().and_then(|kept| Batch::from_bytes(&kept));
+            if batch.as_ref().is_some_and(|batch| batch.is_sealed) && !self.is_failing() {
+                continue;
+            }
+            let is_gone = kv::delete(&place).is_ok();
+            if let Some(batch) = batch.filter(|_| is_gone) {
+                self.lose(batch.len() as u64, "too many wait");
+                // What it would have told of is not told yet.
+                _ = kv::add(LOST, i64::try_from(batch.lost).unwrap_or_default(), None);
+            }
+            return is_gone;
         }
-        is_gone
+        false
     }
 }
 

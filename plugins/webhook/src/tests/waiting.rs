@@ -45,6 +45,23 @@ fn too_many_events_push_out_the_oldest_and_the_next_batch_says_so() {
 }
 
 #[test]
+fn a_batch_that_is_under_way_is_not_pushed_out() {
+    let mut scene = Scene::new("max_batch = 1\nqueue = 1");
+    scene.connect(&["c1"]);
+    // Another instance is told of more than there may be meanwhile.
+    let mut other: Webhook = scene.host.start().unwrap();
+    let mut events: Vec<_> =
+        ["c2", "c3", "c4"].iter().map(|client| event(events::CONNECTED, client)).collect();
+    scene.host.http(move |_| {
+        other.on_events(std::mem::take(&mut events), 0);
+        Ok(Response::new(204, ""))
+    });
+    scene.pass(SECOND * 2);
+    assert_eq!(scene.told(), ["c1", "lost 2 c4"]);
+    assert_eq!((scene.counted("webhook_delivered"), scene.counted("webhook_lost")), (2, 2));
+}
+
+#[test]
 fn what_was_told_of_lost_events_and_lost_itself_is_told_again() {
     let mut scene = Scene::new("max_batch = 1\nqueue = 1");
     scene.answers(503);
