@@ -166,3 +166,14 @@ fn without_kv_verdicts_are_kept_nowhere_and_that_must_be_meant() {
     assert_eq!(start("cache = '0s'\ncache_denied = '0s'"), Ok(()));
     assert!(start("cache = '0s'\ncache_denied = '0s'\non_error = 'last_good'").is_err());
 }
+
+#[test]
+fn every_key_has_its_line_in_the_readme() {
+    let (readme, error) = (include_str!("../README.md"), error("zzz = 1"));
+    // "config key `zzz`: unknown field `zzz`, expected one of `url`, …"
+    let keys: Vec<&str> = error.split('`').skip(5).step_by(2).collect();
+    assert_eq!((keys.len(), keys[0]), (13, "url"), "{error}");
+    for key in keys {
+        assert!(readme.contains(&format!("\n| `{key}` |")), "README.md says nothing of {key}");
+    }
+}

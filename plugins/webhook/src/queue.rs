@@ -103,7 +103,8 @@ impl Queue {
                 // It has grown, or it is gone.
                 Ok(false) => {}
                 // There is less room than there was.
-                Err(_) => _ = self.drop_oldest(),
+                Err(_) if self.drop_oldest() => {}
+                Err(_) => return None,
             }
         }
     }
@@ -171,15 +172,12 @@ impl Queue {
         let added = lines.len().min(self.most_events - batch.len());
         let batch = batch.with(&lines[..added]);
         let done = kv::swap(&place, old, &batch.to_bytes())?;
-        if begins {
-            // Also if one lies there already, which nobody has counted.
-            kv::add(LAST, 1, None)?;
+        let counted = if begins { kv::add(LAST, 1, None) } else { Ok(last) };
+        if done {
+            // Should it not be counted, it is found when the next one is to lie there.
+            return Ok(Step { added, begins, fills: batch.len() == self.most_events });
         }
-        Ok(if done {
-            Step { added, begins, fills: batch.len() == self.most_events }
-        } else {
-            Step::default()
-        })
+        counted.map(|_| Step::default())
     }
 
     /// One that is under way for the first time is no longer here to be dropped. False: there is no other.

@@ -161,3 +161,14 @@ fn the_scope_is_the_kinds_of_the_config() {
     assert_eq!(scopes(""), [Scope::events(usual.split(' '))]);
     assert_eq!(scopes("events = ['connected', 'published']"), [Scope::events(["connected", "published"])]);
 }
+
+#[test]
+fn every_key_has_its_line_in_the_readme() {
+    let (readme, error) = (include_str!("../README.md"), error("zzz = 1"));
+    // "config key `zzz`: unknown field `zzz`, expected one of `url`, …"
+    let keys: Vec<&str> = error.split('`').skip(5).step_by(2).collect();
+    assert_eq!((keys.len(), keys[0]), (11, "url"), "{error}");
+    for key in keys {
+        assert!(readme.contains(&format!("\n| `{key}` |")), "README.md says nothing of {key}");
+    }
+}

@@ -136,3 +136,20 @@ fn a_number_that_was_not_counted_is_left_alone() {
     scene.pass(SECOND * 10);
     assert_eq!(scene.told(), ["c1", "c2"]);
 }
+
+#[test]
+fn an_event_is_kept_once_even_if_there_is_no_room_to_count_its_batch() {
+    let line = crate::line::line(&event(events::CONNECTED, "c1")).unwrap();
+    let counters = 2 * (64 + 4 + 1);
+    let batch = 64 + "batch/".len() + 16 + 1 + 32 + 20 + 1 + line.len() + 1;
+    let host = Host::new().kv_room(counters + batch);
+    // The next one has a digit more.
+    kv::add("last", 9, None).unwrap();
+    let mut scene = Scene::on(host, "");
+    scene.connect(&["c1"]);
+    scene.pass(SECOND);
+    scene.connect(&["c2"]);
+    scene.pass(SECOND);
+    assert_eq!(scene.told(), ["c1", "c2"]);
+    assert_eq!((scene.counted("webhook_delivered"), scene.counted("webhook_lost")), (2, 0));
+}
