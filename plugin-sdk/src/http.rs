@@ -13,6 +13,10 @@
 //! # assert_eq!((may_come_in("alice"), may_come_in("bob")), (Ok(true), Ok(false)));
 //! ```
 
+mod headers;
+
+pub use headers::Headers;
+
 use crate::host;
 use std::{borrow::Cow, time::Duration};
 
