@@ -279,6 +279,7 @@ impl From<http::Error> for crate::http::Error {
             http::Error::Denied => Self::Denied,
             http::Error::Timeout => Self::Timeout,
             http::Error::TooLarge => Self::TooLarge,
+            http::Error::TooMany => Self::TooMany,
             http::Error::Other(why) => Self::Failed(why),
         }
     }

@@ -144,7 +144,9 @@ impl From<http::Error> for Trouble {
                 Self { why, passes: false }
             }
             http::Error::TooLarge => Self { why: error.to_string(), passes: false },
-            http::Error::Timeout | http::Error::Failed(_) => Self { why: error.to_string(), passes: true },
+            http::Error::Timeout | http::Error::TooMany | http::Error::Failed(_) => {
+                Self { why: error.to_string(), passes: true }
+            }
         }
     }
 }
