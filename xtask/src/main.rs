@@ -9,6 +9,7 @@
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
 //! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
+//! - `picture`: what a command prints, as a picture for the docs
 //! - `hash`: a password hash for the `passwd` plugin
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
@@ -23,6 +24,7 @@ mod hash;
 mod languages;
 mod lists;
 mod packages;
+mod picture;
 mod plugins;
 mod run;
 mod stamp;
@@ -63,6 +65,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Throw hostile bytes at the codec and the session
     Fuzz(fuzz::Options),
+    /// Run a command and keep what it prints as a picture, docs/pictures/NAME.svg
+    Picture(picture::Options),
     /// Read a password from stdin and print its argon2id hash for the passwd plugin
     Hash,
 }
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
+        Task::Picture(options) => picture::take(&options),
         Task::Hash => hash::from_stdin(),
     };
     match done {

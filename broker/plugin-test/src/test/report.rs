@@ -52,7 +52,9 @@ const SHORT: usize = 60;
 
 impl Report {
     pub(super) fn new(json: bool, with_log: bool) -> Self {
-        let colours = !json && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let is_set = |name| std::env::var_os(name).is_some();
+        let wanted = is_set("CLICOLOR_FORCE") || io::stdout().is_terminal() && !is_set("NO_COLOR");
+        let colours = !json && wanted;
         Self {
             json,
             with_log,
