@@ -66,7 +66,7 @@
 //! lives in [`kv`]. A panic is logged and ends the instance; the broker makes another one.
 //!
 //! What else the broker lends: [`broker`] to publish, look up and disconnect clients, [`metrics`], [`timers`], [`http`], secrets in
-//! [`config`], [`random`] bytes, connections by [`tcp`], records in the broker's own [`engine`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
+//! [`config`], [`random`] bytes, a [`clock`], connections by [`tcp`], records in the broker's own [`engine`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
 //!
 //! Reading order:
 //! - `plugin`: what every plugin has: start, config, scopes, drain
@@ -74,7 +74,7 @@
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
 //! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
-//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`]: what the broker lends to a plugin; `host`:
+//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`], [`clock`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
 //! - `testing`: the broker's part, for unit tests
@@ -85,6 +85,7 @@ mod auth;
 #[doc(hidden)]
 pub mod bindings;
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod current;
 mod deliver;

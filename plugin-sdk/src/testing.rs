@@ -20,14 +20,14 @@ use crate::{
 use std::{
     fmt,
     io::{Read, Write},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Reads and writes: a connection.
 pub trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
 
-/// A broker for one test: config in, log lines out, a store in memory, a clock that stands still until it is advanced. One for each
+/// A broker for one test: config in, log lines out, a store in memory, a clock that stands still, in 1970, until it is set or advanced. One for each
 /// thread; a new one takes the place of the one before.
 #[derive(Debug)]
 #[must_use]
@@ -92,6 +92,21 @@ impl Host {
     /// A secret.
     pub fn secret(self, name: &str, value: &str) -> Self {
         fake::with(|fake| fake.secrets.insert(name.into(), value.into()));
+        self
+    }
+
+    /// What [`clock::now`](crate::clock::now) says from now on.
+    pub fn time(mut self, now: SystemTime) -> Self {
+        match now.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since_1970) => fake::with(|fake| fake.began = since_1970.saturating_sub(fake.now)),
+            Err(_) => self.broken = Some("the clock begins in 1970".into()),
+        }
+        self
+    }
+
+    /// The next of the [`random`](crate::random) bytes.
+    pub fn random(self, bytes: impl Into<Vec<u8>>) -> Self {
+        fake::with(|fake| fake.random.extend(bytes.into()));
         self
     }
 

@@ -7,7 +7,7 @@ use crate::{
         tidegate::plugin::{
             broker, config, current, engine, http, kv, logging, metrics, records, tcp, timers,
         },
-        wasi::random::random,
+        wasi::{clocks::wall_clock, random::random},
     },
     broker::{Client, Outgoing},
     events, property,
@@ -143,6 +143,11 @@ pub(crate) fn http_fetch(request: crate::http::Request) -> Result<crate::http::R
     let crate::http::Request { method, url, headers, body, .. } = request;
     let response = http::fetch(&http::Request { method, url, headers, body, timeout_ms })?;
     Ok(crate::http::Response { status: response.status, headers: response.headers, body: response.body })
+}
+
+pub(crate) fn since_1970() -> Duration {
+    let now = wall_clock::now();
+    Duration::from_secs(now.seconds).saturating_add(Duration::from_nanos(now.nanoseconds.into()))
 }
 
 pub(crate) fn random_bytes(count: usize) -> Vec<u8> {
