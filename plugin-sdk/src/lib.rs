@@ -73,7 +73,7 @@
 //! - `auth`, `acl`, `publish`, `subscribe`, `subscribers`, `deliver`, [`events`], [`timers`], [`storage`]: one hook each, its question and
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
-//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
+//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: rules as a config has them
 //! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`], [`clock`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
@@ -112,7 +112,7 @@ pub mod tcp;
 pub mod testing;
 pub mod timers;
 
-pub use access::Access;
+pub use access::{Access, AccessList, AccessRule};
 pub use acl::{Acl, AclRequest, Action, Decision, Span};
 pub use auth::{AuthStep, Authenticate, Challenge, Connect, Outcome, Proceed, Refusal};
 pub use deliver::{DeliverVerdict, OnDeliver, Recipient};
