@@ -52,3 +52,14 @@ fn a_secret_may_be_written_in_base64() {
     let mut plugin: Jwt = host.start().unwrap();
     granted(plugin.authenticate(alice_with(&signed(json!({"sub": "alice"})))));
 }
+
+#[test]
+fn every_key_has_its_line_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let error = error(Host::new(), "zzz = 1");
+    let keys: Vec<&str> = error.split('`').skip(5).step_by(2).collect();
+    assert_eq!((keys.len(), keys[0]), (17, "from"), "{error}");
+    for key in keys {
+        assert!(readme.contains(&format!("\n| `{key}` |")), "README.md says nothing of {key}");
+    }
+}
