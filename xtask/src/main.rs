@@ -9,7 +9,7 @@
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
 //! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
-//! - `hash`: a password hash for the `passwd` plugin
+//! - `hash`: what the plugins `passwd` and `scram` keep of a password
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
 mod bench;
@@ -63,8 +63,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Throw hostile bytes at the codec and the session
     Fuzz(fuzz::Options),
-    /// Read a password from stdin and print its argon2id hash for the passwd plugin
-    Hash,
+    /// Read a password from stdin and print its argon2id hash for the passwd plugin, or with --scram a line for the scram plugin
+    Hash(hash::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
-        Task::Hash => hash::from_stdin(),
+        Task::Hash(options) => hash::from_stdin(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
