@@ -172,6 +172,14 @@ impl Host {
         }
     }
 
+    /// The keys that the plugin's config may have, as it says itself when it is given another: for a test that all have their line in its
+    /// page of docs. The plugin's config must refuse unknown keys.
+    pub fn config_keys<P: Plugin>(&self) -> Vec<String> {
+        let Err(why) = config::parse::<P::Config>(r#"{"no key": 0}"#) else { return Vec::new() };
+        let quoted = why.split('`').skip(1).step_by(2);
+        quoted.filter(|key| *key != "no key").map(Into::into).collect()
+    }
+
     /// The lines logged so far.
     pub fn logged(&self) -> Vec<Line> {
         fake::with(|fake| fake.logged.clone())

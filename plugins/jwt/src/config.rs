@@ -104,11 +104,15 @@ impl Config {
             keys.push(self.hmac_key(name)?);
         }
         if let Some(text) = &self.public_key {
-            let pem = if text.contains("-----BEGIN") { text.clone() } else { granted("public_key", text)? };
+            let pem = if text.contains("-----BEGIN") {
+                text.clone()
+            } else {
+                config::secret_of("public_key", text)?
+            };
             keys.push(Key::pem(&pem).map_err(|why| format!("config key `public_key`: {why}"))?);
         }
         if let Some(name) = &self.jwks {
-            let set = jwks::keys(&granted("jwks", name)?);
+            let set = jwks::keys(&config::secret_of("jwks", name)?);
             keys.extend(set.map_err(|why| format!("config key `jwks`: the secret {name:?}: {why}"))?);
         }
         let keys = Keys::new(keys);
@@ -128,7 +132,7 @@ impl Config {
     }
 
     fn hmac_key(&self, name: &str) -> Result<Key, String> {
-        let secret = granted("secret", name)?;
+        let secret = config::secret_of("secret", name)?;
         let secret = match self.secret_base64 {
             false => secret.into_bytes(),
             true => STANDARD
@@ -170,13 +174,4 @@ impl Config {
             (claim, _) => Ok(Some(claim.into())),
         }
     }
-}
-
-/// A secret that a key of the config names.
-fn granted(key: &str, name: &str) -> Result<String, String> {
-    config::secret(name).ok_or_else(|| {
-        format!(
-            "config key `{key}`: there is no secret {name:?}; write secrets.{name} = \"file:PATH\" or \"env:NAME\" beside the config"
-        )
-    })
 }

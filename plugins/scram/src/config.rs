@@ -41,14 +41,8 @@ impl Config {
     /// # Errors
     /// A sentence that names the key.
     pub(crate) fn decoys(&self) -> Result<Decoys, String> {
-        let granted = |name: &String| {
-            config::secret(name).ok_or_else(|| {
-                format!(
-                    "config key `decoy_secret`: there is no secret {name:?}; write secrets.{name} = \"file:PATH\" or \"env:NAME\" beside the config"
-                )
-            })
-        };
-        let secret = self.decoy_secret.as_ref().map(granted).transpose()?;
+        let secret =
+            self.decoy_secret.as_ref().map(|name| config::secret_of("decoy_secret", name)).transpose()?;
         Ok(Decoys::new(secret.as_deref(), self.users.values()))
     }
 }

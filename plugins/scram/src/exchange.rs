@@ -81,8 +81,8 @@ impl Exchange {
     }
 }
 
-/// Each of the characters that may stand there is as likely as any other.
+/// Each of the characters that may stand there is as likely as any other. No equals sign: there are clients that split at it.
 fn fresh_nonce() -> impl Iterator<Item = char> {
     let bytes = iter::repeat_with(|| random::bytes(NONCE)).flatten().map(|byte| byte & 0x7F);
-    bytes.filter(|&byte| is_nonce(byte)).map(char::from).take(NONCE)
+    bytes.filter(|&byte| is_nonce(byte) && byte != b'=').map(char::from).take(NONCE)
 }

@@ -191,6 +191,15 @@ fn nonces_never_come_again_and_are_long() {
 }
 
 #[test]
+fn bytes_that_may_not_stand_in_a_nonce_are_passed_over() {
+    let (host, mut plugin) = started("");
+    let _host = host.random(*b"=a,b\x00c d\x7F!~\xC1").random([b'x'; 40]);
+    let challenge = challenged(plugin.authenticate(connecting(&ALICE)));
+    let nonce = format!("{}abcd!~A{}", ALICE.nonce, "x".repeat(23));
+    assert_eq!(client::attributes(&challenge.data)[0], nonce);
+}
+
+#[test]
 fn a_last_message_is_good_for_its_own_exchange_only() {
     let (_host, mut plugin) = started("");
     let first = challenged(plugin.authenticate(connecting(&ALICE)));

@@ -77,3 +77,15 @@ fn what_is_kept_of_passwords_is_not_shown() {
 fn toml_of(line: &str) -> crate::config::Config {
     tidegate_plugin::config::parse(&format!("{{\"users\": {{\"alice\": \"{line}\"}}}}")).unwrap()
 }
+
+#[test]
+fn every_key_has_its_line_in_the_readme() {
+    let keys = Host::new().config_keys::<Scram>();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}
