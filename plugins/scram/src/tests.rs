@@ -211,6 +211,9 @@ fn a_last_message_is_good_for_its_own_exchange_only() {
     let nonce = |challenge: &Challenge| client::attributes(&challenge.data)[0].clone();
     let mixed = ALICE.last(&first).replace(&nonce(&first), &nonce(&second));
     assert_eq!(plugin.proceed(connecting(&ALICE), answer(&second, mixed)), invalid_proof());
+    // Another nonce, and a proof for it: there is no exchange with that.
+    let client = Client { echoes: Some("fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j"), ..ALICE };
+    assert_eq!(logs_in(&mut plugin, &client), invalid_proof());
 }
 
 #[test]

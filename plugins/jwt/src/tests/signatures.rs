@@ -182,6 +182,10 @@ fn keys_for_other_purposes_are_passed_over() {
         key[name] = value;
         key
     };
+    let point: Vec<u8> = ["x", "y"]
+        .iter()
+        .flat_map(|name| URL_SAFE_NO_PAD.decode(text(&vectors["jwk"]["P-256"][name])).unwrap())
+        .collect();
     let token = text(&vectors["tokens"]["RS256"]);
     for key in [with("use", json!("sig")), with("key_ops", json!(["verify"])), with("alg", json!("RS256"))] {
         let (_host, plugin) = with_keys(&["RS256"], &jwks(json!([key])), "jwks = 'keys'");
@@ -198,7 +202,7 @@ fn keys_for_other_purposes_are_passed_over() {
         vectors["jwk"]["RSA 1024"].clone(),
         vectors["jwk"]["P-521"].clone(),
         json!({"kty": "EC", "crv": "P-256", "x": part([1; 32]), "y": part([1; 32])}),
-        json!({"kty": "EC", "crv": "P-256", "x": part([1; 31]), "y": part([1; 33])}),
+        json!({"kty": "EC", "crv": "P-256", "x": part(&point[..31]), "y": part(&point[31..])}),
     ] {
         let (host, plugin) = with_keys(&["RS256"], &jwks(json!([key])), "jwks = 'keys'");
         let error = plugin.err().unwrap();

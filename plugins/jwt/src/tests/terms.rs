@@ -184,6 +184,7 @@ fn a_claim_that_cannot_be_kept_as_it_is_written_lets_nobody_in() {
         (one(json!({"topic": null})), "[1]: it has no `topic`"),
         (one(json!({"retain": true})), "[1]: `retain`: rules do not tell retained messages from others"),
         (one(json!({"qos": [1, 2]})), "[1]: `qos`: a rule reaches from 0 up to a highest QoS"),
+        (one(json!({"qos": [1]})), "[1]: `qos`: a rule reaches from 0 up to a highest QoS"),
         (one(json!({"qos": 2})), "[1]: `qos`: a rule reaches from 0 up to a highest QoS"),
         (one(json!({"qos": []})), "[1]: `qos`: a rule reaches from 0 up to a highest QoS"),
         (one(json!({"qos": "2"})), "[1]: `qos` is a list of 0, 1 and 2"),

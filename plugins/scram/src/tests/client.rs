@@ -11,13 +11,22 @@ pub(super) struct Client {
     pub(super) user: &'static str,
     pub(super) password: &'static str,
     pub(super) nonce: &'static str,
+    /// In the last message instead of the server's, with a proof that fits.
+    pub(super) echoes: Option<&'static str>,
     /// Of the first message, and of the last.
     pub(super) headers: [&'static str; 2],
 }
 
 impl Client {
     pub(super) const fn new(method: &'static str, password: &'static str) -> Self {
-        Self { method, user: "", password, nonce: "fyko+d2lbbFgONRv9qkxdawL", headers: ["n,,"; 2] }
+        Self {
+            method,
+            user: "",
+            password,
+            nonce: "fyko+d2lbbFgONRv9qkxdawL",
+            echoes: None,
+            headers: ["n,,"; 2],
+        }
     }
 
     pub(super) fn first(&self) -> String {
@@ -44,7 +53,8 @@ impl Client {
     }
 
     fn without_proof(&self, challenge: &Challenge) -> String {
-        format!("c={},r={}", STANDARD.encode(self.headers[1]), attributes(&challenge.data)[0])
+        let [nonce, ..] = attributes(&challenge.data);
+        format!("c={},r={}", STANDARD.encode(self.headers[1]), self.echoes.unwrap_or(&nonce))
     }
 
     fn auth_message(&self, challenge: &Challenge) -> String {
