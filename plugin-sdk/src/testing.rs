@@ -134,6 +134,14 @@ impl Host {
         self
     }
 
+    /// A client that is connected under a user name.
+    pub fn user(self, session: u64, client_id: &str, username: &str) -> Self {
+        let mut client = questions::client(session, client_id);
+        client.username = Some(username.into());
+        fake::with(|fake| fake.broker.clients.push(client));
+        self
+    }
+
     /// A subscription of that session.
     pub fn subscribed(mut self, session: u64, filter: &str) -> Self {
         match TopicFilter::new(filter) {
@@ -168,6 +176,14 @@ impl Host {
             Some(why) => Err(why.clone()),
             None => P::new(self.start.clone(), config::parse(&config::document())?),
         }
+    }
+
+    /// The keys that the plugin's config may have, as it says itself when it is given another: for a test that all have their line in its
+    /// page of docs. The plugin's config must refuse unknown keys.
+    pub fn config_keys<P: Plugin>(&self) -> Vec<String> {
+        let Err(why) = config::parse::<P::Config>(r#"{"no key": 0}"#) else { return Vec::new() };
+        let quoted = why.split('`').skip(1).step_by(2);
+        quoted.filter(|key| *key != "no key").map(Into::into).collect()
     }
 
     /// The lines logged so far.

@@ -10,7 +10,7 @@
 //! - `clients`: other people's MQTT clients, for tests
 //! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
 //! - `picture`: what a command prints, as a picture for the docs
-//! - `hash`: a password hash for the `passwd` plugin
+//! - `hash`: what the plugins `passwd` and `scram` keep of a password
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
 mod bench;
@@ -67,8 +67,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Run a command and keep what it prints as a picture, docs/pictures/NAME.svg
     Picture(picture::Options),
-    /// Read a password from stdin and print its argon2id hash for the passwd plugin
-    Hash,
+    /// Read a password from stdin and print its argon2id hash for the passwd plugin, or with --scram a line for the scram plugin
+    Hash(hash::Options),
 }
 
 fn main() -> ExitCode {
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
         Task::Picture(options) => picture::take(&options),
-        Task::Hash => hash::from_stdin(),
+        Task::Hash(options) => hash::from_stdin(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
