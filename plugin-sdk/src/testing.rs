@@ -134,14 +134,6 @@ impl Host {
         self
     }
 
-    /// A client that is connected under a user name.
-    pub fn user(self, session: u64, client_id: &str, username: &str) -> Self {
-        let mut client = questions::client(session, client_id);
-        client.username = Some(username.into());
-        fake::with(|fake| fake.broker.clients.push(client));
-        self
-    }
-
     /// A subscription of that session.
     pub fn subscribed(mut self, session: u64, filter: &str) -> Self {
         match TopicFilter::new(filter) {

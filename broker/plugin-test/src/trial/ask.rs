@@ -133,9 +133,12 @@ impl Trial {
 
     async fn auth(&mut self, auth: &Auth) -> Result<Value, String> {
         let client = self.clients.named(&auth.client);
-        let Some(connect) = client.connect.clone() else {
+        let Some(mut connect) = client.connect.clone() else {
             return Err(format!("`client`: {:?} did not connect before", auth.client));
         };
+        if auth.again {
+            connect.username.clone_from(&client.username);
+        }
         let state = match auth.again {
             true => Vec::new(),
             false => client.challenge.take().ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Clients that are in, and prove themselves again: as nobody else.
 
 use super::*;
-use tidegate_plugin::testing::{Granted, again};
+use tidegate_plugin::testing::again;
 
 /// What the client's two AUTH come to; `connect` is its CONNECT.
 fn proves_itself_again(plugin: &mut Scram, connect: &Connect, client: &Client) -> Outcome {
@@ -35,32 +35,9 @@ fn another_user_is_refused() {
 }
 
 #[test]
-fn who_gave_no_name_in_connect_is_who_the_broker_knows_it_as() {
-    let (host, mut plugin) = started("");
-    let connect = connecting(&ALICE);
-    let _in = host.user(7, "c2", "bob").user(8, "c1", "alice");
-    granted(proves_itself_again(&mut plugin, &connect, &ALICE));
-    let bob = Client { method: "SCRAM-SHA-256", ..BOB };
-    assert_eq!(proves_itself_again(&mut plugin, &connect, &bob), somebody_else());
-    assert_eq!(
-        proves_itself_again(&mut plugin, &connect, &Client { user: "mallory", ..ALICE }),
-        somebody_else()
-    );
-}
-
-#[test]
-fn who_is_not_known_is_refused() {
-    let (host, mut plugin) = started("");
-    let connect = connecting(&ALICE);
-    assert_eq!(proves_itself_again(&mut plugin, &connect, &ALICE), somebody_else());
-    let host = host.client(8, "c1");
-    assert_eq!(proves_itself_again(&mut plugin, &connect, &ALICE), somebody_else(), "in without a name");
-    let host = host.user(9, "c1", "alice").without(Granted::Clients);
-    assert_eq!(proves_itself_again(&mut plugin, &connect, &ALICE), somebody_else());
-    let warned = host.logged().iter().any(|line| {
-        line.to_string().starts_with("WARN a client without a user name in CONNECT can authenticate again with `grants.clients = true` only client=c1")
-    });
-    assert!(warned);
+fn who_came_in_without_a_name_has_none_to_prove() {
+    let (_host, mut plugin) = started("");
+    assert_eq!(proves_itself_again(&mut plugin, &connecting(&ALICE), &ALICE), somebody_else());
 }
 
 #[test]
