@@ -20,8 +20,7 @@ use message::{ClientFirst, prepared};
 use method::Method;
 use std::{borrow::Cow, collections::BTreeMap};
 use tidegate_plugin::{
-    AuthStep, Authenticate, Connect, Grant, Outcome, Plugin, Proceed, Refusal, Rule, Start, broker, debug,
-    info, warn,
+    AuthStep, Authenticate, Connect, Grant, Outcome, Plugin, Proceed, Refusal, Rule, Start, debug, info, warn,
 };
 use verifier::Verifier;
 
