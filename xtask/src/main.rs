@@ -5,6 +5,7 @@
 //! - `languages`: guests in other languages
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
+//! - `costs`: what plugins cost, as a table
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
@@ -18,6 +19,7 @@ mod check;
 mod clients;
 mod command;
 mod conformance;
+mod costs;
 mod counts;
 mod fuzz;
 mod hash;
@@ -65,6 +67,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Throw hostile bytes at the codec and the session
     Fuzz(fuzz::Options),
+    /// Print what each shipped plugin costs, as a table
+    Costs(costs::Options),
     /// Run a command and keep what it prints as a picture, docs/pictures/NAME.svg
     Picture(picture::Options),
     /// Read a password from stdin and print its argon2id hash for the passwd plugin, or with --scram a line for the scram plugin
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
+        Task::Costs(options) => costs::print(&options),
         Task::Picture(options) => picture::take(&options),
         Task::Hash(options) => hash::from_stdin(&options),
     };

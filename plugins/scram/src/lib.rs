@@ -20,7 +20,7 @@ use message::{ClientFirst, prepared};
 use method::Method;
 use std::{borrow::Cow, collections::BTreeMap};
 use tidegate_plugin::{
-    AuthStep, Authenticate, Connect, Grant, Outcome, Plugin, Proceed, Refusal, Rule, Start, debug, info, warn,
+    AuthStep, Authenticate, Connect, Grant, Outcome, Plugin, Proceed, Refusal, Rule, Start, debug, info,
 };
 use verifier::Verifier;
 
