@@ -62,6 +62,8 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, String> {
             None => examined.other_imports.push(name.to_owned()),
         },
     });
+    // In the order of the interface.
+    examined.hooks.sort_by_key(|hook| Hook::from_name(hook));
     Ok(examined)
 }
 
