@@ -34,11 +34,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-store",
             "tidegate-transport",
             "tidegate-bench",
+            "tidegate-plugin-build",
             // For development.
             "tidegate-tests",
         ],
     ),
     ("tidegate-bench", &["tidegate-mqtt"]),
+    ("tidegate-plugin-build", &[]),
     ("tidegate-plugin", &["tidegate-mqtt"]),
     ("tidegate-tests", &["tidegate-mqtt"]),
     ("tidegate-power-cut", &[]),
@@ -54,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidegate-tests",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["tidegate-plugin-build"]),
 ];
 
 /// What must not be found below a crate, however far down.
@@ -66,6 +68,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("tidegate-hooks", &["tokio", "wasmtime"]),
     ("tidegate-transport", &["wasmtime"]),
     ("tidegate-bench", &["wasmtime"]),
+    ("tidegate-plugin-build", &["tokio", "wasmtime"]),
     ("tidegate-plugin", &["tokio", "wasmtime"]),
 ];
 

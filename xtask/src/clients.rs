@@ -8,6 +8,6 @@ use crate::lists;
 /// If a program is missing and cannot be installed, or a client cannot be.
 pub(crate) fn ensure() -> anyhow::Result<()> {
     let (wanted, clients) = (crate::root().join("tests/clients"), crate::target_dir().join("clients"));
-    lists::python(&wanted.join("paho"), &clients.join("paho"), "paho.mqtt.client")?;
+    lists::python(&wanted.join("paho"), &clients.join("paho"), &["python", "-c", "import paho.mqtt.client"])?;
     lists::node(&wanted.join("mqttjs"), &clients.join("mqttjs"), "mqtt")
 }

@@ -1,16 +1,9 @@
 //! Other programs: said before they run, timed, and an error if they fail.
 
-use anyhow::{Context, bail};
-use std::{
-    ffi::OsStr,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{ffi::OsStr, process::Command};
+use tidegate_plugin_build::command;
 
-/// Tells the user what happens next.
-pub(crate) fn say(text: impl std::fmt::Display) {
-    eprintln!("[xtask] {text}");
-}
+pub(crate) use command::{say, succeeds};
 
 /// Cargo as it called us, in the root of the checkout.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
@@ -24,15 +17,7 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comma
 /// # Errors
 /// If it does not start or does not succeed.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    let shown = shown(command);
-    say(format_args!("$ {shown}"));
-    let began = Instant::now();
-    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
-    if !status.success() {
-        bail!("{shown}: {status}");
-    }
-    say(format_args!("done in {:.1} s", began.elapsed().as_secs_f32()));
-    Ok(())
+    Ok(command::run(command)?)
 }
 
 /// Standard output of a program that has nothing to say to the user.
@@ -40,18 +25,5 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 /// # Errors
 /// If it does not start or does not succeed.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
-    let shown = shown(command);
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {shown}"))?;
-    if !output.status.success() {
-        bail!("{shown}: {}", output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or_default();
-    let words: Vec<_> =
-        std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
-    words.join(" ")
+    Ok(command::output(command)?)
 }

@@ -1,15 +1,15 @@
 //! `cargo xtask`: what a checkout can do, without anything installed but Rust.
 //!
 //! Reading order:
-//! - `plugins`: every folder below `plugins/` becomes a component; `wasm_route`: which compiler makes its module
-//! - `languages`: guests in other languages
+//! - `plugins`: every folder below `plugins/` becomes a component; `languages`: guests in other languages. How is a crate of its own:
+//!   `tidegate-plugin-build`
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
 //! - `costs`: what plugins cost, as a table
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
-//! - `lists`: programs from package registries; `stamp`: made once, until what it is made of changes
+//! - `lists`: programs from package registries
 //! - `picture`: what a command prints, as a picture for the docs
 //! - `hash`: what the plugins `passwd` and `scram` keep of a password
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
@@ -29,8 +29,6 @@ mod packages;
 mod picture;
 mod plugins;
 mod run;
-mod stamp;
-mod wasm_route;
 
 use clap::{Parser, Subcommand};
 use std::{

@@ -1,8 +1,9 @@
 //! Debian packages that a task needs.
 
-use crate::command::{run, say};
+use crate::command::{run, say, succeeds};
 use anyhow::bail;
 use std::process::{Command, Stdio};
+use tidegate_plugin_build::tools::debian_has;
 
 /// A program that may have come another way than by its package.
 pub(crate) struct Program {
@@ -24,7 +25,7 @@ pub(crate) fn ensure_to_build() -> anyhow::Result<()> {
 /// # Errors
 /// Names the one command to run if it is not.
 pub(crate) fn ensure(packages: &[&str], why: &str) -> anyhow::Result<()> {
-    install(packages.iter().copied().filter(|package| !is_installed(package)).collect(), why)
+    install(packages.iter().copied().filter(|package| !debian_has(package)).collect(), why)
 }
 
 /// As [`ensure`], for programs that need not be there as packages.
@@ -32,7 +33,7 @@ pub(crate) fn ensure(packages: &[&str], why: &str) -> anyhow::Result<()> {
 /// # Errors
 /// As [`ensure`].
 pub(crate) fn ensure_programs(programs: &[Program], why: &str) -> anyhow::Result<()> {
-    let there = |program: &Program| quiet(Command::new(program.check[0]).args(&program.check[1..]));
+    let there = |program: &Program| succeeds(Command::new(program.check[0]).args(&program.check[1..]));
     install(programs.iter().filter(|program| !there(program)).map(|program| program.package).collect(), why)
 }
 
@@ -41,7 +42,7 @@ fn install(missing: Vec<&str>, why: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let names = missing.join(" ");
-    if !is_root() || !quiet(Command::new("apt-get").arg("--version")) {
+    if !is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
         bail!(
             "{why} needs packages that are not installed. On Debian and its kin:\n\n    sudo apt-get install {names}\n"
         );
@@ -61,17 +62,7 @@ fn install(missing: Vec<&str>, why: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_installed(package: &str) -> bool {
-    let query = Command::new("dpkg-query").args(["--show", "--showformat", "${Status}", package]).output();
-    query.is_ok_and(|query| query.stdout.ends_with(b"ok installed"))
-}
-
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
-}
-
-/// Runs it, unseen; whether it succeeds.
-pub(crate) fn quiet(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

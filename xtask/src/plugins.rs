@@ -1,16 +1,15 @@
 //! Every folder below `plugins/` becomes a component; so do the guests of the tests, if they are asked for.
 
-use crate::{
-    command::{run, say},
-    languages,
-    wasm_route::{Route, TARGET},
-};
+use crate::{command::run, languages, packages};
 use anyhow::{Context, bail};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use wit_component::{ComponentEncoder, DecodedWasm};
+use tidegate_plugin_build::{
+    component,
+    languages::route::{Route, TARGET},
+};
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
@@ -34,7 +33,9 @@ pub(crate) struct Options {
 /// If a plugin does not build, or is no component of ours.
 pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
     let root = crate::root();
-    let route = Route::find()?;
+    let route = Route::find(&root, |needed| {
+        packages::ensure(needed, "building wasm without the target wasm32-unknown-unknown")
+    })?;
     let plugins = chosen(&root.join("plugins"), &options.only)?;
     if options.guests {
         // Another build of stamp, to swap for the first: made before it, so that the first is what is left.
@@ -56,7 +57,7 @@ struct Build {
 
 fn components(route: &Route, builds: &[Build], out: &Path, label: Option<&str>) -> anyhow::Result<()> {
     let target_dir = crate::root().join("target/wasm");
-    let mut cargo = route.cargo_build()?;
+    let mut cargo = route.cargo_build(&crate::root())?;
     cargo.args(["--profile", "plugin", "--target-dir"]).arg(&target_dir);
     for build in builds {
         cargo.args(["--package", &build.package]);
@@ -106,39 +107,5 @@ pub(crate) fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Writes the component of a core module, as [`keep`] does.
 fn componentize(module: &Path, to: &Path) -> anyhow::Result<()> {
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    keep(&ComponentEncoder::default().validate(true).module(&module)?.encode()?, to)
-}
-
-/// Writes a component, whole or not at all, and says what it is. One that is the same already is left alone.
-///
-/// # Errors
-/// If it cannot be written, or is no component.
-pub(crate) fn keep(component: &[u8], to: &Path) -> anyhow::Result<()> {
-    let same = fs::read(to).is_ok_and(|old| old == component);
-    if !same {
-        let partial = to.with_extension("wasm.partial");
-        fs::write(&partial, component).with_context(|| format!("cannot write {}", partial.display()))?;
-        fs::rename(&partial, to)?;
-    }
-    let kib = component.len().div_ceil(1024);
-    let unchanged = if same { " (unchanged)" } else { "" };
-    say(format_args!("{} {kib} KiB{unchanged}: {}", to.display(), interfaces(component)?));
-    Ok(())
-}
-
-/// What a component exports and imports.
-fn interfaces(component: &[u8]) -> anyhow::Result<String> {
-    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
-        bail!("not a component");
-    };
-    let world = &resolve.worlds[world];
-    let names = |items: Vec<_>| -> String {
-        let names: Vec<String> = items.into_iter().map(|key| resolve.name_world_key(key)).collect();
-        names.join(" ").replace("tidegate:plugin/", "")
-    };
-    Ok(format!(
-        "exports {}; imports {}",
-        names(world.exports.keys().collect()),
-        names(world.imports.keys().collect())
-    ))
+    Ok(component::keep(&component::of_module(&module)?, to)?)
 }

@@ -1,4 +1,4 @@
-//! `tidegate plugin …`: commands to the plugins of the running broker, over its admin socket.
+//! `tidegate plugin …`: plugins are made, and those of the running broker are seen to, over its admin socket.
 
 use crate::running::Running;
 use anyhow::{Context, bail};
@@ -10,10 +10,14 @@ use std::{
 };
 use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminShadow};
 
-/// What to do with plugins: those of the author (check, test, bench), and those of the running broker (the others), which is found through `data_dir` of
-/// the config (-c), without one in `data`.
+/// What to do with plugins: those of the author (new, build, check, test, bench), and those of the running broker (the others), which is found
+/// through `data_dir` of the config (-c), without one in `data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Begin a plugin: a folder with a small one that works, in a language of your choice.
+    New(tidegate_plugin_build::NewOptions),
+    /// Make a component of a plugin's project.
+    Build(tidegate_plugin_build::BuildOptions),
     /// Say what a component is: hooks, imports, grants that it may need, size, interface; and whether it starts.
     Check(tidegate_plugin_test::CheckOptions),
     /// Ask a component what scenarios say, on the production host and without a broker, and compare what it answers.
@@ -79,6 +83,10 @@ pub(crate) fn metrics(config: Option<&Path>) -> anyhow::Result<()> {
 /// With what to do about it.
 pub(crate) fn run(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     match command {
+        PluginCommand::New(options) => Ok(tidegate_plugin_build::new(options).map(|_| ExitCode::SUCCESS)?),
+        PluginCommand::Build(options) => {
+            Ok(tidegate_plugin_build::build(options).map(|_| ExitCode::SUCCESS)?)
+        }
         PluginCommand::Check(options) => Ok(tidegate_plugin_test::check(options)),
         PluginCommand::Test(options) => Ok(tidegate_plugin_test::test(options)),
         PluginCommand::Bench(options) => Ok(tidegate_plugin_test::bench(options)),
@@ -91,7 +99,11 @@ fn tell(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<()> {
     let plugin = |name: &String| name.clone();
     let command = match command {
         // They need no broker.
-        PluginCommand::Check(_) | PluginCommand::Test(_) | PluginCommand::Bench(_) => return Ok(()),
+        PluginCommand::New(_)
+        | PluginCommand::Build(_)
+        | PluginCommand::Check(_)
+        | PluginCommand::Test(_)
+        | PluginCommand::Bench(_) => return Ok(()),
         PluginCommand::List { json } => {
             let plugins = list(config)?;
             return say(&if *json { serde_json::to_string_pretty(&plugins)? } else { table(&plugins) });

@@ -1,4 +1,4 @@
-// Makes a component: node componentize.js ENGINE WORLD SOURCE WIT COMPONENT. It lies beside the packages when it runs.
+// Makes a component: node componentize.mjs ENGINE WORLD SOURCE WIT COMPONENT. It lies beside the packages when it runs.
 
 import { readFile, writeFile } from "node:fs/promises";
 
@@ -19,4 +19,9 @@ const engines = {
   },
 };
 
-await writeFile(component, (await engines[engine]()).component);
+try {
+  await writeFile(component, (await engines[engine]()).component);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,14 +1,13 @@
 //! What is made once, and again when what it is made of has changed.
 
-use crate::command::say;
-use anyhow::Context;
+use crate::{Failure, command::say};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
 /// Says what something was made of. The files themselves are the stamp.
-pub(crate) struct Stamp {
+pub struct Stamp {
     file: PathBuf,
     wanted: String,
 }
@@ -18,10 +17,10 @@ impl Stamp {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(crate) fn new(file: PathBuf, recipe: &str, files: &[PathBuf]) -> anyhow::Result<Self> {
+    pub fn new(file: PathBuf, recipe: &str, files: &[PathBuf]) -> Result<Self, Failure> {
         let mut wanted = recipe.to_owned();
         for path in files {
-            wanted += &fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            wanted += &fs::read_to_string(path).map_err(Failure::file("read", path))?;
         }
         Ok(Self { file, wanted })
     }
@@ -30,12 +29,12 @@ impl Stamp {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub(crate) fn ensure(
+    pub fn ensure<E: From<Failure>>(
         &self,
         what: &Path,
         alive: impl FnOnce() -> bool,
-        make: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        make: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         if fs::read_to_string(&self.file).is_ok_and(|made| made == self.wanted) && alive() {
             return Ok(());
         }
@@ -43,6 +42,7 @@ impl Stamp {
         // What is half done is not taken for done.
         let _ = fs::remove_file(&self.file);
         make()?;
-        fs::write(&self.file, &self.wanted).context("writing the stamp")
+        fs::write(&self.file, &self.wanted).map_err(Failure::file("write", &self.file))?;
+        Ok(())
     }
 }

@@ -1,0 +1,214 @@
+// Plugins for the Tidegate MQTT broker in C.
+//
+// A plugin is `plugin_init`, and a function for each hook that `tidegate-plugin.toml` names:
+//
+//   "auth"           tg_outcome_t plugin_authenticate(const tg_connect_t *client)
+//   "acl"            tg_decision_t plugin_check(const tg_request_t *request)
+//   "publish"        tg_verdict_t plugin_on_publish(const tg_message_t *message)
+//   "subscribe"      tg_subscribe_verdict_t plugin_on_subscribe(const tg_subscribe_request_t *request)
+//   "subscribers"    tg_answer_t plugin_select(const tg_message_t *message, const tg_candidates_t *candidates)
+//   "deliver"        tg_deliver_verdict_t plugin_on_deliver(const tg_message_t *message, uint64_t session, tg_string_t client_id)
+//   "events"         void plugin_on_event(const tg_event_t *event)
+//   "timer-handler"  void plugin_on_timer(uint64_t token)
+//
+// Below this layer is `build/bindings/tg.h`, which is made of `plugin.wit` when the plugin is built and has everything, by the names in `plugin.wit`.
+// Other hooks ("enhanced-auth", "publish-batch", "storage") are the functions `exports_tidegate_plugin_…` in there.
+//
+// What a hook is given is gone when it returns. What it returns belongs to the broker: make it by the functions here, which copy.
+// Texts have a length, and no zero at their end: "%.*s" with TG_ARG(text) prints them.
+
+#pragma once
+
+#include "hooks.h"
+#include "tg.h"
+#include "tidegate_json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+// ---- Texts ----
+
+#define TG_ARG(text) (int)(text).len, (const char *)(text).ptr
+
+static inline bool tg_is(tg_string_t text, const char *other) {
+  return text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
+}
+
+static inline bool tg_starts_with(tg_string_t text, const char *start) {
+  return text.len >= strlen(start) && memcmp(text.ptr, start, strlen(start)) == 0;
+}
+
+// Whether one of these characters is in it.
+static inline bool tg_has_any(tg_string_t text, const char *characters) {
+  for (size_t at = 0; at < text.len; at++) {
+    if (text.ptr[at] && strchr(characters, text.ptr[at])) return true;
+  }
+  return false;
+}
+
+// A copy of bytes.
+static inline tg_list_u8_t tg_bytes(const void *bytes, size_t len) {
+  tg_list_u8_t copy = {tg_alloc(len), len};
+  if (len > 0) memcpy(copy.ptr, bytes, len);
+  return copy;
+}
+
+static inline tg_string_t tg_vprint_(const char *format, va_list values) {
+  va_list again;
+  va_copy(again, values);
+  int len = vsnprintf(NULL, 0, format, again);
+  va_end(again);
+  if (len < 0) abort();
+  char *text = tg_alloc((size_t)len + 1);
+  vsnprintf(text, (size_t)len + 1, format, values);
+  return (tg_string_t){(uint8_t *)text, (size_t)len};
+}
+
+// A text, as `printf` would print it, to be freed by `tg_string_free` or given to the broker. A zero follows it.
+__attribute__((format(printf, 1, 2))) static inline tg_string_t tg_print(const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  tg_string_t text = tg_vprint_(format, values);
+  va_end(values);
+  return text;
+}
+
+// ---- What the broker lends ----
+
+enum {
+  TG_TRACE = TIDEGATE_PLUGIN_LOGGING_LEVEL_TRACE,
+  TG_DEBUG = TIDEGATE_PLUGIN_LOGGING_LEVEL_DEBUG,
+  TG_INFO = TIDEGATE_PLUGIN_LOGGING_LEVEL_INFO,
+  TG_WARN = TIDEGATE_PLUGIN_LOGGING_LEVEL_WARN,
+  TG_ERROR = TIDEGATE_PLUGIN_LOGGING_LEVEL_ERROR,
+};
+
+// A line in the broker's log.
+__attribute__((format(printf, 2, 3))) static inline void tg_log(uint8_t level, const char *format, ...) {
+  if (!tidegate_plugin_logging_enabled(level)) return;
+  va_list values;
+  va_start(values, format);
+  tg_string_t text = tg_vprint_(format, values);
+  va_end(values);
+  tg_list_tuple2_string_string_t fields = {0};
+  tidegate_plugin_logging_log(level, &text, &fields);
+  tg_string_free(&text);
+}
+
+// A secret that the operator granted by this name. False: not granted. To be freed by `tg_string_free`.
+static inline bool tg_secret(tg_string_t name, tg_string_t *secret) {
+  return tidegate_plugin_config_secret(&name, secret);
+}
+
+// One key of the plugin's config: a string as it is, anything else as JSON. False: it is not there. To be freed by `tg_string_free`.
+static inline bool tg_config(const char *key, tg_string_t *value) {
+  tg_string_t name;
+  tg_string_set(&name, key);
+  return tidegate_plugin_config_get(&name, value);
+}
+
+// The next four take a value from the config, and leave what is there already if the config does not say. They return NULL, or what is wrong,
+// for `plugin_init` to return.
+
+static inline const char *tg_config_text(const char *key, tg_string_t *text) {
+  tg_config(key, text);
+  return NULL;
+}
+
+static inline const char *tg_config_number(const char *key, double *number) {
+  tg_string_t text;
+  if (!tg_config(key, &text)) return NULL;
+  bool good = tg_json_number(tg_json(text.ptr, text.len), number);
+  tg_string_free(&text);
+  return good ? NULL : (const char *)tg_print("config key `%s`: expected a number", key).ptr;
+}
+
+static inline const char *tg_config_bool(const char *key, bool *yes) {
+  tg_string_t text;
+  if (!tg_config(key, &text)) return NULL;
+  bool good = tg_is(text, "true") || tg_is(text, "false");
+  *yes = tg_is(text, "true");
+  tg_string_free(&text);
+  return good ? NULL : (const char *)tg_print("config key `%s`: expected true or false", key).ptr;
+}
+
+static inline const char *tg_config_list(const char *key, tg_list_string_t *list) {
+  tg_string_t text;
+  if (!tg_config(key, &text)) return NULL;
+  tg_json_t value = tg_json(text.ptr, text.len), inside = tg_json_inside(value), none, item;
+  bool good = value.at && *value.at == '[';
+  *list = (tg_list_string_t){tg_alloc(text.len * sizeof *list->ptr), 0};
+  while (good && tg_json_next(&inside, &none, &item)) {
+    good = tg_json_text(item, &list->ptr[list->len]);
+    if (good) list->len++;
+  }
+  tg_string_free(&text);
+  return good ? NULL : (const char *)tg_print("config key `%s`: expected a list of texts", key).ptr;
+}
+
+// NULL if the config has no keys but these, which stand here with a blank between them. Else what is wrong.
+static inline const char *tg_config_has_only(const char *keys) {
+  tg_string_t document, name;
+  tidegate_plugin_config_document(&document);
+  tg_json_t inside = tg_json_inside(tg_json(document.ptr, document.len)), key, value;
+  const char *wrong = NULL;
+  while (!wrong && tg_json_next(&inside, &key, &value)) {
+    if (!tg_json_text(key, &name)) continue;
+    bool known = false;
+    for (const char *at = keys; *at && !known; at += strcspn(at, " "), at += strspn(at, " ")) {
+      known = strcspn(at, " ") == name.len && memcmp(at, name.ptr, name.len) == 0;
+    }
+    if (!known) wrong = (const char *)tg_print("config key `%.*s`: unknown; there are: %s", TG_ARG(name), keys).ptr;
+    tg_string_free(&name);
+  }
+  tg_string_free(&document);
+  return wrong;
+}
+
+// ---- The beginning and the end ----
+
+typedef exports_tidegate_plugin_lifecycle_start_t tg_start_t;
+typedef exports_tidegate_plugin_lifecycle_scope_t tg_scope_t;
+typedef exports_tidegate_plugin_lifecycle_list_scope_t tg_scopes_t;
+
+// Called once an instance, before anything else. Says by `tg_scope` what the plugin wants to hear of. NULL, or why it cannot run.
+const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes);
+
+// The last call to a generation: false, or what the next one finds in `start->state`, by `tg_bytes`. Need not be there.
+__attribute__((weak)) bool plugin_drain(tg_list_u8_t *state);
+
+// A hook is about these topics, and no others. To be narrowed by the next two, before the next `tg_scope`.
+static inline tg_scope_t *tg_scope(tg_scopes_t *scopes, const char *hook) {
+  scopes->ptr = realloc(scopes->ptr, (scopes->len + 1) * sizeof *scopes->ptr);
+  if (!scopes->ptr) abort();
+  tg_scope_t *scope = &scopes->ptr[scopes->len++];
+  *scope = (tg_scope_t){0};
+  tg_string_dup(&scope->hook, hook);
+  return scope;
+}
+
+static inline void tg_push_(tg_list_string_t *list, tg_string_t text) {
+  list->ptr = realloc(list->ptr, (list->len + 1) * sizeof *list->ptr);
+  if (!list->ptr) abort();
+  list->ptr[list->len++] = text;
+}
+
+// Topics that match this filter. Without any: all.
+static inline void tg_about(tg_scope_t *scope, const char *filter) { tg_push_(&scope->filters, tg_print("%s", filter)); }
+
+// A field that is wanted ("payload", "client-id", "username", "properties"; for "subscribers" "filter"), or a kind of event.
+static inline void tg_want(tg_scope_t *scope, const char *field) { tg_push_(&scope->wants, tg_print("%s", field)); }
+
+__attribute__((weak)) bool exports_tidegate_plugin_lifecycle_init(tg_start_t *start, tg_scopes_t *scopes, tg_string_t *error) {
+  *scopes = (tg_scopes_t){0};
+  const char *wrong = plugin_init(start, scopes);
+  exports_tidegate_plugin_lifecycle_start_free(start);
+  if (wrong) *error = tg_print("%s", wrong);
+  return !wrong;
+}
+
+__attribute__((weak)) bool exports_tidegate_plugin_lifecycle_drain(tg_list_u8_t *state) {
+  return plugin_drain && plugin_drain(state);
+}
+
+#include "tidegate_hooks.h"

@@ -1,0 +1,26 @@
+// {{name}}: below `devices/` each client has a topic of its own, `devices/CLIENT-ID/…`.
+
+import { allow, deny } from "./tidegate/tidegate.ts";
+
+export default class OwnTopics {
+  /** `[plugin.{{name}}.config]` in the broker's config, with defaults: for how long the broker may remember what a client may do. */
+  static config = { ttl_seconds: 60 };
+
+  /** @param {typeof OwnTopics.config} config */
+  constructor(config) {
+    this.config = config;
+  }
+
+  /** Other topics are for others to decide about. @returns {import("./tidegate/tidegate.ts").Scope[]} */
+  scopes() {
+    return [{ hook: "acl", filters: ["devices/#"] }];
+  }
+
+  /** @param {import("./tidegate/tidegate.ts").AclRequest} request */
+  check({ clientId, topic }) {
+    const own = `devices/${clientId}/`;
+    // A client id may hold anything, but reaches no further than its level.
+    const isLevel = clientId !== "" && !/[/+#]/.test(clientId);
+    return isLevel && topic.startsWith(own) ? allow(`${own}#`, this.config.ttl_seconds * 1000) : deny(topic);
+  }
+}

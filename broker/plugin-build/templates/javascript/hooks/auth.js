@@ -1,0 +1,35 @@
+// {{name}}: clients with a password come in, and have topics of their own.
+//
+// The passwords are the plugin's secrets, by user name: `secrets.alice = "env:ALICE"` below `[plugin.{{name}}]` in the broker's config.
+
+import { bytes, grant, log, next, ReasonCode, refuse, secret } from "./tidegate/tidegate.ts";
+
+export default class Passwords {
+  /** @param {import("./tidegate/tidegate.ts").Connect} client */
+  authenticate({ username, password, peer }) {
+    // Whoever has no name is for others to decide about.
+    if (typeof username !== "string") return next;
+    const expected = secret(username);
+    if (typeof expected !== "string" || !same(bytes(expected), password ?? new Uint8Array())) {
+      log("info", "wrong user name or password", { username, peer });
+      return refuse(ReasonCode.BadUserNameOrPassword);
+    }
+    return grant({
+      rules: [
+        { action: "publish", filter: "devices/%u/#" },
+        { action: "subscribe", filter: "devices/%u/#" },
+        { action: "subscribe", filter: "news/#" },
+      ],
+    });
+  }
+}
+
+/**
+ * Takes as long whatever differs, so that nobody can find a password out letter by letter.
+ * @param {Uint8Array} a
+ * @param {Uint8Array} b
+ */
+function same(a, b) {
+  if (a.length !== b.length) return false;
+  return a.reduce((differences, byte, at) => differences | (byte ^ b[at]), 0) === 0;
+}

@@ -1,0 +1,30 @@
+"""{{name}}: below `devices/` each client has a topic of its own, `devices/CLIENT-ID/…`."""
+
+from dataclasses import dataclass
+
+from tidegate import AclRequest, Allow, Deny, Plugin, Scope
+
+
+@dataclass
+class Config:
+    """`[plugin.{{name}}.config]` in the broker's config."""
+
+    # For how long the broker may remember what a client may do.
+    ttl_seconds: int = 60
+
+
+class OwnTopics(Plugin):
+    Config = Config
+    config: Config
+
+    def scopes(self) -> list[Scope]:
+        # Other topics are for others to decide about.
+        return [Scope("acl", ["devices/#"])]
+
+    def check(self, request: AclRequest) -> Allow | Deny:
+        own = f"devices/{request.client_id}/"
+        # A client id may hold anything, but reaches no further than its level.
+        is_level = request.client_id and not any(character in request.client_id for character in "/+#")
+        if is_level and request.topic.startswith(own):
+            return Allow(own + "#", self.config.ttl_seconds * 1000)
+        return Deny(request.topic)

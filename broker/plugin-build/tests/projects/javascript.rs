@@ -1,0 +1,68 @@
+//! JavaScript and TypeScript, in QuickJS and StarlingMonkey.
+
+use crate::workplace::{Said, Workplace};
+use std::{fs, process::Command};
+
+#[test]
+fn a_project_in_typescript() {
+    let project = Workplace::with_project(&["--lang", "typescript"]);
+    let interfaces = project.built();
+    assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
+    assert!(!interfaces.exports("auth"), "{interfaces}");
+    texts_are_those_of_other_engines(&project);
+
+    // What the compiler says is shown.
+    project.edit("plugin.ts", "return next;", "return nxt;");
+    let built = project.run(&["build", "shout"]);
+    assert_eq!(built.failure(), "tidegate: tsc --noEmit: exit status: 1");
+    assert!(built.said.contains("plugin.ts(") && built.said.contains("Cannot find name 'nxt'"), "{built:?}");
+}
+
+#[test]
+fn a_project_in_javascript() {
+    let project = Workplace::with_project(&["--lang", "javascript", "--hook", "auth"]);
+    let interfaces = project.built();
+    assert!(interfaces.exports("lifecycle") && interfaces.exports("auth"), "{interfaces}");
+    assert!(!interfaces.imports.iter().any(|name| name.starts_with("wasi:http")), "{interfaces}");
+
+    // What is missing is said when it is built, not when it is asked.
+    project.edit("plugin.js", "authenticate(", "authentify(");
+    let built = project.run(&["build", "shout"]);
+    assert!(built.failure().contains("componentize.mjs quickjs"), "{built:?}");
+    assert!(built.complained.contains("the plugin's class needs a method `authenticate`"), "{built:?}");
+    project.edit("plugin.js", "authentify(", "authenticate(");
+
+    // Packages of the user's own are found, and bundled.
+    project.edit(
+        "plugin.js",
+        "export default",
+        "import esbuild from \"./node_modules/esbuild/package.json\";\nesbuild;\nexport default",
+    );
+    project.built();
+
+    // The other engine, with a package of its own.
+    project.edit("tidegate-plugin.toml", "engine = \"quickjs\"", "engine = \"starlingmonkey\"");
+    let built = project.run(&["build", "shout"]);
+    let (_, remedy) = built.failure().split_once(" is missing. `").expect("it names what is missing");
+    let remedy = remedy.strip_suffix("` brings it.").expect("it says what to do");
+    let mut npm = Command::new("sh");
+    let installed = Said::by(npm.args(["-c", remedy]).current_dir(project.file(".")));
+    assert!(installed.good, "{installed:?}");
+    let interfaces = project.built();
+    assert!(interfaces.exports("auth"), "{interfaces}");
+    assert!(interfaces.imports.iter().any(|name| name.starts_with("wasi:http")), "{interfaces}");
+}
+
+/// What QuickJS lacks and the SDK brings, beside what Node has.
+fn texts_are_those_of_other_engines(project: &Workplace) {
+    fs::write(project.file("build/log.js"), "export function log() {}\n").unwrap();
+    let mut esbuild = Command::new(project.file("node_modules/.bin/esbuild"));
+    esbuild.args(["tidegate/text.ts", "--bundle", "--format=esm", "--outfile=build/text.mjs"]);
+    esbuild.arg("--alias:tidegate:plugin/logging@0.1.0=./build/log.js").current_dir(project.file("."));
+    let bundled = Said::by(&mut esbuild);
+    assert!(bundled.good, "{bundled:?}");
+    fs::write(project.file("build/compare.mjs"), include_str!("compare.mjs")).unwrap();
+    let compared = Said::by(Command::new("node").arg(project.file("build/compare.mjs")));
+    assert!(compared.good, "{compared:?}");
+    assert_eq!(compared.said, "20000 texts, 20000 bytes\n");
+}
