@@ -103,6 +103,36 @@ fn every_option_of_bench_has_its_line() {
     }
 }
 
+#[test]
+fn every_option_of_the_tools_for_authors_has_its_line() {
+    let page = documentation("docs/plugin-tools.md");
+    for (command, heading) in [
+        (&["plugin", "check"][..], "## `tidegate plugin check "),
+        (&["plugin", "test"], "## `tidegate plugin test "),
+        (&["plugin", "bench"], "## `tidegate plugin bench "),
+        (&["record"], "## `tidegate record "),
+    ] {
+        let (_, section) = page.split_once(heading).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let help = Folder::new("").run(&[command, &["--help"]].concat()).stdout.join("\n");
+        let words = help.lines().filter_map(|line| {
+            line.split_whitespace()
+                .find(|word| word.starts_with("--"))
+                .filter(|_| line.trim_start().starts_with('-'))
+        });
+        let mut count = 0;
+        // Those of every command are in docs/config.md.
+        for option in words.filter(|word| !["--help", "--config"].contains(word)) {
+            count += 1;
+            assert!(
+                section.contains(&format!("| `{option}")),
+                "docs/plugin-tools.md says nothing of {option} in {command:?}"
+            );
+        }
+        assert!(count >= 2, "{command:?}: {help}");
+    }
+}
+
 /// Whether a line is about all scenarios, or this one: a column in the middle says which.
 fn in_scenario(line: &str, name: &str) -> bool {
     let columns: Vec<&str> = line.trim_matches('|').split(" | ").collect();

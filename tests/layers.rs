@@ -20,12 +20,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidegate-transport", &["tidegate-tests"]),
     // The last for development.
     ("tidegate-plugin-host", &["tidegate-hooks", "tidegate-mqtt", "tidegate-tests"]),
+    // The last for development.
+    ("tidegate-plugin-test", &["tidegate-hooks", "tidegate-mqtt", "tidegate-plugin-host", "tidegate-tests"]),
     (
         "tidegate",
         &[
             "tidegate-hooks",
             "tidegate-mqtt",
             "tidegate-plugin-host",
+            "tidegate-plugin-test",
             "tidegate-routing",
             "tidegate-session",
             "tidegate-store",

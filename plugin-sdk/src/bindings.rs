@@ -10,6 +10,13 @@ pub mod lifecycle {
         inline: "
             package tidegate:sdk-lifecycle;
 
+            package wasi:clocks@0.2.0 {
+                interface wall-clock {
+                    record datetime { seconds: u64, nanoseconds: u32 }
+                    now: func() -> datetime;
+                }
+            }
+
             package wasi:random@0.2.0 {
                 interface random {
                     get-random-bytes: func(len: u64) -> list<u8>;
@@ -28,6 +35,7 @@ pub mod lifecycle {
                 import tidegate:plugin/http@0.1.0;
                 import tidegate:plugin/tcp@0.1.0;
                 import tidegate:plugin/engine@0.1.0;
+                import wasi:clocks/wall-clock@0.2.0;
                 import wasi:random/random@0.2.0;
                 export tidegate:plugin/lifecycle@0.1.0;
             }

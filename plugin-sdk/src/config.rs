@@ -26,6 +26,27 @@ pub fn secret(name: &str) -> Option<String> {
     host::config_secret(name)
 }
 
+/// A secret that a key of the plugin's config names, which must be there.
+///
+/// ```
+/// use tidegate_plugin::{config, testing::Host};
+///
+/// let _host = Host::new().secret("hmac", "0a1b2c");
+/// assert_eq!(config::secret_of("secret", "hmac").as_deref(), Ok("0a1b2c"));
+/// let why = config::secret_of("secret", "hamc").unwrap_err();
+/// assert!(why.starts_with("config key `secret`: there is no secret \"hamc\"; write secrets.hamc = "));
+/// ```
+///
+/// # Errors
+/// A sentence that names the key and the remedy.
+pub fn secret_of(key: &str, name: &str) -> Result<String, String> {
+    secret(name).ok_or_else(|| {
+        format!(
+            "config key `{key}`: there is no secret {name:?}; write secrets.{name} = \"file:PATH\" or \"env:NAME\" beside the config"
+        )
+    })
+}
+
 /// The table as the author's own type.
 ///
 /// # Errors

@@ -7,6 +7,9 @@ use tidegate_mqtt::ReasonCode;
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal;)*) => {
         $($(#[$doc])* pub const $kind: &str = $name;)*
+
+        /// All kinds that this crate knows; a newer broker may have more.
+        pub const KINDS: &[&str] = &[$($kind),*];
     };
 }
 

@@ -174,6 +174,12 @@ impl Rule {
         Self::deny(Action::Subscribe, filter)
     }
 
+    /// Last in a list, these deny what no rule before them allows. Topics that begin with `$` do not match
+    /// `#`: what nobody decides about them is refused.
+    pub fn deny_the_rest() -> [Self; 2] {
+        [Self::deny_publish("#"), Self::deny_subscribe("#")]
+    }
+
     /// An allow reaches up to this quality of service only.
     #[must_use]
     pub fn up_to(mut self, max_qos: QoS) -> Self {

@@ -13,6 +13,10 @@
 //! # assert_eq!((may_come_in("alice"), may_come_in("bob")), (Ok(true), Ok(false)));
 //! ```
 
+mod headers;
+
+pub use headers::Headers;
+
 use crate::host;
 use std::{borrow::Cow, time::Duration};
 
@@ -28,6 +32,9 @@ pub enum Error {
     /// It is larger than the operator allows.
     #[error("the response is larger than allowed")]
     TooLarge,
+    /// The plugin has as many requests under way as the operator allows.
+    #[error("too many requests at once, see limits.http_concurrent")]
+    TooMany,
     /// The connection failed, or what came was no HTTP.
     #[error("{0}")]
     Failed(String),

@@ -66,15 +66,16 @@
 //! lives in [`kv`]. A panic is logged and ends the instance; the broker makes another one.
 //!
 //! What else the broker lends: [`broker`] to publish, look up and disconnect clients, [`metrics`], [`timers`], [`http`], secrets in
-//! [`config`], [`random`] bytes, connections by [`tcp`], records in the broker's own [`engine`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
+//! [`config`], [`random`] bytes, a [`clock`], connections by [`tcp`], records in the broker's own [`engine`], and in [`current`] what the running hook is about. Most of it answers `Denied` until the operator grants it.
 //!
 //! Reading order:
 //! - `plugin`: what every plugin has: start, config, scopes, drain
 //! - `auth`, `acl`, `publish`, `subscribe`, `subscribers`, `deliver`, [`events`], [`timers`], [`storage`]: one hook each, its question and
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
-//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: the words for actions in a config
-//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`]: what the broker lends to a plugin; `host`:
+//! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: rules as a config has them
+//! - `template`: texts in a config with places to fill; [`units`]: durations in a config
+//! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`], [`clock`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
 //! - `testing`: the broker's part, for unit tests
@@ -85,6 +86,7 @@ mod auth;
 #[doc(hidden)]
 pub mod bindings;
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod current;
 mod deliver;
@@ -107,11 +109,13 @@ pub mod storage;
 mod subscribe;
 mod subscribers;
 pub mod tcp;
+mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod timers;
+pub mod units;
 
-pub use access::Access;
+pub use access::{Access, AccessList, AccessRule};
 pub use acl::{Acl, AclRequest, Action, Decision, Span};
 pub use auth::{AuthStep, Authenticate, Challenge, Connect, Outcome, Proceed, Refusal};
 pub use deliver::{DeliverVerdict, OnDeliver, Recipient};
@@ -126,6 +130,7 @@ pub use publish::{OnPublish, OnPublishBatch, Verdict};
 pub use storage::Storage;
 pub use subscribe::{OnSubscribe, SubscribeChange, SubscribeRequest, SubscribeVerdict};
 pub use subscribers::{Candidate, Choice, Selection, Subscribers};
+pub use template::{Template, TemplateError};
 /// The broker's own: what a filter is and what it matches is said once.
 pub use tidegate_mqtt::{NameError, QoS, ReasonCode, RetainHandling, TopicFilter};
 pub use timers::OnTimer;

@@ -21,7 +21,7 @@ pub trait Plugin: Sized + 'static {
         Vec::new()
     }
 
-    /// The last call: what the next generation gets as [`Start::state`].
+    /// Another generation is about to take the place of this one: what it gets as [`Start::state`]. Until it is in place, this one goes on answering.
     fn drain(&mut self) -> Option<Vec<u8>> {
         None
     }

@@ -20,14 +20,14 @@ use crate::{
 use std::{
     fmt,
     io::{Read, Write},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Reads and writes: a connection.
 pub trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
 
-/// A broker for one test: config in, log lines out, a store in memory, a clock that stands still until it is advanced. One for each
+/// A broker for one test: config in, log lines out, a store in memory, a clock that stands still, in 1970, until it is set or advanced. One for each
 /// thread; a new one takes the place of the one before.
 #[derive(Debug)]
 #[must_use]
@@ -89,9 +89,30 @@ impl Host {
         self
     }
 
+    /// The bytes granted for [`kv`](crate::kv); an entry costs 64 beside its key and value, as in the broker. Any number unless it is said.
+    pub fn kv_room(self, bytes: usize) -> Self {
+        fake::with(|fake| fake.kv.room = Some(bytes));
+        self
+    }
+
     /// A secret.
     pub fn secret(self, name: &str, value: &str) -> Self {
         fake::with(|fake| fake.secrets.insert(name.into(), value.into()));
+        self
+    }
+
+    /// What [`clock::now`](crate::clock::now) says from now on.
+    pub fn time(mut self, now: SystemTime) -> Self {
+        match now.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since_1970) => fake::with(|fake| fake.began = since_1970.saturating_sub(fake.now)),
+            Err(_) => self.broken = Some("the clock begins in 1970".into()),
+        }
+        self
+    }
+
+    /// The next of the [`random`](crate::random) bytes.
+    pub fn random(self, bytes: impl Into<Vec<u8>>) -> Self {
+        fake::with(|fake| fake.random.extend(bytes.into()));
         self
     }
 
@@ -147,6 +168,14 @@ impl Host {
             Some(why) => Err(why.clone()),
             None => P::new(self.start.clone(), config::parse(&config::document())?),
         }
+    }
+
+    /// The keys that the plugin's config may have, as it says itself when it is given another: for a test that all have their line in its
+    /// page of docs. The plugin's config must refuse unknown keys.
+    pub fn config_keys<P: Plugin>(&self) -> Vec<String> {
+        let Err(why) = config::parse::<P::Config>(r#"{"no key": 0}"#) else { return Vec::new() };
+        let quoted = why.split('`').skip(1).step_by(2);
+        quoted.filter(|key| *key != "no key").map(Into::into).collect()
     }
 
     /// The lines logged so far.

@@ -54,6 +54,11 @@ fn component(name: &str, folder: &str, variable: &str) -> PathBuf {
     path
 }
 
+/// A folder that stays from one run to the next.
+pub(crate) fn compile_cache() -> PathBuf {
+    profile_dir().join("../tmp/cache")
+}
+
 /// `target/<profile>`: binaries lie in it, tests in its `deps`.
 fn profile_dir() -> PathBuf {
     let own = std::env::current_exe().expect("a program knows its own path");

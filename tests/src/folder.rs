@@ -1,6 +1,6 @@
 //! Config, plugins and data of one broker, in a folder that goes with the last handle.
 
-use crate::{Finished, Process, broker::Broker, broker_binary};
+use crate::{Finished, Process, binaries::compile_cache, broker::Broker, broker_binary};
 use std::{
     ffi::OsString,
     fs,
@@ -121,6 +121,8 @@ impl Folder {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(broker_binary());
         command.current_dir(self.path()).env_remove("TIDEGATE_CONFIG");
+        // What commands for plugin authors keep compiled: for all tests, and not in the home of whoever runs them.
+        command.env("XDG_CACHE_HOME", compile_cache());
         command
     }
 

@@ -5,11 +5,13 @@
 //!   `tidegate-plugin-build`
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
+//! - `costs`: what plugins cost, as a table
 //! - `conformance`: the requirements of the standards against the tests
 //! - `fuzz`: hostile bytes for as long as you like
 //! - `clients`: other people's MQTT clients, for tests
 //! - `lists`: programs from package registries
-//! - `hash`: a password hash for the `passwd` plugin
+//! - `picture`: what a command prints, as a picture for the docs
+//! - `hash`: what the plugins `passwd` and `scram` keep of a password
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
 mod bench;
@@ -17,12 +19,14 @@ mod check;
 mod clients;
 mod command;
 mod conformance;
+mod costs;
 mod counts;
 mod fuzz;
 mod hash;
 mod languages;
 mod lists;
 mod packages;
+mod picture;
 mod plugins;
 mod run;
 
@@ -61,8 +65,12 @@ enum Task {
     Conformance(conformance::Options),
     /// Throw hostile bytes at the codec and the session
     Fuzz(fuzz::Options),
-    /// Read a password from stdin and print its argon2id hash for the passwd plugin
-    Hash,
+    /// Print what each shipped plugin costs, as a table
+    Costs(costs::Options),
+    /// Run a command and keep what it prints as a picture, docs/pictures/NAME.svg
+    Picture(picture::Options),
+    /// Read a password from stdin and print its argon2id hash for the passwd plugin, or with --scram a line for the scram plugin
+    Hash(hash::Options),
 }
 
 fn main() -> ExitCode {
@@ -75,7 +83,9 @@ fn main() -> ExitCode {
         Task::Ci => check::ci(),
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
-        Task::Hash => hash::from_stdin(),
+        Task::Costs(options) => costs::print(&options),
+        Task::Picture(options) => picture::take(&options),
+        Task::Hash(options) => hash::from_stdin(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -78,14 +78,9 @@ fn components(route: &Route, builds: &[Build], out: &Path, label: Option<&str>) 
 
 /// The packages in `folder`, each in a folder of its name, or only some of them.
 fn chosen(folder: &Path, only: &[String]) -> anyhow::Result<Vec<Build>> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.join("Cargo.toml").is_file() {
-            all.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        }
-    }
-    all.sort();
+    let places = folders(folder)?;
+    let all: Vec<String> =
+        places.iter().filter_map(|place| Some(place.file_name()?.to_string_lossy().into_owned())).collect();
     if let Some(unknown) = only.iter().find(|name| !all.contains(name)) {
         bail!("no plugin is called {unknown}; there are {}", all.join(", "));
     }
@@ -93,7 +88,23 @@ fn chosen(folder: &Path, only: &[String]) -> anyhow::Result<Vec<Build>> {
     Ok(names.into_iter().map(|name| Build { package: name.clone(), component: name }).collect())
 }
 
-/// Writes the component of a core module, and says what it is.
+/// Folders of packages below `folder`, in order.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.join("Cargo.toml").is_file() {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Writes the component of a core module, as [`keep`] does.
 fn componentize(module: &Path, to: &Path) -> anyhow::Result<()> {
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     Ok(component::keep(&component::of_module(&module)?, to)?)

@@ -23,6 +23,7 @@ pub use subscriptions::{SubscribeOutcome, SubscribeRefusal};
 use crate::{
     events::EventKinds,
     hooks::{FaultKind, HookFailed, HookKinds, Hooks, Remembered},
+    observer::{Observed, Observer},
     questions::{AclRequest, Action, Attributes, AuthStep, ConnectRequest},
     rules::Rules,
     verdicts::{AclVerdict, AuthVerdict, Challenge, Quotas, Refusal},
@@ -145,6 +146,7 @@ pub struct Chain {
     served: HookKinds,
     /// Kinds that some member, present or gone, has served: those questions stay asked.
     asked: HookKinds,
+    observed: Observed,
 }
 
 impl Chain {
@@ -155,7 +157,13 @@ impl Chain {
             members.iter().fold(HookKinds::default(), |served, member| served.union(member.hooks.kinds()));
         let asked = self.asked.union(served);
         let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
-        Self { generation: self.generation + 1, members, guards, served, asked }
+        let observed = self.observed.clone();
+        Self { generation: self.generation + 1, members, guards, served, asked, observed }
+    }
+
+    /// This chain, and somebody who looks on, or nobody any more.
+    pub(crate) fn observed_by(&self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observed: Observed::by(observer), ..self.with_members(self.members.clone()) }
     }
 
     /// What some member answers: what is not among it costs nothing.
@@ -188,6 +196,12 @@ impl Chain {
     /// # Errors
     /// [`AuthRefusal`] if somebody refuses, nobody decides, or a member fails.
     pub async fn authenticate(&self, request: &ConnectRequest<'_>) -> Result<AuthOutcome, AuthRefusal> {
+        let outcome = self.decide_who_comes_in(request).await;
+        self.observed.tell(|observer| observer.authenticated(request, &outcome));
+        outcome
+    }
+
+    async fn decide_who_comes_in(&self, request: &ConnectRequest<'_>) -> Result<AuthOutcome, AuthRefusal> {
         let method = request.properties.authentication_method.is_some();
         for member in self.members.iter().filter(|member| member.authenticates(request)) {
             let verdict = member.hooks.authenticate(request).wait().await;
@@ -230,6 +244,17 @@ impl Chain {
         request: &ConnectRequest<'_>,
         step: &AuthStep<'_>,
     ) -> Result<AuthOutcome, AuthRefusal> {
+        let outcome = self.take_step(by, request, step).await;
+        self.observed.tell(|observer| observer.proceeded(request, step, &outcome));
+        outcome
+    }
+
+    async fn take_step(
+        &self,
+        by: &str,
+        request: &ConnectRequest<'_>,
+        step: &AuthStep<'_>,
+    ) -> Result<AuthOutcome, AuthRefusal> {
         let it = self.members.iter().find(|member| &*member.place.name == by);
         let Some(member) = it.filter(|member| member.hooks.kinds().proceed) else {
             return Err(AuthRefusal::nobody(ReasonCode::NotAuthorized));
@@ -243,6 +268,17 @@ impl Chain {
     /// # Errors
     /// The fault of the member that was asked; it means no.
     pub async fn authorize(
+        &self,
+        permissions: &mut Permissions,
+        request: &AclRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Authorization, HookFailed> {
+        let answer = self.decide_what_it_may(permissions, request, now).await;
+        self.observed.tell(|observer| observer.authorized(permissions, request, &answer));
+        answer
+    }
+
+    async fn decide_what_it_may(
         &self,
         permissions: &mut Permissions,
         request: &AclRequest<'_>,
@@ -319,7 +355,10 @@ impl Member {
     }
 
     /// What an answer about a client comes to; None: the next member is asked.
-    fn decided(
+    ///
+    /// # Errors
+    /// [`AuthRefusal`] if it refuses, fails, or is not to be understood.
+    pub fn decided(
         &self,
         request: &ConnectRequest<'_>,
         verdict: Result<AuthVerdict, HookFailed>,

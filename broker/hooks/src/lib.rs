@@ -2,11 +2,12 @@
 //!
 //! Reading order: `questions` (what is asked), `verdicts` (what may be answered), `events` (what is told), `hooks` (the trait that
 //! plugins and native code implement), `rules` (grants evaluated without a call), `chain` (who is asked in which order, and what
-//! silence and faults mean), `registry` (the chain in force, swapped as a whole).
+//! silence and faults mean), `registry` (the chain in force, swapped as a whole), `observer` (who may look on).
 
 mod chain;
 mod events;
 mod hooks;
+mod observer;
 mod questions;
 mod registry;
 mod rules;
@@ -19,6 +20,7 @@ pub use chain::{
 };
 pub use events::{Event, EventKind, EventKinds};
 pub use hooks::{FaultKind, HookFailed, HookKinds, Hooks, PacketClient, Remembered, Reply};
+pub use observer::Observer;
 pub use questions::{
     AclRequest, Action, Attributes, AuthStep, Candidate, ConnectRequest, DeliverRequest, NO_ATTRIBUTES,
     PickRequest, PublishRequest, SelectRequest, SubscribeRequest,

@@ -1,6 +1,9 @@
 //! The chain in force. Readers take it without a lock; a change swaps it as a whole.
 
-use crate::chain::{Chain, Member};
+use crate::{
+    chain::{Chain, Member},
+    observer::Observer,
+};
 use arc_swap::{ArcSwap, Guard};
 use std::{
     fmt,
@@ -66,6 +69,11 @@ impl HookRegistry {
         let acl = self.answers_check(name);
         self.change(|members| members.retain(|member| &*member.place.name != name));
         self.tell(RegistryChange { acl });
+    }
+
+    /// Lets `observer` look on from now on, in place of whoever did; or nobody.
+    pub fn observe(&self, observer: Option<Arc<dyn Observer>>) {
+        self.chain.rcu(|chain| chain.observed_by(observer.clone()));
     }
 
     /// Nobody changes, but every answer that somebody kept is worth nothing any more.

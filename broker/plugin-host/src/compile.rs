@@ -68,7 +68,7 @@ impl Compiler {
 }
 
 /// The first eight bytes tell most mistakes.
-fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(Refusal::CoreModule),

@@ -110,7 +110,8 @@ fn common() -> Config {
         .async_stack_size(WASM_STACK + (512 << 10))
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8));
+        // Those of a panic come first, and there are some ten of them.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
     config
 }
 

@@ -9,6 +9,7 @@ mod rate;
 mod scopes;
 mod standby;
 mod storage;
+mod subject;
 
 pub(crate) use inspect::{Inspected, inspect};
 pub(crate) use probation::PROBATION;
@@ -243,7 +244,9 @@ impl Generation {
     }
 
     async fn call_timer(&self, token: u64) -> Result<(), HookFailed> {
-        self.ask(Hook::TimerHandler, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(())).await
+        let subject = || format!("timer {token}");
+        self.ask(Hook::TimerHandler, subject, Current::NOTHING, |guest| guest.on_timer, (token,), |()| Ok(()))
+            .await
     }
 
     /// For timers; None without `timer-handler`.

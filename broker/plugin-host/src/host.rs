@@ -225,6 +225,15 @@ impl PluginHost {
         self.shared.changed.notify_one();
     }
 
+    /// Takes another table for one plugin, and has a new generation of it made, even if nothing has changed.
+    ///
+    /// # Errors
+    /// [`ControlError`]: what answered before goes on answering.
+    pub async fn reload_with(&self, plugin: &str, config: PluginConfig) -> Result<Reloaded, ControlError> {
+        self.shared.configured.lock().insert(plugin.to_owned(), config);
+        self.control.reload(plugin).await
+    }
+
     /// Stops watching, drains every plugin and saves what they keep. They stay in the chain: a broker that is stopping lets nothing pass unasked.
     pub async fn stop(self) {
         _ = self.stop.send(true);

@@ -1,5 +1,6 @@
 //! One instance of a guest with its store: made, called, thrown away after its first fault.
 
+mod backtrace;
 mod functions;
 mod memory;
 mod overtime;
@@ -306,10 +307,13 @@ fn fault(store: &Store<Guest>, error: &wasmtime::Error) -> FaultKind {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => FaultKind::Deadline,
         trap => {
-            let why = match trap {
-                Some(trap) => trap.to_string(),
+            let mut why = match trap {
+                Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
                 None => error.root_cause().to_string(),
             };
+            if let Some(place) = error.downcast_ref().and_then(backtrace::in_a_line) {
+                why = format!("{why}, in {place}");
+            }
             match store.data().memory.denied() {
                 Some(limit) => {
                     FaultKind::Trap(format!("{why} (after memory beyond {limit} was denied)").into())

@@ -18,9 +18,7 @@ pub(crate) enum Refusal {
     Unreadable(Box<str>),
     #[error("the file ends too early; copy it again")]
     Truncated,
-    #[error(
-        "not a WebAssembly file; build a component, for example with `cargo build --target wasm32-wasip2`"
-    )]
+    #[error("not a WebAssembly file; build a component, for example with `tidegate plugin build`")]
     NotWasm,
     #[error(
         "a core module, not a component; turn it into one with `wasm-tools component new`, one for wasip1 with its option `--adapt`"
@@ -33,9 +31,9 @@ pub(crate) enum Refusal {
     #[error("not a valid component: {0}")]
     Invalid(Box<str>),
     #[error(
-        "it exports {0}, but this broker knows version {VERSION} only; build it with the plugin interface of this broker"
+        "built for plugin interface {0}, this broker speaks {VERSION}; build it with the plugin interface of this broker"
     )]
-    ExportVersion(Box<str>),
+    OtherVersion(Box<str>),
     #[error("it exports {0}, which is not an interface of this broker; known are lifecycle, {hooks}", hooks = hooks("and"))]
     UnknownExport(Box<str>),
     #[error(

@@ -13,7 +13,7 @@ use tidegate_hooks::{
 };
 
 /// A hook, by the interface that guests export.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub(crate) enum Hook {
     Auth,

@@ -91,7 +91,10 @@ impl<'de> Deserialize<'de> for ByteSize {
 }
 
 /// Reads `"10ms"`, `"5s"`, `"2m"` or `"1h"`.
-fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+///
+/// # Errors
+/// If it is none of that.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let error = || UnitError { text: text.into(), what: "duration", example: "\"10ms\", \"5s\" or \"2m\"" };
     let (number, unit) = apart(text).ok_or_else(error)?;
     let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs).ok_or_else(error);

@@ -1,14 +1,16 @@
 //! The admin socket, `admin.sock` in the data folder: how commands such as `tidegate plugin list` reach the running broker. One JSON object
-//! a line in, one a line out (see `protocol`); only a backup (`backups`) is many lines. Only the broker's own user and root get an answer.
+//! a line in, one a line out (see `protocol`); only a backup (`backups`) and a recording (`recordings`) are many lines. Only the broker's own user and root get an answer.
 
 mod backups;
 mod protocol;
+mod recordings;
 
 pub(crate) use backups::Backups;
 pub use protocol::{
     AdminAnswer, AdminCalls, AdminCommand, AdminDifference, AdminPlugin, AdminRequest, AdminShadow,
     AdminShadowHook,
 };
+pub(crate) use recordings::Recordings;
 
 use crate::{
     config::Mode,
@@ -24,7 +26,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tidegate_mqtt::TopicFilter;
 use tidegate_plugin_host::{ControlError, PluginControl};
+use tidegate_plugin_test::RecordingOptions;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -66,6 +70,7 @@ pub(crate) struct Answering {
     pub(crate) plugins: Option<PluginControl>,
     pub(crate) metrics: Registry,
     pub(crate) backups: Backups,
+    pub(crate) recordings: Recordings,
 }
 
 /// The socket, bound; its file goes with it.
@@ -155,11 +160,33 @@ async fn talk(mut stream: UnixStream, busy: bool, answering: &Answering) -> io::
                 answering.backups.send(&mut outgoing).await?;
                 continue;
             }
+            Ok(AdminCommand::Record { topics, clients, passwords, no_payloads }) => {
+                match recording_of(&topics, clients, passwords, no_payloads) {
+                    // It is the last thing that this client asks for.
+                    Ok(options) => {
+                        return answering.recordings.send(options, &mut incoming, &mut outgoing).await;
+                    }
+                    Err(error) => AdminAnswer::error(error),
+                }
+            }
             Ok(command) => answer(command, answering).await,
             Err(error) => AdminAnswer::error(error),
         };
         send(&mut outgoing, answer).await?;
     }
+}
+
+fn recording_of(
+    topics: &[String],
+    clients: Vec<String>,
+    passwords: bool,
+    no_payloads: bool,
+) -> Result<RecordingOptions, String> {
+    let filter = |text: &String| {
+        TopicFilter::new(text).map_err(|why| format!("{text:?} is not a topic filter: {why}"))
+    };
+    let topics = topics.iter().map(filter).collect::<Result<_, _>>()?;
+    Ok(RecordingOptions { topics, clients, passwords, no_payloads })
 }
 
 async fn send(outgoing: &mut (impl AsyncWriteExt + Unpin), answer: AdminAnswer) -> io::Result<()> {
@@ -186,7 +213,9 @@ async fn answer(command: AdminCommand, answering: &Answering) -> AdminAnswer {
     };
     match command {
         // Answered before.
-        AdminCommand::Metrics | AdminCommand::StoreBackup => AdminAnswer::done(),
+        AdminCommand::Metrics | AdminCommand::StoreBackup | AdminCommand::Record { .. } => {
+            AdminAnswer::done()
+        }
         AdminCommand::PluginList => AdminAnswer::plugins(plugins.list()),
         AdminCommand::PluginReload { plugin: Some(plugin) } => said(plugins.reload(&plugin).await),
         AdminCommand::PluginReload { plugin: None } => match plugins.reload_all().await {

@@ -111,7 +111,7 @@ pub(crate) struct Visitor<'a> {
 /// What hooks are told of a client that authenticates in steps, at each step.
 pub(crate) struct Login {
     session: SessionId,
-    /// Without password and will once the client is in.
+    /// Once the client is in without password and will, and with the user name that it came in under.
     connect: Connect,
     /// Which plugin goes on.
     by: Arc<str>,
@@ -196,6 +196,8 @@ pub(crate) async fn connect(
     let mount_point = visitor.door.mount_point.clone();
     let will = connect.will.take();
     connect.password = None;
+    // Whoever authenticates again is asked to be who it is, not who it said it was.
+    connect.username = presence.username.as_deref().map(Into::into);
     let publisher = Publisher::new(
         session.id(),
         granted.client_id,
@@ -392,7 +394,8 @@ impl Login {
                 Ok(Step::Challenge(challenge.data))
             }
             AuthOutcome::In(granted)
-                if granted.client_id == *client_id || granted.client_id == self.connect.client_id =>
+                if (granted.client_id == *client_id || granted.client_id == self.connect.client_id)
+                    && granted.username.as_deref() == self.connect.username.as_deref() =>
             {
                 Ok(Step::In(granted))
             }

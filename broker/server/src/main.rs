@@ -1,6 +1,7 @@
 //! The binary `tidegate`.
 
 mod plugin_commands;
+mod record_command;
 mod running;
 mod self_signed;
 mod store_commands;
@@ -41,6 +42,8 @@ enum Command {
     /// See to plugins: new, build; and to those of the running broker: list, reload, shadow, promote, rollback.
     #[command(subcommand)]
     Plugin(plugin_commands::PluginCommand),
+    /// Write down what the running broker's plugins are asked, and what they answer, as a scenario that `tidegate plugin test` replays.
+    Record(record_command::Options),
     /// Print every number of the running broker and its plugins as OpenMetrics text, for Prometheus and its kin.
     Metrics,
     /// See to what is stored: check, stats, export, import while no broker uses it, backup while one runs.
@@ -69,7 +72,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Bench(options)) => return Ok(tidegate_bench::run(options)),
         Some(Command::Plugin(command)) => {
-            return plugin_commands::run(command, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
+            return plugin_commands::run(command, arguments.config.as_deref());
+        }
+        Some(Command::Record(options)) => {
+            return record_command::run(options, arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
         }
         Some(Command::Metrics) => {
             return plugin_commands::metrics(arguments.config.as_deref()).map(|()| ExitCode::SUCCESS);
@@ -100,6 +106,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Command::SelfSigned(_)
             | Command::Bench(_)
             | Command::Plugin(_)
+            | Command::Record(_)
             | Command::Metrics
             | Command::Store(_),
         ) => Ok(ExitCode::SUCCESS),

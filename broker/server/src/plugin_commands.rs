@@ -6,16 +6,26 @@ use clap::Subcommand;
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 use tidegate::{AdminAnswer, AdminCommand, AdminPlugin, AdminShadow};
 
-/// What to do with plugins. The running broker, where it is needed, is found through `data_dir` of the config (-c), without one in `data`.
+/// What to do with plugins: those of the author (new, build, check, test, bench), and those of the running broker (the others), which is found
+/// through `data_dir` of the config (-c), without one in `data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// Begin a plugin: a folder with a small one that works, in a language of your choice.
     New(tidegate_plugin_build::NewOptions),
     /// Make a component of a plugin's project.
     Build(tidegate_plugin_build::BuildOptions),
+    /// Say what a component is: hooks, imports, grants that it may need, size, interface; and whether it starts.
+    Check(tidegate_plugin_test::CheckOptions),
+    /// Ask a component what scenarios say, on the production host and without a broker, and compare what it answers.
+    ///
+    /// Exit code 1 if something is not as expected. The form of scenarios stands in docs/scenarios.md.
+    Test(tidegate_plugin_test::TestOptions),
+    /// Ask a component what scenarios ask, many times, and say what it takes: CPU time a call, memory, time to load.
+    Bench(tidegate_plugin_test::BenchOptions),
     /// Say how every plugin stands.
     List {
         /// As JSON, with everything that is known
@@ -71,11 +81,29 @@ pub(crate) fn metrics(config: Option<&Path>) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// With what to do about it.
-pub(crate) fn run(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    match command {
+        PluginCommand::New(options) => Ok(tidegate_plugin_build::new(options).map(|_| ExitCode::SUCCESS)?),
+        PluginCommand::Build(options) => {
+            Ok(tidegate_plugin_build::build(options).map(|_| ExitCode::SUCCESS)?)
+        }
+        PluginCommand::Check(options) => Ok(tidegate_plugin_test::check(options)),
+        PluginCommand::Test(options) => Ok(tidegate_plugin_test::test(options)),
+        PluginCommand::Bench(options) => Ok(tidegate_plugin_test::bench(options)),
+        running => tell(running, config).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The running broker's.
+fn tell(command: &PluginCommand, config: Option<&Path>) -> anyhow::Result<()> {
     let plugin = |name: &String| name.clone();
     let command = match command {
-        PluginCommand::New(options) => return Ok(tidegate_plugin_build::new(options).map(drop)?),
-        PluginCommand::Build(options) => return Ok(tidegate_plugin_build::build(options).map(drop)?),
+        // They need no broker.
+        PluginCommand::New(_)
+        | PluginCommand::Build(_)
+        | PluginCommand::Check(_)
+        | PluginCommand::Test(_)
+        | PluginCommand::Bench(_) => return Ok(()),
         PluginCommand::List { json } => {
             let plugins = list(config)?;
             return say(&if *json { serde_json::to_string_pretty(&plugins)? } else { table(&plugins) });

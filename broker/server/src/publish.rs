@@ -742,7 +742,8 @@ impl Submitted {
             });
         }
         accepted?;
-        if retention != Retention::Untouched {
+        // The broker's own are many, and its business.
+        if retention != Retention::Untouched && !is_system(&message.topic) {
             broker.events.tell(EventKind::Retained, |event| {
                 let event = event.about(&message.topic).from(message.origin.as_deref());
                 if retention == Retention::Remove { event.with("removed", "true") } else { event }

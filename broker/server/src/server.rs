@@ -1,7 +1,7 @@
 //! Start and stop: from a config to a running broker, and back.
 
 use crate::{
-    admin::{AdminSocket, Answering, Backups},
+    admin::{AdminSocket, Answering, Backups, Recordings},
     clock,
     config::{Config, ConfigError, Engine, Listener},
     door::Door,
@@ -170,7 +170,8 @@ impl Broker {
         if let Some(admin) = admin {
             let metrics = metrics::registry(shared.clone(), control.clone());
             let backups = Backups::of(shared.store.clone());
-            tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics, backups }));
+            let recordings = Recordings::of(shared.hooks.clone());
+            tasks.spawn(admin.serve(Answering { plugins: control.clone(), metrics, backups, recordings }));
         }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(keep_time(shared.clone()));

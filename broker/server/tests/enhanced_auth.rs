@@ -195,6 +195,45 @@ fn a_client_proves_itself_again_while_messages_flow() {
     assert_eq!(client.message().payload, "after");
 }
 
+/// Lets "alice" in as who she says she is, first and again; as "name" says what it was told at the beginning of a re-authentication.
+struct Names;
+
+impl Hooks for Names {
+    fn kinds(&self) -> HookKinds {
+        HookKinds { authenticate: true, proceed: true, ..HookKinds::default() }
+    }
+
+    fn authenticate<'a>(&'a self, _: &'a ConnectRequest<'a>) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        let grant = Grant { username: Some("alice".into()), ..Grant::default() };
+        Reply::Now(Ok(AuthVerdict::Grant(Box::new(grant))))
+    }
+
+    fn proceed<'a>(
+        &'a self,
+        request: &'a ConnectRequest<'a>,
+        step: &'a AuthStep<'a>,
+    ) -> Reply<'a, Result<AuthVerdict, HookFailed>> {
+        let proved = step.data.map(|data| String::from_utf8_lossy(data).as_ref().into());
+        let told = request.username.unwrap_or("nobody").to_owned();
+        let grant = Grant { username: proved, data: Some(told.into()), ..Grant::default() };
+        Reply::Now(Ok(AuthVerdict::Grant(Box::new(grant))))
+    }
+}
+
+#[test]
+fn who_authenticates_again_is_asked_to_be_who_it_is_and_cannot_become_somebody_else() {
+    let embedded = Embedded::start();
+    embedded.install("names", Arc::new(Names));
+    let steps = Steps(embedded);
+    // It sent no user name; the hook gave it one.
+    let mut client = steps.client("STEPS");
+    assert_eq!(client.expect_connack().reason, ReasonCode::Success);
+    client.send(&auth(ReasonCode::ReAuthenticate, "STEPS", "alice"));
+    expect_auth(&mut client, ReasonCode::Success, Some("alice"));
+    client.send(&auth(ReasonCode::ReAuthenticate, "STEPS", "bob"));
+    client.expect_disconnect(ReasonCode::NotAuthorized);
+}
+
 #[test]
 fn v5_4_12_1_1_the_method_stays_the_same() {
     let embedded = Steps::start();

@@ -22,7 +22,11 @@ use crate::{
     Level,
     testing::{Granted, Line},
 };
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 pub(crate) struct Fake {
     pub(crate) log_level: Level,
@@ -30,9 +34,14 @@ pub(crate) struct Fake {
     pub(crate) config: serde_json::Value,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) current: Current,
+    /// Since the test began.
     pub(crate) now: Duration,
+    /// When it began, since 1970.
+    pub(crate) began: Duration,
+    /// The next random bytes.
+    pub(crate) random: VecDeque<u8>,
     pub(crate) denied: Vec<Granted>,
-    pub(crate) kv: BTreeMap<String, Entry>,
+    pub(crate) kv: Kv,
     pub(crate) broker: Broker,
     pub(crate) metrics: Metrics,
     pub(crate) timers: BTreeMap<u64, Timer>,
@@ -59,8 +68,10 @@ impl Default for Fake {
             secrets: BTreeMap::new(),
             current: Current::default(),
             now: Duration::ZERO,
+            began: Duration::ZERO,
+            random: VecDeque::new(),
             denied: Vec::new(),
-            kv: BTreeMap::new(),
+            kv: Kv::default(),
             broker: Broker::default(),
             metrics: Metrics::default(),
             timers: BTreeMap::new(),
@@ -100,6 +111,10 @@ pub(crate) fn config_document() -> String {
 
 pub(crate) fn config_secret(name: &str) -> Option<String> {
     with(|fake| fake.secrets.get(name).cloned())
+}
+
+pub(crate) fn since_1970() -> Duration {
+    with(|fake| fake.began + fake.now)
 }
 
 pub(crate) fn current_read(offset: u32, len: u32) -> Vec<u8> {

@@ -7,7 +7,7 @@ use crate::{
         tidegate::plugin::{
             broker, config, current, engine, http, kv, logging, metrics, records, tcp, timers,
         },
-        wasi::random::random,
+        wasi::{clocks::wall_clock, random::random},
     },
     broker::{Client, Outgoing},
     events, property,
@@ -145,6 +145,11 @@ pub(crate) fn http_fetch(request: crate::http::Request) -> Result<crate::http::R
     Ok(crate::http::Response { status: response.status, headers: response.headers, body: response.body })
 }
 
+pub(crate) fn since_1970() -> Duration {
+    let now = wall_clock::now();
+    Duration::from_secs(now.seconds).saturating_add(Duration::from_nanos(now.nanoseconds.into()))
+}
+
 pub(crate) fn random_bytes(count: usize) -> Vec<u8> {
     random::get_random_bytes(count as u64)
 }
@@ -274,6 +279,7 @@ impl From<http::Error> for crate::http::Error {
             http::Error::Denied => Self::Denied,
             http::Error::Timeout => Self::Timeout,
             http::Error::TooLarge => Self::TooLarge,
+            http::Error::TooMany => Self::TooMany,
             http::Error::Other(why) => Self::Failed(why),
         }
     }

@@ -8,9 +8,7 @@ mod password;
 use config::Config;
 use password::PasswordHash;
 use std::collections::BTreeMap;
-use tidegate_plugin::{
-    Action, Authenticate, Connect, Grant, Outcome, Plugin, ReasonCode, Rule, Start, debug, info,
-};
+use tidegate_plugin::{Authenticate, Connect, Grant, Outcome, Plugin, ReasonCode, Rule, Start, debug, info};
 
 /// Every user, with the rules that hold for it.
 pub struct Passwd {
@@ -28,19 +26,10 @@ impl Plugin for Passwd {
     type Config = Config;
 
     fn new(_: Start, config: Config) -> Result<Self, String> {
-        config.check_users()?;
+        config.acl.check_users(|user| config.users.contains_key(user))?;
         let decoy = config.users.values().max_by_key(|password| password.cost()).cloned();
-        let rules_of = |name: &str| {
-            let mut rules: Vec<Rule> =
-                config.acl.iter().filter(|acl| acl.applies_to(name)).flat_map(|acl| acl.rules()).collect();
-            if !config.acl.is_empty() {
-                // Whoever is not mentioned may do nothing.
-                rules.extend([Action::Publish, Action::Subscribe].map(|action| Rule::deny(action, "#")));
-            }
-            rules
-        };
         let user = |(name, password): (&String, &PasswordHash)| {
-            (name.clone(), User { password: password.clone(), rules: rules_of(name) })
+            (name.clone(), User { password: password.clone(), rules: config.acl.rules_for(name) })
         };
         let users: BTreeMap<String, User> = config.users.iter().map(user).collect();
         debug!("loaded", users = users.len(), acl = config.acl.len());

@@ -100,13 +100,22 @@ pub(super) fn is_own(member: &Member, request: &PublishRequest<'_>) -> bool {
     request.origin.is_some_and(|origin| origin.plugin == member.place.name)
 }
 
+/// Stands in a scope for whoever looks on: no member, but a reason to come by.
+const ONLOOKER: u16 = u16::MAX;
+
 impl Chain {
     /// Who must be asked about messages on `topic`. Derived once a topic and kept beside its routes.
     pub fn publish_scope(&self, topic: &str) -> InScope {
-        if !self.served.publish {
-            return InScope::default();
+        let mut scope = match self.served.publish {
+            true => {
+                self.in_scope(|member| member.hooks.kinds().publish && holds(&member.scopes.publish, topic))
+            }
+            false => InScope::default(),
+        };
+        if self.observed.is_some() {
+            scope.0.push(ONLOOKER);
         }
-        self.in_scope(|member| member.hooks.kinds().publish && holds(&member.scopes.publish, topic))
+        scope
     }
 
     /// Runs the members of `scope`, each seeing the edits of those before.
@@ -129,7 +138,9 @@ impl Chain {
                 break;
             }
         }
-        passage.outcome()
+        let outcome = passage.outcome();
+        self.observed.tell(|observer| observer.published(request, &outcome));
+        outcome
     }
 
     /// As [`Chain::on_publish`], for several messages of one publisher: a member that takes batches is asked once about all of them that
@@ -165,7 +176,13 @@ impl Chain {
                 passages[at].pass(member, verdict);
             }
         }
-        passages.into_iter().map(Passage::outcome).collect()
+        let outcomes: Vec<_> = passages.into_iter().map(Passage::outcome).collect();
+        self.observed.tell(|observer| {
+            for ((_, request), outcome) in messages.iter().zip(&outcomes) {
+                observer.published(request, outcome);
+            }
+        });
+        outcomes
     }
 
     /// Who must be asked about deliveries of messages on `topic`.
@@ -178,6 +195,16 @@ impl Chain {
 
     /// What a recipient gets: None if the message is dropped for it, and by whom; else the changes, if there are any.
     pub async fn on_deliver(
+        &self,
+        scope: &InScope,
+        request: &DeliverRequest<'_>,
+    ) -> Result<Option<Box<Patch>>, Arc<str>> {
+        let outcome = self.decide_what_it_gets(scope, request).await;
+        self.observed.tell(|observer| observer.delivered(request, &outcome));
+        outcome
+    }
+
+    async fn decide_what_it_gets(
         &self,
         scope: &InScope,
         request: &DeliverRequest<'_>,

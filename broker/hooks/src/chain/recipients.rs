@@ -69,11 +69,19 @@ impl Chain {
                 }
             });
         }
-        Selected { kept, cache: if cache == Duration::MAX { Duration::ZERO } else { cache } }
+        let selected = Selected { kept, cache: if cache == Duration::MAX { Duration::ZERO } else { cache } };
+        self.observed.tell(|observer| observer.selected(request, &selected));
+        selected
     }
 
     /// The member chosen by the first hook that chooses one. None: the broker chooses.
     pub async fn pick(&self, scope: &InScope, request: &PickRequest<'_>) -> Option<usize> {
+        let member = self.decide_who_is_next(scope, request).await;
+        self.observed.tell(|observer| observer.picked(request, member));
+        member
+    }
+
+    async fn decide_who_is_next(&self, scope: &InScope, request: &PickRequest<'_>) -> Option<usize> {
         for member in self.members_of(scope).filter(|member| !is_own(member, &request.message)) {
             if let Ok(Some(at)) = member.hooks.pick(request).wait().await
                 && (at as usize) < request.members.len()

@@ -27,6 +27,17 @@ pub type SubscribeOutcome = Result<SubscribeChange, SubscribeRefusal>;
 impl Chain {
     /// Asks about all filters of a SUBSCRIBE. One outcome a filter, in order.
     pub async fn on_subscribe(&self, requests: &[SubscribeRequest<'_>]) -> Vec<SubscribeOutcome> {
+        let outcomes = self.decide_about_filters(requests).await;
+        self.observed.tell(|observer| {
+            requests
+                .iter()
+                .zip(&outcomes)
+                .for_each(|(request, outcome)| observer.subscribed(request, outcome));
+        });
+        outcomes
+    }
+
+    async fn decide_about_filters(&self, requests: &[SubscribeRequest<'_>]) -> Vec<SubscribeOutcome> {
         let mut outcomes: Vec<SubscribeOutcome> =
             requests.iter().map(|_| Ok(SubscribeChange::default())).collect();
         if !self.served.subscribe {

@@ -14,10 +14,12 @@ use tracing::{Instrument, Span};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
 
 impl Generation {
-    /// Asks the guest `function` with `params`, on an instance that may take its time; `judge` checks the answer.
+    /// Asks the guest `function` with `params`, on an instance that may take its time; `judge` checks the answer. `subject` says what it is
+    /// about, if it fails.
     pub(super) async fn ask<P, R, A: Answer>(
         &self,
         hook: Hook,
+        subject: impl Fn() -> String,
         current: Current<'_>,
         function: impl FnOnce(&Functions) -> Option<TypedFunc<P, R>>,
         params: P,
@@ -35,13 +37,14 @@ impl Generation {
             self.sweep();
             judge(answer)
         };
-        self.ask_calmly(hook, asked).await
+        self.ask_calmly(hook, subject, asked).await
     }
 
     /// The same on this thread, at once.
     pub(super) fn ask_now<P, R, A: Answer>(
         &self,
         hook: Hook,
+        subject: impl Fn() -> String,
         current: Current<'_>,
         function: impl FnOnce(&Functions) -> Option<TypedFunc<P, R>>,
         params: P,
@@ -60,11 +63,11 @@ impl Generation {
                 self.want_spare();
                 return Err(self.turned_away(hook, kind));
             }
-            Err(Unavailable::Failed(kind)) => return Err(self.not_made(hook, admission, kind)),
+            Err(Unavailable::Failed(kind)) => return Err(self.not_made(hook, subject, admission, kind)),
         };
         let Some(guest) = instance.as_mut() else {
             let kind = FaultKind::NoInstance("the slot is empty".into());
-            return Err(self.not_made(hook, admission, kind));
+            return Err(self.not_made(hook, subject, admission, kind));
         };
         let tally = slot.tallies.of(hook);
         let began = tally.and_then(|tally| tally.sample());
@@ -85,13 +88,14 @@ impl Generation {
         if ended || spent {
             self.want_spare();
         }
-        self.settle(hook, admission, answer)
+        self.settle(hook, subject, admission, answer)
     }
 
     /// Counts what `asked` comes to.
     pub(super) async fn ask_calmly<A: Answer>(
         &self,
         hook: Hook,
+        subject: impl Fn() -> String,
         asked: impl Future<Output = Result<A, FaultKind>>,
     ) -> Result<A, HookFailed> {
         let admission = self.admit(hook)?;
@@ -104,7 +108,7 @@ impl Generation {
         if let Some(tally) = self.tallies.of(hook) {
             tally.count(&answer, Some(began.elapsed()));
         }
-        self.settle(hook, admission, answer)
+        self.settle(hook, subject, admission, answer)
     }
 
     /// For those who look closely; costs next to nothing otherwise.
@@ -130,15 +134,22 @@ impl Generation {
     }
 
     /// The same, because none can be made.
-    fn not_made(&self, hook: Hook, admission: Admission<'_>, kind: FaultKind) -> HookFailed {
+    fn not_made(
+        &self,
+        hook: Hook,
+        subject: impl Fn() -> String,
+        admission: Admission<'_>,
+        kind: FaultKind,
+    ) -> HookFailed {
         let failed = self.turned_away(hook, kind);
-        self.fault(hook, admission, &failed.kind);
+        self.fault(hook, subject, admission, &failed.kind);
         failed
     }
 
     fn settle<A>(
         &self,
         hook: Hook,
+        subject: impl Fn() -> String,
         admission: Admission<'_>,
         answer: Result<A, FaultKind>,
     ) -> Result<A, HookFailed> {
@@ -150,7 +161,7 @@ impl Generation {
                 Ok(answer)
             }
             Err(kind) => {
-                self.fault(hook, admission, &kind);
+                self.fault(hook, subject, admission, &kind);
                 Err(self.failed(kind))
             }
         }
@@ -161,7 +172,7 @@ impl Generation {
     }
 
     /// A fault of the plugin itself: logged, and counted for the breaker, which bounds how many there can be.
-    fn fault(&self, hook: Hook, admission: Admission<'_>, kind: &FaultKind) {
+    fn fault(&self, hook: Hook, subject: impl Fn() -> String, admission: Admission<'_>, kind: &FaultKind) {
         let now = Instant::now();
         let (plugin, generation) = (&*self.plugin, self.number);
         let hook = hook.name();
@@ -170,7 +181,8 @@ impl Generation {
                 tracing::debug!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
             }
             change => {
-                tracing::warn!(plugin, generation, hook, "plugin {plugin}: call failed: {kind}");
+                let subject = subject();
+                tracing::warn!(plugin, generation, hook, subject, "plugin {plugin}: call failed: {kind}");
                 if let Some(change) = change {
                     self.tell(change, &kind.to_string());
                 }

@@ -1,6 +1,6 @@
 //! A generation as a member of the chain: each question in the guest's records.
 
-use super::Generation;
+use super::{Generation, subject};
 use crate::{
     exports::{acl, auth, deliver, events, message, publish, subscribe, subscribers},
     imports::Current,
@@ -19,15 +19,15 @@ fn about<'a>(message: &PublishRequest<'a>) -> Current<'a> {
 
 /// Asks at once, on this thread; or, of a plugin that may wait, in a future. What is prepared lives as long as the question.
 macro_rules! reply {
-    ($generation:ident, { $($prepare:stmt;)* } => $hook:expr, $current:expr, $function:expr, $params:expr, $judge:expr) => {
+    ($generation:ident, { $($prepare:stmt;)* } => $hook:expr, $subject:expr, $current:expr, $function:expr, $params:expr, $judge:expr) => {
         if $generation.waits {
             Reply::Later(Box::pin(async move {
                 $($prepare)*
-                $generation.ask($hook, $current, $function, $params, $judge).await
+                $generation.ask($hook, $subject, $current, $function, $params, $judge).await
             }))
         } else {
             $($prepare)*
-            Reply::Now($generation.ask_now($hook, $current, $function, $params, $judge))
+            Reply::Now($generation.ask_now($hook, $subject, $current, $function, $params, $judge))
         }
     };
 }
@@ -59,7 +59,15 @@ impl Hooks for Generation {
             let properties = auth::properties(request.properties);
             let connect = auth::question(request, &properties);
             let judge = |(outcome,)| auth::answer(outcome, false);
-            self.ask(Hook::Auth, Current::NOTHING, |guest| guest.authenticate, (connect,), judge).await
+            self.ask(
+                Hook::Auth,
+                || subject::connect(request),
+                Current::NOTHING,
+                |guest| guest.authenticate,
+                (connect,),
+                judge,
+            )
+            .await
         }))
     }
 
@@ -73,13 +81,22 @@ impl Hooks for Generation {
             let connect = auth::question(request, &properties);
             let params = (connect, step.state, step.data, step.again);
             let judge = |(outcome,)| auth::answer(outcome, step.again);
-            self.ask(Hook::EnhancedAuth, Current::NOTHING, |guest| guest.proceed, params, judge).await
+            self.ask(
+                Hook::EnhancedAuth,
+                || subject::connect(request),
+                Current::NOTHING,
+                |guest| guest.proceed,
+                params,
+                judge,
+            )
+            .await
         }))
     }
 
     fn check<'a>(&'a self, request: &'a AclRequest<'a>) -> Reply<'a, Result<AclVerdict, HookFailed>> {
         reply!(self, {} =>
             Hook::Acl,
+            || subject::acl(request),
             Current { attributes: request.attributes, ..Current::NOTHING },
             |guest| guest.check,
             (acl::question(request),),
@@ -98,6 +115,7 @@ impl Hooks for Generation {
                 let messages = [message::message(request, wants, &properties)];
             } =>
                 Hook::PublishBatch,
+                || subject::message(request),
                 about(request),
                 |guest| guest.on_publish_batch,
                 (&messages[..],),
@@ -108,6 +126,7 @@ impl Hooks for Generation {
             let properties = message::properties_of(request, wants);
         } =>
             Hook::Publish,
+            || subject::message(request),
             about(request),
             |guest| guest.on_publish,
             (message::message(request, wants, &properties),),
@@ -133,6 +152,7 @@ impl Hooks for Generation {
                 .collect();
         } =>
             Hook::PublishBatch,
+            || subject::batch(requests),
             current,
             |guest| guest.on_publish_batch,
             (&messages[..],),
@@ -150,6 +170,7 @@ impl Hooks for Generation {
             let questions = subscribe::questions(requests, &properties);
         } =>
             Hook::Subscribe,
+            || subject::subscribe(requests),
             Current { attributes, ..Current::NOTHING },
             |guest| guest.on_subscribe,
             (&questions[..],),
@@ -165,6 +186,7 @@ impl Hooks for Generation {
             let candidates = subscribers::candidates(request.candidates, wants);
         } =>
             Hook::Subscribers,
+            || subject::select(request),
             about(&request.message),
             |guest| guest.select,
             (message, &candidates[..]),
@@ -180,6 +202,7 @@ impl Hooks for Generation {
             let members = subscribers::candidates(request.members, wants);
         } =>
             Hook::Subscribers,
+            || subject::pick(request),
             about(&request.message),
             |guest| guest.pick,
             (message, request.group, &members[..]),
@@ -197,6 +220,7 @@ impl Hooks for Generation {
             let message = message::message(&request.message, wants, &properties);
         } =>
             Hook::Deliver,
+            || subject::deliver(request),
             about(&request.message),
             |guest| guest.on_deliver,
             (message, request.recipient.0, request.client_id),
@@ -210,9 +234,18 @@ impl Hooks for Generation {
             let origin =
                 batch.iter().filter_map(|event| event.origin.as_deref()).max_by_key(|origin| origin.hops);
             let current = Current { origin, ..Current::NOTHING };
+            let asked = batch;
             let batch = events::batch(batch);
             let params = (&batch[..], lost);
-            self.ask(Hook::Events, current, |guest| guest.on_events, params, |()| Ok(())).await
+            self.ask(
+                Hook::Events,
+                || subject::events(asked),
+                current,
+                |guest| guest.on_events,
+                params,
+                |()| Ok(()),
+            )
+            .await
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! Reads what a component exports and imports, before anything of it runs.
 
 use crate::{
+    examine::apart,
     grants::Grants,
     imports,
     instance::Exports,
@@ -8,8 +9,6 @@ use crate::{
     tally::Hook,
 };
 use wasmtime::{Engine, component::Component};
-
-const PACKAGE: &str = "tidegate:plugin/";
 
 /// A component that may become a plugin.
 #[derive(Clone)]
@@ -43,7 +42,7 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
     for name in &exported {
         let Some((interface, version)) = apart(name) else { continue };
         if version != VERSION {
-            return Err(Refusal::ExportVersion((*name).into()));
+            return Err(Refusal::OtherVersion(version.into()));
         }
         match Hook::from_name(interface) {
             Some(hook) => named.push((hook, *name)),
@@ -81,10 +80,4 @@ pub(crate) fn inspect(engine: &Engine, component: Component) -> Result<Inspected
         return Err(Refusal::EnhancedAuthAlone);
     }
     Ok(Inspected { component, exports, hooks, reads_current, imports_http, imports_tcp, imports_engine })
-}
-
-/// `tidegate:plugin/acl@0.1.0` is (acl, 0.1.0). None: of another package.
-fn apart(name: &str) -> Option<(&str, &str)> {
-    let name = name.strip_prefix(PACKAGE)?;
-    Some(name.split_once('@').unwrap_or((name, "")))
 }

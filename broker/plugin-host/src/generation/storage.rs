@@ -36,7 +36,7 @@ impl Generation {
             lease.end();
             Ok(answer)
         };
-        self.ask_calmly(Hook::Storage, asked).await
+        self.ask_calmly(Hook::Storage, || "records".to_owned(), asked).await
     }
 
     pub(crate) async fn storage_commit(
@@ -104,6 +104,6 @@ impl Generation {
                 Err(error) => Ok(Err(error)),
             }
         };
-        self.ask_calmly(Hook::Storage, asked).await
+        self.ask_calmly(Hook::Storage, || "records".to_owned(), asked).await
     }
 }

@@ -1,14 +1,16 @@
 //! Stands in the chain for a plugin that the broker found at its start and that is not compiled yet: what it will be asked is asked, and
 //! every answer is a fault. So nothing is allowed that it might forbid.
 
-use crate::config::{PluginConfig, ScopedHook};
+use crate::{
+    config::{PluginConfig, ScopedHook},
+    examine::{OuterName, apart, names},
+};
 use std::sync::Arc;
 use tidegate_hooks::{
     AclRequest, AclVerdict, AuthStep, AuthVerdict, ConnectRequest, DeliverRequest, DeliverVerdict, FaultKind,
     HookFailed, HookKinds, Hooks, Member, OnDeliverFault, PickRequest, Place, PublishRequest, PublishVerdict,
     Reply, Scope, Scopes, SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
 };
-use wasmparser::{Parser, Payload};
 
 /// What a component exports, read without compiling it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,13 +23,17 @@ impl Outline {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut outline = Self::default();
         // What is readable up to a mistake counts.
-        _ = exports(bytes, |name| outline.add(name));
+        _ = names(bytes, |name| {
+            if let OuterName::Export(name) = name {
+                outline.add(name);
+            }
+        });
         outline
     }
 
     fn add(&mut self, export: &str) {
-        let Some(interface) = export.strip_prefix("tidegate:plugin/") else { return };
-        let kind = match interface.split('@').next().unwrap_or_default() {
+        let Some((interface, _)) = apart(export) else { return };
+        let kind = match interface {
             "auth" => &mut self.kinds.authenticate,
             "enhanced-auth" => &mut self.kinds.proceed,
             "acl" => &mut self.kinds.acl,
@@ -79,31 +85,6 @@ impl Outline {
             },
             on_fault: config.on_fault.into(),
             on_deliver_fault: OnDeliverFault::default(),
-        }
-    }
-}
-
-/// Calls `found` with the name of everything that the component itself exports. Code is passed over.
-fn exports(bytes: &[u8], mut found: impl FnMut(&str)) -> wasmparser::Result<()> {
-    let mut rest = bytes;
-    let mut parser = Parser::new(0);
-    loop {
-        let wasmparser::Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
-            return Ok(());
-        };
-        rest = rest.get(consumed..).unwrap_or_default();
-        match payload {
-            Payload::ComponentExportSection(section) => {
-                for export in section {
-                    found(export?.name.name);
-                }
-            }
-            Payload::ModuleSection { unchecked_range, .. }
-            | Payload::ComponentSection { unchecked_range, .. } => {
-                rest = rest.get(unchecked_range.len()..).unwrap_or_default();
-            }
-            Payload::End(_) => return Ok(()),
-            _ => {}
         }
     }
 }

@@ -58,6 +58,8 @@ enum Error {
     Timeout,
     #[component(name = "too-large")]
     TooLarge,
+    #[component(name = "too-many")]
+    TooMany,
     #[component(name = "other")]
     Other(String),
 }
@@ -68,7 +70,8 @@ impl From<HttpError> for Error {
             HttpError::Denied => Self::Denied,
             HttpError::Timeout => Self::Timeout,
             HttpError::TooLarge => Self::TooLarge,
-            HttpError::TooMany | HttpError::Failed(_) => Self::Other(error.to_string()),
+            HttpError::TooMany => Self::TooMany,
+            HttpError::Failed(_) => Self::Other(error.to_string()),
         }
     }
 }

@@ -40,7 +40,7 @@ async fn components_that_do_not_fit() {
     assert!(
         component(&export("tidegate:plugin/acl@0.2.0"))
             .await
-            .contains("tidegate:plugin/acl@0.2.0, but this broker knows version 0.1.0")
+            .contains("built for plugin interface 0.2.0, this broker speaks 0.1.0")
     );
     assert!(
         component(&export("tidegate:plugin/bridge@0.1.0")).await.contains("not an interface of this broker")

@@ -26,6 +26,17 @@ pub enum AdminCommand {
     /// A copy of what is stored. After an answer without an error come the lines of `tidegate store export`; if they break off,
     /// an answer with one.
     StoreBackup,
+    /// What hooks are asked from now on. After an answer without an error come lines of a scenario, until whoever asked ends the connection.
+    Record {
+        /// Only about topics under these filters; empty: all.
+        topics: Vec<String>,
+        /// Only of these clients; empty: all.
+        clients: Vec<String>,
+        /// CONNECT with what is secret.
+        passwords: bool,
+        /// Messages without payloads.
+        no_payloads: bool,
+    },
     /// How every plugin stands.
     PluginList,
     /// Load what lies in the plugin folder anew.

@@ -14,7 +14,12 @@ async fn ask(stream: &mut (impl AsyncBufRead + AsyncWriteExt + Unpin), request: 
 
 fn answering() -> Answering {
     let (store, _) = Store::open(Arc::new(Memory::default()), Durability::None).unwrap();
-    Answering { plugins: None, metrics: Registry::default(), backups: Backups::of(Arc::new(store)) }
+    Answering {
+        plugins: None,
+        metrics: Registry::default(),
+        backups: Backups::of(Arc::new(store)),
+        recordings: Recordings::of(Arc::default()),
+    }
 }
 
 async fn connect(data_dir: &Path) -> BufReader<UnixStream> {

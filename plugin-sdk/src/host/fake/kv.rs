@@ -4,44 +4,67 @@ use super::with;
 use crate::{kv::Error, testing::Granted};
 use std::{collections::BTreeMap, time::Duration};
 
+/// What an entry costs beside its key and value, as in the broker.
+const ENTRY: usize = 64;
+
 /// A value, and when it goes.
 pub(crate) struct Entry {
     value: Vec<u8>,
     until: Option<Duration>,
 }
 
+/// All entries, and the bytes there may be of them.
+#[derive(Default)]
+pub(crate) struct Kv {
+    entries: BTreeMap<String, Entry>,
+    /// None: any number.
+    pub(crate) room: Option<usize>,
+}
+
+impl Kv {
+    fn put(&mut self, key: &str, value: Vec<u8>, until: Option<Duration>) -> Result<(), Error> {
+        let cost = |key: &str, value: &[u8]| key.len() + value.len() + ENTRY;
+        let others = self.entries.iter().filter(|(other, _)| *other != key);
+        let used: usize = others.map(|(key, entry)| cost(key, &entry.value)).sum();
+        if self.room.is_some_and(|room| used + cost(key, &value) > room) {
+            return Err(Error::Full);
+        }
+        self.entries.insert(key.into(), Entry { value, until });
+        Ok(())
+    }
+}
+
 /// The store without what has expired.
-fn with_kv<R>(f: impl FnOnce(&mut BTreeMap<String, Entry>, Duration) -> R) -> Result<R, Error> {
+fn with_kv<R>(f: impl FnOnce(&mut Kv, Duration) -> Result<R, Error>) -> Result<R, Error> {
     with(|fake| {
         if fake.denied.contains(&Granted::Kv) {
             return Err(Error::Denied);
         }
         let now = fake.now;
-        fake.kv.retain(|_, entry| entry.until.is_none_or(|until| now < until));
-        Ok(f(&mut fake.kv, now))
+        fake.kv.entries.retain(|_, entry| entry.until.is_none_or(|until| now < until));
+        f(&mut fake.kv, now)
     })
 }
 
 pub(crate) fn kv_get(key: &str) -> Result<Option<Vec<u8>>, Error> {
-    with_kv(|kv, _| kv.get(key).map(|entry| entry.value.clone()))
+    with_kv(|kv, _| Ok(kv.entries.get(key).map(|entry| entry.value.clone())))
 }
 
 pub(crate) fn kv_set(key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), Error> {
-    with_kv(|kv, now| {
-        kv.insert(key.into(), Entry { value: value.into(), until: ttl.map(|ttl| now + ttl) });
-    })
+    with_kv(|kv, now| kv.put(key, value.into(), ttl.map(|ttl| now + ttl)))
 }
 
 pub(crate) fn kv_delete(key: &str) -> Result<(), Error> {
     with_kv(|kv, _| {
-        kv.remove(key);
+        kv.entries.remove(key);
+        Ok(())
     })
 }
 
-/// A counter is its number in decimal here; how the broker keeps it is its own affair.
+/// Decimal text, as in the broker.
 pub(crate) fn kv_add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, Error> {
     with_kv(|kv, now| {
-        let entry = kv.get(key);
+        let entry = kv.entries.get(key);
         // As in the broker: the first `add` sets the time, later ones do not prolong it.
         let until = entry.map_or_else(|| ttl.map(|ttl| now + ttl), |entry| entry.until);
         let old = match entry {
@@ -53,27 +76,28 @@ pub(crate) fn kv_add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64
         };
         let new =
             i64::checked_add(old, delta).ok_or_else(|| Error::Failed(format!("{key} would overflow")))?;
-        kv.insert(key.into(), Entry { value: new.to_string().into(), until });
+        kv.put(key, new.to_string().into(), until)?;
         Ok(new)
-    })?
+    })
 }
 
 pub(crate) fn kv_swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Error> {
     with_kv(|kv, _| {
-        let same = kv.get(key).map(|entry| entry.value.as_slice()) == old;
-        if same {
-            let until = kv.get(key).and_then(|entry| entry.until);
-            kv.insert(key.into(), Entry { value: new.into(), until });
+        let entry = kv.entries.get(key);
+        if entry.map(|entry| entry.value.as_slice()) != old {
+            return Ok(false);
         }
-        same
+        let until = entry.and_then(|entry| entry.until);
+        kv.put(key, new.into(), until)?;
+        Ok(true)
     })
 }
 
 pub(crate) fn kv_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
     with_kv(|kv, _| {
-        let wanted =
-            kv.keys().filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after));
-        wanted.take(limit as usize).cloned().collect()
+        let behind = |key: &&String| after.is_none_or(|after| key.as_str() > after);
+        let wanted = kv.entries.keys().filter(|key| key.starts_with(prefix)).filter(behind);
+        Ok(wanted.take(limit as usize).cloned().collect())
     })
 }
 
@@ -105,5 +129,16 @@ mod tests {
     fn kv_without_its_grant_says_so() {
         let _host = Host::new().without(Granted::Kv);
         assert_eq!(kv::get("a"), Err(kv::Error::Denied));
+    }
+
+    #[test]
+    fn kv_takes_as_much_as_there_is_room_for() {
+        let _host = Host::new().kv_room(2 * (64 + 2));
+        assert_eq!((kv::set("a", b"1", None), kv::set("b", b"22", None)), (Ok(()), Err(kv::Error::Full)));
+        assert_eq!((kv::add("b", 9, None), kv::add("b", 1, None)), (Ok(9), Err(kv::Error::Full)));
+        assert_eq!(kv::set("a", b"2", None), Ok(()), "in place of what was there");
+        assert_eq!(kv::swap("a", Some(b"2"), b"33"), Err(kv::Error::Full));
+        kv::delete("b").unwrap();
+        assert_eq!(kv::swap("a", Some(b"2"), b"33"), Ok(true));
     }
 }

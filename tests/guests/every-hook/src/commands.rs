@@ -262,6 +262,7 @@ fn http_call(function: &str, arguments: Fetch) -> Result<Value, String> {
         http::Error::Denied => "denied".to_owned(),
         http::Error::Timeout => "timeout".to_owned(),
         http::Error::TooLarge => "too-large".to_owned(),
+        http::Error::TooMany => "too-many".to_owned(),
         http::Error::Failed(why) => why,
     })?;
     Ok(json!({ "status": response.status, "headers": response.headers, "body": response.text() }))

@@ -1,0 +1,71 @@
+//! A set of keys as identity providers publish it (RFC 7517).
+
+use crate::{algorithm::Algorithm, key::Key, token::decoded};
+use serde::Deserialize;
+use tidegate_plugin::debug;
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    k: Option<String>,
+}
+
+/// The keys that tokens may be signed with. Others are passed over (section 5).
+///
+/// # Errors
+/// Why it is no set of keys, or that none of them is for us.
+pub(crate) fn keys(text: &str) -> Result<Vec<Key>, String> {
+    let set: Set = serde_json::from_str(text).map_err(|why| format!("it is no JWKS (RFC 7517): {why}"))?;
+    let mut keys = Vec::new();
+    for (index, jwk) in set.keys.into_iter().enumerate() {
+        let kid = jwk.kid.clone().unwrap_or_default();
+        match Key::try_from(jwk) {
+            Ok(key) => keys.push(key),
+            Err(why) => debug!("key of the JWKS passed over", index, kid, why),
+        }
+    }
+    if keys.is_empty() {
+        return Err("none of its keys is for signatures that this plugin knows".into());
+    }
+    Ok(keys)
+}
+
+impl TryFrom<Jwk> for Key {
+    type Error = &'static str;
+
+    fn try_from(jwk: Jwk) -> Result<Self, &'static str> {
+        if jwk.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
+            return Err("its `use` is not \"sig\"");
+        }
+        if jwk.key_ops.is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
+            return Err("its `key_ops` do not name \"verify\"");
+        }
+        let named = |alg: String| Algorithm::named(&alg).ok_or("its `alg` is none that this plugin knows");
+        let algorithm = jwk.alg.map(named).transpose()?;
+        let part = |part: Option<String>| part.as_deref().and_then(decoded).ok_or("a part of it is missing");
+        let mut key = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+            ("oct", _) => Self::secret(part(jwk.k)?),
+            ("RSA", _) => Self::rsa(&part(jwk.n)?, &part(jwk.e)?)?,
+            ("EC", Some("P-256")) => Self::p256(&part(jwk.x)?, &part(jwk.y)?).ok_or("no point of P-256")?,
+            ("EC", Some("P-384")) => Self::p384(&part(jwk.x)?, &part(jwk.y)?).ok_or("no point of P-384")?,
+            _ => return Err("its `kty` or `crv` is none that this plugin knows"),
+        };
+        (key.id, key.algorithm) = (jwk.kid, algorithm);
+        Ok(key)
+    }
+}
