@@ -174,7 +174,7 @@ typedef exports_tidegate_plugin_lifecycle_list_scope_t tg_scopes_t;
 // Called once an instance, before anything else. Says by `tg_scope` what the plugin wants to hear of. NULL, or why it cannot run.
 const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes);
 
-// The last call to a generation: false, or what the next one finds in `start->state`, by `tg_bytes`. Need not be there.
+// Another generation is about to take its place: false, or what that one finds in `start->state`, by `tg_bytes`. Need not be there.
 __attribute__((weak)) bool plugin_drain(tg_list_u8_t *state);
 
 // A hook is about these topics, and no others. To be narrowed by the next two, before the next `tg_scope`.
