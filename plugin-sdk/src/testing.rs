@@ -188,6 +188,11 @@ impl Host {
         fake::with(|fake| fake.broker.published.clone())
     }
 
+    /// Whether the broker is too busy to publish what the plugin publishes.
+    pub fn busy(&self, busy: bool) {
+        fake::with(|fake| fake.broker.busy = busy);
+    }
+
     /// Whom the plugin has disconnected, and why.
     pub fn disconnected(&self) -> Vec<(u64, ReasonCode)> {
         fake::with(|fake| fake.broker.disconnected.clone())
