@@ -161,3 +161,16 @@ fn errors_name_the_key() {
     let complaint = "it needs the grant `kv`; add `grants.kv = \"16MiB\"` to its table";
     assert_eq!(without.start::<Dedupe>().err().as_deref(), Some(complaint));
 }
+
+#[test]
+fn the_page_of_docs_has_a_line_for_every_key() {
+    let host = Host::new();
+    let keys = host.config_keys::<Dedupe>();
+    assert!(keys.len() > 1, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}

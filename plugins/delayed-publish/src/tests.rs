@@ -284,3 +284,16 @@ fn errors_name_the_key() {
         assert!(error.starts_with(complaint), "{config}:\n{error}\n{complaint}");
     }
 }
+
+#[test]
+fn the_page_of_docs_has_a_line_for_every_key() {
+    let host = Host::new();
+    let keys = host.config_keys::<DelayedPublish>();
+    assert!(keys.len() > 1, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}

@@ -171,3 +171,17 @@ fn errors_name_the_key() {
     let error = host.config("check = [{ schema = true, secret = 's' }]").start::<JsonSchema>().err();
     assert_eq!(error.as_deref(), Some("config key `check[0]`: it needs one of `schema` and `secret`"));
 }
+
+#[test]
+fn the_page_of_docs_has_a_line_for_every_key() {
+    let host = Host::new();
+    let mut keys = host.config_keys::<JsonSchema>();
+    keys.extend(host.table_keys::<JsonSchema>("check = [{ 'no key' = 0 }]"));
+    assert!(keys.len() > 1, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}

@@ -185,3 +185,16 @@ fn errors_name_the_key() {
     let error = without.start::<StickyShared>().err().unwrap();
     assert!(error.starts_with("config key `away`: \"skip\" needs the grant `clients`; add "), "{error}");
 }
+
+#[test]
+fn the_page_of_docs_has_a_line_for_every_key() {
+    let host = Host::new();
+    let keys = host.config_keys::<StickyShared>();
+    assert!(keys.len() > 1, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}

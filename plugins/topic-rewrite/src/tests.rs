@@ -255,3 +255,17 @@ fn errors_name_the_key() {
         assert!(error.starts_with(complaint), "{rules}:\n{error}\n{complaint}");
     }
 }
+
+#[test]
+fn the_page_of_docs_has_a_line_for_every_key() {
+    let host = Host::new();
+    let mut keys = host.config_keys::<TopicRewrite>();
+    keys.extend(host.table_keys::<TopicRewrite>("rewrite = [{ 'no key' = 0 }]"));
+    assert!(keys.len() > 1, "{keys:?}");
+    for key in keys {
+        assert!(
+            include_str!("../README.md").contains(&format!("\n| `{key}` |")),
+            "README.md says nothing of {key}"
+        );
+    }
+}
