@@ -14,7 +14,7 @@ const DEEPEST: usize = 512;
 
 pub(super) fn validate<'s>(schema: &'s Schema, value: &Value) -> Result<(), Failure<'s>> {
     let too_deep = Cell::new(None);
-    Place { schema, value, way: None, depth: 0, too_deep: &too_deep }.is_as(ROOT)?;
+    Place { schema, value, way: None, depth: 0, probing: false, too_deep: &too_deep }.is_as(ROOT)?;
     // Whatever was made of it, by a `not` say.
     too_deep.get().map_or(Ok(()), |rule: &Rule| Err(Failure { instance: String::new(), schema: &rule.at }))
 }
@@ -26,6 +26,8 @@ struct Place<'a, 's> {
     value: &'a Value,
     way: Option<&'a Step<'a>>,
     depth: usize,
+    /// Whether nobody will ask where it failed.
+    probing: bool,
     /// Where it went on for too long.
     too_deep: &'a Cell<Option<&'s Rule>>,
 }
@@ -49,7 +51,7 @@ impl<'s> Place<'_, 's> {
     }
 
     fn fits(self, subschema: Subschema) -> bool {
-        self.is_as(subschema).is_ok()
+        Place { probing: true, ..self }.is_as(subschema).is_ok()
     }
 
     fn obeys(self, rule: &'s Rule) -> Result<(), Failure<'s>> {
@@ -174,13 +176,13 @@ impl<'s> Place<'_, 's> {
     /// A value within this one.
     fn at(self, to: To<'_>, value: &Value, subschema: Subschema) -> Result<(), Option<Failure<'s>>> {
         let way = Step { before: self.way, to };
-        let Place { schema, depth, too_deep, .. } = self;
-        Place { schema, value, way: Some(&way), depth, too_deep }.is_as(subschema).map_err(Some)
+        let Place { schema, depth, probing, too_deep, .. } = self;
+        Place { schema, value, way: Some(&way), depth, probing, too_deep }.is_as(subschema).map_err(Some)
     }
 
     fn fails(self, rule: &'s Rule) -> Failure<'s> {
         let mut steps: Vec<String> = Vec::new();
-        let mut way = self.way;
+        let mut way = self.way.filter(|_| !self.probing);
         while let Some(Step { before, to }) = way {
             steps.push(match to {
                 To::Member(name) => step(name),
