@@ -65,3 +65,16 @@ pub fn swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Error> {
 pub fn keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
     host::kv_keys(prefix, after, limit)
 }
+
+/// For [`Plugin::new`](crate::Plugin::new) of a plugin that can do nothing without: the operator is told before the first message comes.
+///
+/// # Errors
+/// A sentence that names the grant, with `example` for its size, such as `"16MiB"`.
+pub fn require(example: &str) -> Result<(), String> {
+    match get("") {
+        Err(Error::Denied) => {
+            Err(format!("it needs the grant `kv`; add `grants.kv = \"{example}\"` to its table"))
+        }
+        _ => Ok(()),
+    }
+}

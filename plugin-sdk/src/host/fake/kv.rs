@@ -129,6 +129,10 @@ mod tests {
     fn kv_without_its_grant_says_so() {
         let _host = Host::new().without(Granted::Kv);
         assert_eq!(kv::get("a"), Err(kv::Error::Denied));
+        let missing = "it needs the grant `kv`; add `grants.kv = \"1MiB\"` to its table";
+        assert_eq!(kv::require("1MiB"), Err(missing.into()));
+        let _host = Host::new();
+        assert_eq!(kv::require("1MiB"), Ok(()));
     }
 
     #[test]
