@@ -118,8 +118,10 @@ impl Place {
 
     /// Forgets the message.
     pub(crate) fn leave(&self) -> Result<(), kv::Error> {
-        kv::delete(&self.0)?;
-        waiting(-1).map(drop)
+        if kv::delete(&self.0)? {
+            waiting(-1)?;
+        }
+        Ok(())
     }
 
     /// Publishes the message, unless another instance does.

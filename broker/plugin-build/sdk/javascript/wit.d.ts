@@ -138,7 +138,8 @@ declare module "tidegate:plugin/lifecycle@0.1.0" {
   }
   /** Called once an instance, before any other call. An error refuses the plugin; the generation before stays. */
   export function init(s: Start): Scope[];
-  /** The last call to a generation; the bytes reach the next one's `start.state`. */
+  /** Another generation is about to take its place: the bytes reach that one's `start.state`. Asked of one instance; calls under way, and those that
+   * come until the other one is in place, are answered by this generation still. */
   export function drain(): Uint8Array | null | undefined;
 }
 
@@ -155,7 +156,8 @@ declare module "tidegate:plugin/auth@0.1.0" {
 declare module "tidegate:plugin/enhanced-auth@0.1.0" {
   export type Connect = import("tidegate:plugin/types@0.1.0").Connect;
   export type AuthOutcome = import("tidegate:plugin/types@0.1.0").AuthOutcome;
-  /** AUTH. `state` is what the last challenge left, empty at the beginning of a re-authentication; `again`: the client is in already. */
+  /** AUTH. `state` is what the last challenge left, empty at the beginning of a re-authentication; `again`: the client is in already, and
+   * `c.username` is the name that it came in under, which it has to keep. */
   export function proceed(c: Connect, state: Uint8Array, data: Uint8Array | null | undefined, again: boolean): AuthOutcome;
 }
 
@@ -348,13 +350,14 @@ declare module "tidegate:plugin/kv@0.1.0" {
   export type Error = { tag: "denied" } | { tag: "full" } | { tag: "other"; val: string };
   export function get(key: string): Uint8Array | null | undefined;
   export function set(key: string, value: Uint8Array, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): void;
-  function delete_(key: string): void;
+  /** Says whether it was there. */
+  function delete_(key: string): boolean;
   export { delete_ as delete };
   /** Adds to a counter and returns its new value. A counter that is not there begins at 0. Its ttl runs from the first `add`; later
    * ones do not prolong it. */
   export function add(key: string, delta: import("tidegate:plugin/types@0.1.0").U64, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): import("tidegate:plugin/types@0.1.0").U64;
-  /** Sets `new` if the value is still `old`; says whether it was. */
-  export function swap(key: string, old: Uint8Array | null | undefined, new_: Uint8Array): boolean;
+  /** Sets `new`, or removes the key if that is none, if the value is still `old`; says whether it was. Without a ttl, what was there keeps its time. */
+  export function swap(key: string, old: Uint8Array | null | undefined, new_: Uint8Array | null | undefined, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): boolean;
   export function keys(prefix: string, after: string | null | undefined, limit: number): string[];
 }
 
@@ -437,7 +440,7 @@ declare module "tidegate:plugin/http@0.1.0" {
     headers: [string, string][];
     body: Uint8Array;
   }
-  export type Error = { tag: "denied" } | { tag: "timeout" } | { tag: "too-large" } | { tag: "other"; val: string };
+  export type Error = { tag: "denied" } | { tag: "timeout" } | { tag: "too-large" } | { tag: "too-many" } | { tag: "other"; val: string };
   /** Redirects are not followed. `timeout-ms` 0: as long as the operator allows. */
   export function fetch(r: Request): Response;
 }
