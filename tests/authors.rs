@@ -5,6 +5,8 @@
 
 #[path = "authors/check.rs"]
 mod check;
+#[path = "authors/interface.rs"]
+mod interface;
 #[path = "authors/record.rs"]
 mod record;
 #[path = "authors/scenarios.rs"]

@@ -1,4 +1,10 @@
 //! The plugin's `config` table, and its secrets. [`Plugin::Config`](crate::Plugin::Config) is usually all one needs of it.
+//!
+//! Words that many configs have: [`Filter`] and [`Topics`].
+
+mod filter;
+
+pub use filter::{Filter, Topics};
 
 use crate::host;
 use serde::de::DeserializeOwned;

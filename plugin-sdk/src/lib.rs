@@ -74,7 +74,8 @@
 //!   its answers
 //! - `grant`: the terms under which a client comes in; `message`: a message and its edits; `property`: MQTT 5 properties
 //! - `pattern`: filters with `%c`, `%u` and `%{NAME}`; `access`: rules as a config has them
-//! - `template`: texts in a config with places to fill; [`units`]: durations in a config
+//! - `template`: texts in a config with places to fill; [`units`]: durations and sizes in a config; `message_key`: which messages belong
+//!   together; `on_error`: what becomes of a message that could not be judged
 //! - [`logging`], [`config`], [`current`], [`kv`], [`broker`], [`metrics`], [`timers`], [`http`], [`tcp`], [`engine`], [`random`], [`clock`]: what the broker lends to a plugin; `host`:
 //!   the real thing, and the fake for tests
 //! - `export`: from component exports to the traits; `bindings`: generated
@@ -99,7 +100,9 @@ pub mod http;
 pub mod kv;
 pub mod logging;
 mod message;
+mod message_key;
 pub mod metrics;
+mod on_error;
 mod pattern;
 mod plugin;
 mod property;
@@ -123,6 +126,8 @@ pub use events::{Event, OnEvents};
 pub use grant::{Grant, Quotas, Rule};
 pub use logging::Level;
 pub use message::{Edit, Message};
+pub use message_key::MessageKey;
+pub use on_error::OnError;
 pub use pattern::{Pattern, PatternError};
 pub use plugin::{Field, NoConfig, Plugin, Scope, Start};
 pub use property::{Property, PropertyValue};

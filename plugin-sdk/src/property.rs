@@ -1,9 +1,10 @@
 //! MQTT 5 properties, as clients send them and plugins set them.
 
 use crate::bindings::lifecycle::tidegate::plugin::types;
+use serde::{Deserialize, Serialize};
 
-/// An MQTT 5 property by its identifier (section 2.2.2.2), such as 0x26 for a user property.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// An MQTT 5 property by its identifier (section 2.2.2.2), such as 0x26 for a user property. Plugins may keep it, by serde.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Property {
     /// The identifier.
     pub id: u8,
@@ -19,7 +20,7 @@ impl Property {
 }
 
 /// The value of a [`Property`].
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum PropertyValue {
     /// Any of the integers.
     Number(u32),

@@ -173,9 +173,15 @@ impl Host {
     /// The keys that the plugin's config may have, as it says itself when it is given another: for a test that all have their line in its
     /// page of docs. The plugin's config must refuse unknown keys.
     pub fn config_keys<P: Plugin>(&self) -> Vec<String> {
-        let Err(why) = config::parse::<P::Config>(r#"{"no key": 0}"#) else { return Vec::new() };
+        self.table_keys::<P>("\"no key\" = 0")
+    }
+
+    /// As [`Host::config_keys`], of a table within the config: `toml` is a config in which that table has a key called `no key`.
+    pub fn table_keys<P: Plugin>(&self, toml: &str) -> Vec<String> {
+        let Ok(document) = toml::from_str::<serde_json::Value>(toml) else { return Vec::new() };
+        let Err(why) = config::parse::<P::Config>(&document.to_string()) else { return Vec::new() };
         let quoted = why.split('`').skip(1).step_by(2);
-        quoted.filter(|key| *key != "no key").map(Into::into).collect()
+        quoted.filter(|key| !key.ends_with("no key")).map(Into::into).collect()
     }
 
     /// The lines logged so far.
@@ -186,6 +192,11 @@ impl Host {
     /// What the plugin has published.
     pub fn published(&self) -> Vec<Outgoing> {
         fake::with(|fake| fake.broker.published.clone())
+    }
+
+    /// Whether the broker is too busy to publish what the plugin publishes.
+    pub fn busy(&self, busy: bool) {
+        fake::with(|fake| fake.broker.busy = busy);
     }
 
     /// Whom the plugin has disconnected, and why.

@@ -1,4 +1,5 @@
-//! Durations as they are written in a config: `"10ms"`, `"5s"`, `"2m"`, `"1h"`, as everywhere in the broker's own.
+//! Durations and sizes as they are written in a config, as everywhere in the broker's own: `"10ms"`, `"5s"`, `"2m"`, `"1h"`; `65536`,
+//! `"64KiB"`, `"1MB"`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,7 +26,7 @@
 //! ```
 
 use serde::{Deserialize, Deserializer, de};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// The text is not a duration; says what one looks like.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -38,11 +39,9 @@ pub struct DurationError(String);
 /// [`DurationError`] for anything else, a number without a unit included.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let error = || DurationError(text.into());
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| error())?;
+    let (number, unit) = apart(text).ok_or_else(error)?;
     let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs).ok_or_else(error);
-    match unit.trim() {
+    match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => seconds(1),
         "m" => seconds(60),
@@ -68,6 +67,66 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 /// If the text is no duration.
 pub fn duration_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// A number of bytes: an integer, or text with a unit.
+///
+/// ```
+/// use tidegate_plugin::{config, units::ByteSize};
+///
+/// assert_eq!(config::parse::<ByteSize>("\"64KiB\"")?, ByteSize(65_536));
+/// assert_eq!(config::parse::<ByteSize>("1000")?, ByteSize(1000));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ByteSize(pub u64);
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Sizes)
+    }
+}
+
+struct Sizes;
+
+impl de::Visitor<'_> for Sizes {
+    type Value = ByteSize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size in bytes, or text such as \"64KiB\"")
+    }
+
+    fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+        Ok(ByteSize(bytes))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+        let example = "65536, \"64KiB\" or \"64MiB\"";
+        let error = || E::custom(format_args!("{text:?} is not a size; write for example {example}"));
+        parse_size(text).map(ByteSize).ok_or_else(error)
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = apart(text)?;
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "KB" | "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// `12MiB` is (12, `MiB`).
+fn apart(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    Some((number.parse().ok()?, unit.trim()))
 }
 
 #[cfg(test)]
@@ -103,5 +162,24 @@ mod tests {
         );
         assert_eq!(error(r#"{"wait": "0s"}"#), "config key `wait`: it must be more than nothing");
         assert!(error(r#"{"wait": 10}"#).starts_with("config key `wait`: invalid type: integer `10`"));
+    }
+    #[test]
+    fn sizes_are_whole_numbers_with_or_without_a_unit() {
+        let size = |written: &str| config::parse::<ByteSize>(written).map(|size| size.0);
+        for (written, bytes) in [
+            ("65536", 65_536),
+            (r#""7""#, 7),
+            (r#""64KiB""#, 65_536),
+            (r#"" 2 GB ""#, 2_000_000_000),
+            (r#""0B""#, 0),
+        ] {
+            assert_eq!(size(written), Ok(bytes), "{written}");
+        }
+        for text in ["", "MiB", "1.5MiB", "1 foot", "99999999999GiB"] {
+            let example = "write for example 65536, \"64KiB\" or \"64MiB\"";
+            let complaint = format!("config: {text:?} is not a size; {example}");
+            assert_eq!(size(&format!("{text:?}")), Err(complaint));
+        }
+        assert!(size("-1").unwrap_err().contains("expected a size in bytes"));
     }
 }

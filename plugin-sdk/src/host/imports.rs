@@ -64,7 +64,7 @@ pub(crate) fn kv_set(key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(
     Ok(kv::set(key, value, ttl.map(milliseconds))?)
 }
 
-pub(crate) fn kv_delete(key: &str) -> Result<(), crate::kv::Error> {
+pub(crate) fn kv_delete(key: &str) -> Result<bool, crate::kv::Error> {
     Ok(kv::delete(key)?)
 }
 
@@ -72,8 +72,13 @@ pub(crate) fn kv_add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64
     Ok(kv::add(key, delta, ttl.map(milliseconds))?)
 }
 
-pub(crate) fn kv_swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, crate::kv::Error> {
-    Ok(kv::swap(key, old, new)?)
+pub(crate) fn kv_swap(
+    key: &str,
+    old: Option<&[u8]>,
+    new: Option<&[u8]>,
+    ttl: Option<Duration>,
+) -> Result<bool, crate::kv::Error> {
+    Ok(kv::swap(key, old, new, ttl.map(milliseconds))?)
 }
 
 pub(crate) fn kv_keys(

@@ -66,7 +66,8 @@ impl Memory {
     pub(crate) fn keep(&self, Place(place): &Place, answer: &Answer, time: Duration) {
         let at = u64::try_from(answer.at.as_millis()).unwrap_or(u64::MAX);
         let kept = [&at.to_le_bytes()[..], &answer.status.to_le_bytes(), &answer.body].concat();
-        let done = if time.is_zero() { kv::delete(place) } else { kv::set(place, &kept, Some(time)) };
+        let done =
+            if time.is_zero() { kv::delete(place).map(drop) } else { kv::set(place, &kept, Some(time)) };
         if let Err(why) = done {
             // What was said before must not outlive what is said now.
             if let Err(why) = kv::delete(place) {

@@ -187,7 +187,7 @@ impl Queue {
             if batch.as_ref().is_some_and(|batch| batch.is_sealed) && !self.is_failing() {
                 continue;
             }
-            let is_gone = kv::delete(&place).is_ok();
+            let is_gone = kv::delete(&place) == Ok(true);
             if let Some(batch) = batch.filter(|_| is_gone) {
                 self.lose(batch.len() as u64, "too many wait");
                 // What it would have told of is not told yet.

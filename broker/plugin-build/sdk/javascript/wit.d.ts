@@ -350,13 +350,14 @@ declare module "tidegate:plugin/kv@0.1.0" {
   export type Error = { tag: "denied" } | { tag: "full" } | { tag: "other"; val: string };
   export function get(key: string): Uint8Array | null | undefined;
   export function set(key: string, value: Uint8Array, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): void;
-  function delete_(key: string): void;
+  /** Says whether it was there. */
+  function delete_(key: string): boolean;
   export { delete_ as delete };
   /** Adds to a counter and returns its new value. A counter that is not there begins at 0. Its ttl runs from the first `add`; later
    * ones do not prolong it. */
   export function add(key: string, delta: import("tidegate:plugin/types@0.1.0").U64, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): import("tidegate:plugin/types@0.1.0").U64;
-  /** Sets `new` if the value is still `old`; says whether it was. */
-  export function swap(key: string, old: Uint8Array | null | undefined, new_: Uint8Array): boolean;
+  /** Sets `new`, or removes the key if that is none, if the value is still `old`; says whether it was. Without a ttl, what was there keeps its time. */
+  export function swap(key: string, old: Uint8Array | null | undefined, new_: Uint8Array | null | undefined, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): boolean;
   export function keys(prefix: string, after: string | null | undefined, limit: number): string[];
 }
 

@@ -83,11 +83,25 @@ impl Route {
             command.env_remove("LD_LIBRARY_PATH").env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
         }
         command.args(["build", "--target", TARGET]).current_dir(folder);
+        if let Some(flags) = flags(folder) {
+            command.arg("--config").arg(flags);
+        }
         if matches!(self, Self::Debian { .. }) {
             command.arg("-Zbuild-std=std,panic_abort");
         }
         Ok(command)
     }
+}
+
+/// Where a panic names the file of a dependency, it names no folder of the machine that built it. None where paths are no text.
+fn flags(folder: &Path) -> Option<String> {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
+    let folder = std::path::absolute(folder).ok()?;
+    let flag =
+        |from: &Path, to: &str| Some(format!("{:?}", format!("--remap-path-prefix={}={to}", from.to_str()?)));
+    let flags = [flag(&cargo_home, "/cargo")?, flag(&folder, "/plugin")?];
+    Some(format!("target.{TARGET}.rustflags=[{}]", flags.join(", ")))
 }
 
 fn answer(command: &str, why: &'static str) -> Failure {

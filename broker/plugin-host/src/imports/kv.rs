@@ -13,6 +13,8 @@ use wasmtime::{StoreContextMut, component::LinkerInstance};
 
 type Answer<T> = Result<T, KvError>;
 type Cx<'a> = StoreContextMut<'a, Guest>;
+/// What `swap` takes.
+type Swap = (String, Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>);
 
 pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     interface.func_wrap("get", |cx: Cx<'_>, (key,): (String,)| {
@@ -22,13 +24,15 @@ pub(super) fn link(interface: &mut LinkerInstance<'_, Guest>) -> wasmtime::Resul
         Ok((granted(&cx).and_then(|(space, limit)| space.set(key, value, ttl, limit, now())),))
     })?;
     interface.func_wrap("delete", |cx: Cx<'_>, (key,): (String,)| {
-        Ok((granted(&cx).map(|(space, _)| space.delete(&key)),))
+        Ok((granted(&cx).map(|(space, _)| space.delete(&key, now())),))
     })?;
     interface.func_wrap("add", |cx: Cx<'_>, (key, delta, ttl): (String, i64, Option<u64>)| {
         Ok((granted(&cx).and_then(|(space, limit)| space.add(key, delta, ttl, limit, now())),))
     })?;
-    interface.func_wrap("swap", |cx: Cx<'_>, (key, old, new): (String, Option<Vec<u8>>, Vec<u8>)| {
-        Ok((granted(&cx).and_then(|(space, limit)| space.swap(key, old.as_deref(), new, limit, now())),))
+    interface.func_wrap("swap", |cx: Cx<'_>, (key, old, new, ttl): Swap| {
+        let swapped =
+            granted(&cx).and_then(|(space, limit)| space.swap(key, old.as_deref(), new, ttl, limit, now()));
+        Ok((swapped,))
     })?;
     interface.func_wrap("keys", |cx: Cx<'_>, (prefix, after, limit): (String, Option<String>, u32)| {
         Ok((granted(&cx).map(|(space, _)| space.keys(&prefix, after.as_deref(), limit, now())),))

@@ -15,6 +15,8 @@ pub(crate) struct Broker {
     pub(crate) subscriptions: Vec<(u64, TopicFilter)>,
     pub(crate) retained: BTreeMap<String, Vec<u8>>,
     pub(crate) published: Vec<Outgoing>,
+    /// It takes none.
+    pub(crate) busy: bool,
     pub(crate) disconnected: Vec<(u64, ReasonCode)>,
     pub(crate) forgotten: Vec<Option<String>>,
 }
@@ -26,6 +28,9 @@ fn granted<R>(grant: Granted, f: impl FnOnce(&mut Fake) -> Result<R, Error>) -> 
 pub(crate) fn broker_publish(message: Outgoing) -> Result<(), Error> {
     granted(Granted::Publish, |fake| {
         TopicName::check(&message.topic).map_err(|why| Error::Invalid(why.to_string()))?;
+        if fake.broker.busy {
+            return Err(Error::Busy);
+        }
         fake.broker.published.push(message);
         Ok(())
     })
@@ -115,6 +120,9 @@ mod tests {
         assert_eq!(broker::disconnect(1, ReasonCode::NotAuthorized), Err(Error::Denied));
         assert!(matches!(broker::publish(Outgoing::new("a/#", "")), Err(Error::Invalid(_))));
         assert_eq!(broker::publish(Outgoing::new("a", "")), Ok(()));
+        host.busy(true);
+        assert_eq!(broker::publish(Outgoing::new("b", "")), Err(Error::Busy));
+        host.busy(false);
         assert_eq!(host.published(), [Outgoing::new("a", "")]);
         let _host = Host::new().without(Granted::Publish);
         assert_eq!(broker::publish(Outgoing::new("a", "")), Err(Error::Denied));

@@ -54,11 +54,8 @@ pub(crate) fn kv_set(key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(
     with_kv(|kv, now| kv.put(key, value.into(), ttl.map(|ttl| now + ttl)))
 }
 
-pub(crate) fn kv_delete(key: &str) -> Result<(), Error> {
-    with_kv(|kv, _| {
-        kv.entries.remove(key);
-        Ok(())
-    })
+pub(crate) fn kv_delete(key: &str) -> Result<bool, Error> {
+    with_kv(|kv, _| Ok(kv.entries.remove(key).is_some()))
 }
 
 /// Decimal text, as in the broker.
@@ -81,14 +78,22 @@ pub(crate) fn kv_add(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64
     })
 }
 
-pub(crate) fn kv_swap(key: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Error> {
-    with_kv(|kv, _| {
+pub(crate) fn kv_swap(
+    key: &str,
+    old: Option<&[u8]>,
+    new: Option<&[u8]>,
+    ttl: Option<Duration>,
+) -> Result<bool, Error> {
+    with_kv(|kv, now| {
         let entry = kv.entries.get(key);
         if entry.map(|entry| entry.value.as_slice()) != old {
             return Ok(false);
         }
-        let until = entry.and_then(|entry| entry.until);
-        kv.put(key, new.into(), until)?;
+        let until = ttl.map_or_else(|| entry.and_then(|entry| entry.until), |ttl| Some(now + ttl));
+        match new {
+            Some(new) => kv.put(key, new.into(), until)?,
+            None => _ = kv.entries.remove(key),
+        }
         Ok(true)
     })
 }
@@ -121,7 +126,8 @@ mod tests {
         assert_eq!(kv::swap("a/2", Some(b"y"), b"w"), Ok(true));
         host.advance(Duration::from_secs(5));
         assert_eq!(kv::get("a/1"), Ok(None));
-        kv::delete("a/2").unwrap();
+        assert_eq!(kv::delete_if("a/2", b"z"), Ok(false));
+        assert_eq!((kv::delete("a/2"), kv::delete("a/2")), (Ok(true), Ok(false)));
         assert_eq!(kv::keys("", None, 10).unwrap(), ["n"]);
     }
 
@@ -129,6 +135,10 @@ mod tests {
     fn kv_without_its_grant_says_so() {
         let _host = Host::new().without(Granted::Kv);
         assert_eq!(kv::get("a"), Err(kv::Error::Denied));
+        let missing = "it needs the grant `kv`; add `grants.kv = \"1MiB\"` to its table";
+        assert_eq!(kv::require("1MiB"), Err(missing.into()));
+        let _host = Host::new();
+        assert_eq!(kv::require("1MiB"), Ok(()));
     }
 
     #[test]

@@ -108,8 +108,13 @@ impl KvSpace {
         self.change(|entries| entries.put(key, value, expiry(ttl_ms, now), limit, now))
     }
 
-    pub(super) fn delete(&self, key: &str) {
-        self.change(|entries| entries.remove(key));
+    /// Whether it was there.
+    pub(super) fn delete(&self, key: &str, now: Timestamp) -> bool {
+        self.change(|entries| {
+            let there = entries.live(key, now).is_some();
+            entries.remove(key);
+            there
+        })
     }
 
     /// Counters are decimal text. Their time to live begins with the first `add` and is not prolonged by later ones, so that a
@@ -140,12 +145,13 @@ impl KvSpace {
         })
     }
 
-    /// Keeps the time to live of what was there.
+    /// Without a time to live it keeps that of what was there.
     pub(super) fn swap(
         &self,
         key: String,
         old: Option<&[u8]>,
-        new: Vec<u8>,
+        new: Option<Vec<u8>>,
+        ttl_ms: Option<u64>,
         limit: ByteSize,
         now: Timestamp,
     ) -> Answer<bool> {
@@ -154,8 +160,12 @@ impl KvSpace {
             if present.map(|entry| entry.value.as_slice()) != old {
                 return Ok(false);
             }
-            let expires = present.and_then(|entry| entry.expires);
-            entries.put(key, new, expires, limit, now)?;
+            let kept = present.and_then(|entry| entry.expires);
+            let expires = if ttl_ms.is_some() { expiry(ttl_ms, now) } else { kept };
+            match new {
+                Some(new) => entries.put(key, new, expires, limit, now)?,
+                None => entries.remove(&key),
+            }
             Ok(true)
         })
     }
@@ -428,12 +438,32 @@ mod tests {
     #[test]
     fn swap_sets_only_what_is_as_expected() {
         let space = KvSpace::default();
-        let swap = |old: Option<&[u8]>, new: &[u8]| space.swap("k".into(), old, new.to_vec(), ROOM, NOW);
+        let swap =
+            |old: Option<&[u8]>, new: &[u8]| space.swap("k".into(), old, Some(new.to_vec()), None, ROOM, NOW);
         assert_eq!(swap(Some(b"x"), b"y"), Ok(false));
         assert_eq!(swap(None, b"1"), Ok(true));
         assert_eq!(swap(None, b"2"), Ok(false));
         assert_eq!(swap(Some(b"1"), b"2"), Ok(true));
         assert_eq!(space.get("k", NOW), Some(b"2".to_vec()));
+        let remove = |old: &[u8]| space.swap("k".into(), Some(old), None, None, ROOM, NOW);
+        assert_eq!(remove(b"1"), Ok(false));
+        assert_eq!(remove(b"2"), Ok(true));
+        assert_eq!(space.get("k", NOW), None);
+    }
+
+    #[test]
+    fn swap_keeps_the_time_of_what_was_there_or_sets_another() {
+        let space = KvSpace::default();
+        set(&space, "k", b"1", Some(1000));
+        let swap = |old: &[u8], new: &[u8], ttl| {
+            space.swap("k".into(), Some(old), Some(new.to_vec()), ttl, ROOM, NOW).unwrap()
+        };
+        let later = |ms| Timestamp(NOW.0 + ms);
+        assert!(swap(b"1", b"2", None));
+        assert_eq!((space.get("k", later(999)).is_some(), space.get("k", later(1001))), (true, None));
+        assert!(swap(b"2", b"3", Some(5000)));
+        assert_eq!((space.get("k", later(4999)).is_some(), space.get("k", later(5001))), (true, None));
+        assert!(space.delete("k", NOW) && !space.delete("k", NOW));
     }
 
     #[test]
