@@ -398,8 +398,8 @@ mod tests {
         assert_eq!(space.get("a", NOW), Some(b"1".to_vec()));
         assert_eq!(space.get("b", later(499)), Some(b"2".to_vec()));
         assert_eq!(space.get("b", later(500)), None);
-        space.delete("a");
-        space.delete("a");
+        space.delete("a", NOW);
+        space.delete("a", NOW);
         assert_eq!(space.get("a", NOW), None);
         assert_eq!(space.entries.lock().used, 0);
         set(&space, "c", b"3", Some(u64::MAX));
@@ -501,7 +501,7 @@ mod tests {
         for n in 0..100 {
             set(&space, "a", &[n], None);
         }
-        space.delete("missing");
+        space.delete("missing", NOW);
         assert_eq!(space.get("soon", later(10)), None);
         assert!(space.is_unsaved());
         let mut keys = space.take_unsaved().into_iter();
@@ -536,7 +536,7 @@ mod tests {
         for n in 0..BACKLOG {
             let key = n.to_string();
             set(&space, &key, b"", None);
-            space.delete(&key);
+            space.delete(&key, NOW);
             if matches!(space.entries.lock().unsaved, Unsaved::Everything) {
                 break;
             }
