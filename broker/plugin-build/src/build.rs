@@ -34,7 +34,7 @@ pub fn build(options: &BuildOptions) -> Result<PathBuf, Failure> {
             _ => "its bindings have not found their way into it",
         }));
     }
-    let path = project.work().join(&manifest.name).with_extension("wasm");
+    let path = folder.join("build").join(&manifest.name).with_extension("wasm");
     component::keep(&component, &path)?;
     Ok(path)
 }
@@ -67,9 +67,9 @@ pub(crate) struct Project<'a> {
 }
 
 impl Project<'_> {
-    /// Where the component goes, and whatever is made on the way to it.
+    /// Where whatever is made on the way goes: beside the component, there is nothing.
     pub(crate) fn work(&self) -> PathBuf {
-        self.folder.join("build")
+        self.folder.join("build/work")
     }
 
     /// The file that has the hooks.

@@ -11,7 +11,7 @@
 //   "events"         void plugin_on_event(const tg_event_t *event)
 //   "timer-handler"  void plugin_on_timer(uint64_t token)
 //
-// Below this layer is `build/bindings/tg.h`, which is made of `plugin.wit` when the plugin is built and has everything, by the names in `plugin.wit`.
+// Below this layer is `build/work/bindings/tg.h`, which is made of `plugin.wit` when the plugin is built and has everything, by the names in `plugin.wit`.
 // Other hooks ("enhanced-auth", "publish-batch", "storage") are the functions `exports_tidegate_plugin_…` in there.
 //
 // What a hook is given is gone when it returns. What it returns belongs to the broker: make it by the functions here, which copy.
@@ -30,12 +30,29 @@
 
 #define TG_ARG(text) (int)(text).len, (const char *)(text).ptr
 
-static inline bool tg_is(tg_string_t text, const char *other) {
-  return text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
+static inline tg_string_t tg_text_of_(tg_string_t text) { return text; }
+
+static inline tg_string_t tg_text_of_chars_(const char *text) {
+  tg_string_t of;
+  tg_string_set(&of, text);
+  return of;
 }
 
-static inline bool tg_starts_with(tg_string_t text, const char *start) {
-  return text.len >= strlen(start) && memcmp(text.ptr, start, strlen(start)) == 0;
+// What is said to take a text, here and below, takes a `tg_string_t` as well as what ends with a zero. This makes one of either, without a copy.
+#define tg_text(text) _Generic((text), tg_string_t: tg_text_of_, default: tg_text_of_chars_)(text)
+
+// Whether a `tg_string_t` says the same as a text.
+#define tg_is(text, other) tg_is_(text, tg_text(other))
+
+static inline bool tg_is_(tg_string_t text, tg_string_t other) {
+  return text.len == other.len && memcmp(text.ptr, other.ptr, text.len) == 0;
+}
+
+// Whether a `tg_string_t` begins with a text.
+#define tg_starts_with(text, start) tg_starts_with_(text, tg_text(start))
+
+static inline bool tg_starts_with_(tg_string_t text, tg_string_t start) {
+  return text.len >= start.len && memcmp(text.ptr, start.ptr, start.len) == 0;
 }
 
 // Whether one of these characters is in it.
@@ -73,6 +90,11 @@ __attribute__((format(printf, 1, 2))) static inline tg_string_t tg_print(const c
   return text;
 }
 
+// A copy of a text, in the same way.
+#define tg_copy(text) tg_copy_(tg_text(text))
+
+static inline tg_string_t tg_copy_(tg_string_t text) { return tg_print("%.*s", TG_ARG(text)); }
+
 // ---- What the broker lends ----
 
 enum {
@@ -97,14 +119,19 @@ __attribute__((format(printf, 2, 3))) static inline void tg_log(uint8_t level, c
 
 // A secret that the operator granted by this name. False: not granted. To be freed by `tg_string_free`.
 static inline bool tg_secret(tg_string_t name, tg_string_t *secret) {
-  return tidegate_plugin_config_secret(&name, secret);
+  // The bindings write even what is not there.
+  tg_string_t found;
+  bool is_there = tidegate_plugin_config_secret(&name, &found);
+  if (is_there) *secret = found;
+  return is_there;
 }
 
 // One key of the plugin's config: a string as it is, anything else as JSON. False: it is not there. To be freed by `tg_string_free`.
 static inline bool tg_config(const char *key, tg_string_t *value) {
-  tg_string_t name;
-  tg_string_set(&name, key);
-  return tidegate_plugin_config_get(&name, value);
+  tg_string_t name = tg_text(key), found;
+  bool is_there = tidegate_plugin_config_get(&name, &found);
+  if (is_there) *value = found;
+  return is_there;
 }
 
 // The next four take a value from the config, and leave what is there already if the config does not say. They return NULL, or what is wrong,
@@ -174,7 +201,7 @@ typedef exports_tidegate_plugin_lifecycle_list_scope_t tg_scopes_t;
 // Called once an instance, before anything else. Says by `tg_scope` what the plugin wants to hear of. NULL, or why it cannot run.
 const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes);
 
-// The last call to a generation: false, or what the next one finds in `start->state`, by `tg_bytes`. Need not be there.
+// Another generation is about to take its place: false, or what that one finds in `start->state`, by `tg_bytes`. Need not be there.
 __attribute__((weak)) bool plugin_drain(tg_list_u8_t *state);
 
 // A hook is about these topics, and no others. To be narrowed by the next two, before the next `tg_scope`.
@@ -193,11 +220,18 @@ static inline void tg_push_(tg_list_string_t *list, tg_string_t text) {
   list->ptr[list->len++] = text;
 }
 
-// Topics that match this filter. Without any: all.
-static inline void tg_about(tg_scope_t *scope, const char *filter) { tg_push_(&scope->filters, tg_print("%s", filter)); }
+// Topics that match this filter, a text. Without any: all.
+#define tg_about(scope, filter) tg_about_(scope, tg_copy(filter))
+
+static inline void tg_about_(tg_scope_t *scope, tg_string_t filter) { tg_push_(&scope->filters, filter); }
+
+// Topics that match one of these filters.
+static inline void tg_about_all(tg_scope_t *scope, const tg_list_string_t *filters) {
+  for (size_t at = 0; at < filters->len; at++) tg_about(scope, filters->ptr[at]);
+}
 
 // A field that is wanted ("payload", "client-id", "username", "properties"; for "subscribers" "filter"), or a kind of event.
-static inline void tg_want(tg_scope_t *scope, const char *field) { tg_push_(&scope->wants, tg_print("%s", field)); }
+static inline void tg_want(tg_scope_t *scope, const char *field) { tg_push_(&scope->wants, tg_copy(field)); }
 
 __attribute__((weak)) bool exports_tidegate_plugin_lifecycle_init(tg_start_t *start, tg_scopes_t *scopes, tg_string_t *error) {
   *scopes = (tg_scopes_t){0};

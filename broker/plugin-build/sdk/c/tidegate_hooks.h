@@ -37,10 +37,10 @@ static inline void tg_patch_payload(tg_patch_t *patch, const void *payload, size
   patch->payload.val = tg_bytes(payload, len);
 }
 
-static inline void tg_patch_topic(tg_patch_t *patch, const char *topic) {
-  patch->topic.is_some = true;
-  patch->topic.val = tg_print("%s", topic);
-}
+// `topic` is a text.
+#define tg_patch_topic(patch, topic) tg_patch_topic_(patch, tg_copy(topic))
+
+static inline void tg_patch_topic_(tg_patch_t *patch, tg_string_t topic) { patch->topic = (tg_option_string_t){true, topic}; }
 
 #ifdef TIDEGATE_AUTH
 
@@ -63,16 +63,16 @@ static inline tg_outcome_t tg_auth_refuse(uint8_t code) {
 // It comes in. Without rules others decide what it may do; see the next two.
 static inline tg_outcome_t tg_auth_grant(void) { return (tg_outcome_t){.tag = TIDEGATE_PLUGIN_TYPES_AUTH_OUTCOME_GRANT}; }
 
-static inline void tg_rule_(tg_outcome_t *grant, bool allow, uint8_t action, const char *filter) {
+// The first rule that applies decides; the filter is a text, in which `%c` and `%u` stand for client id and user name.
+#define tg_allow(grant, action, filter) tg_rule_(grant, true, action, tg_copy(filter))
+#define tg_deny(grant, action, filter) tg_rule_(grant, false, action, tg_copy(filter))
+
+static inline void tg_rule_(tg_outcome_t *grant, bool allow, uint8_t action, tg_string_t filter) {
   tidegate_plugin_types_list_rule_t *rules = &grant->val.grant.rules;
   rules->ptr = realloc(rules->ptr, (rules->len + 1) * sizeof *rules->ptr);
   if (!rules->ptr) abort();
-  rules->ptr[rules->len++] = (tidegate_plugin_types_rule_t){allow, action, tg_print("%s", filter), 2};
+  rules->ptr[rules->len++] = (tidegate_plugin_types_rule_t){allow, action, filter, 2};
 }
-
-// The first rule that applies decides; `%c` and `%u` in the filter stand for client id and user name.
-static inline void tg_allow(tg_outcome_t *grant, uint8_t action, const char *filter) { tg_rule_(grant, true, action, filter); }
-static inline void tg_deny(tg_outcome_t *grant, uint8_t action, const char *filter) { tg_rule_(grant, false, action, filter); }
 
 // Takes as long whatever differs, so that nobody can find a password out letter by letter.
 static inline bool tg_same(const void *a, size_t a_len, const void *b, size_t b_len) {
@@ -99,14 +99,12 @@ tg_decision_t plugin_check(const tg_request_t *request);
 
 static inline tg_decision_t tg_acl_next(void) { return (tg_decision_t){.tag = EXPORTS_TIDEGATE_PLUGIN_ACL_DECISION_NEXT}; }
 
-// The answer holds for this client on every topic under `filter`, for `ttl_ms` (0: this once). The filter must hold the topic asked about.
-static inline tg_decision_t tg_acl_allow(tg_string_t filter, uint32_t ttl_ms) {
-  tg_string_t copy = tg_print("%.*s", TG_ARG(filter));
-  return (tg_decision_t){.tag = EXPORTS_TIDEGATE_PLUGIN_ACL_DECISION_ALLOW, .val.allow = {copy, ttl_ms}};
-}
-static inline tg_decision_t tg_acl_deny(tg_string_t filter, uint32_t ttl_ms) {
-  tg_string_t copy = tg_print("%.*s", TG_ARG(filter));
-  return (tg_decision_t){.tag = EXPORTS_TIDEGATE_PLUGIN_ACL_DECISION_DENY, .val.deny = {copy, ttl_ms}};
+// The answer holds for this client on every topic under `filter`, a text, for `ttl_ms` (0: this once). The filter must hold the topic asked about.
+#define tg_acl_allow(filter, ttl_ms) tg_acl_(EXPORTS_TIDEGATE_PLUGIN_ACL_DECISION_ALLOW, tg_copy(filter), ttl_ms)
+#define tg_acl_deny(filter, ttl_ms) tg_acl_(EXPORTS_TIDEGATE_PLUGIN_ACL_DECISION_DENY, tg_copy(filter), ttl_ms)
+
+static inline tg_decision_t tg_acl_(uint8_t tag, tg_string_t filter, uint32_t ttl_ms) {
+  return (tg_decision_t){.tag = tag, .val.allow = {filter, ttl_ms}};
 }
 
 __attribute__((weak)) void exports_tidegate_plugin_acl_check(tg_request_t *request, tg_decision_t *decision) {
@@ -159,10 +157,12 @@ static inline tg_subscribe_verdict_t tg_subscribe_accept(void) {
 static inline tg_subscribe_verdict_t tg_subscribe_refuse(uint8_t code) {
   return (tg_subscribe_verdict_t){.tag = EXPORTS_TIDEGATE_PLUGIN_SUBSCRIBE_VERDICT_REFUSE, .val.refuse = code};
 }
-// To another filter.
-static inline tg_subscribe_verdict_t tg_subscribe_edit(const char *filter) {
+// To another filter, a text.
+#define tg_subscribe_edit(filter) tg_subscribe_edit_(tg_copy(filter))
+
+static inline tg_subscribe_verdict_t tg_subscribe_edit_(tg_string_t filter) {
   tg_subscribe_verdict_t verdict = {.tag = EXPORTS_TIDEGATE_PLUGIN_SUBSCRIBE_VERDICT_EDIT};
-  verdict.val.edit.filter = (tg_option_string_t){true, tg_print("%s", filter)};
+  verdict.val.edit.filter = (tg_option_string_t){true, filter};
   return verdict;
 }
 

@@ -27,7 +27,7 @@ export type SubscribeRequest = subscribe.Request;
 export interface Plugin {
   /** Narrows hooks to some topics, and names what they want. Without it: all topics, and nothing. */
   scopes?(): Scope[];
-  /** The last call to a generation; the next one finds it in `start.state`. */
+  /** Another generation is about to take its place, and finds this in `start.state`. */
   drain?(): Uint8Array | string | null | undefined;
   /** "auth": who comes in, and as whom. */
   authenticate?(client: Connect): Promising<Next | Grant | Refuse | Challenge>;

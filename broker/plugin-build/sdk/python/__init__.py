@@ -54,7 +54,7 @@ class Plugin:
         return []
 
     def drain(self) -> bytes | None:
-        """The last call to a generation; the next one finds it in `start.state`."""
+        """Another generation is about to take its place, and finds this in `start.state`."""
         return None
 
 

@@ -72,9 +72,9 @@ fn entry(project: &Project<'_>) -> String {
     format!(
         "// Made of tidegate-plugin.toml.\n\
          import Plugin from {:?};\n\
-         import {{ component }} from \"../tidegate/tidegate.ts\";\n\n\
+         import {{ component }} from \"../../tidegate/tidegate.ts\";\n\n\
          export const {{ lifecycle{exports} }} = component(Plugin, {hooks:?});\n",
-        format!("../{source}"),
+        format!("../../{source}"),
     )
 }
 

@@ -55,14 +55,14 @@ fn a_project_in_javascript() {
 
 /// What QuickJS lacks and the SDK brings, beside what Node has.
 fn texts_are_those_of_other_engines(project: &Workplace) {
-    fs::write(project.file("build/log.js"), "export function log() {}\n").unwrap();
+    fs::write(project.file("build/work/log.js"), "export function log() {}\n").unwrap();
     let mut esbuild = Command::new(project.file("node_modules/.bin/esbuild"));
-    esbuild.args(["tidegate/text.ts", "--bundle", "--format=esm", "--outfile=build/text.mjs"]);
-    esbuild.arg("--alias:tidegate:plugin/logging@0.1.0=./build/log.js").current_dir(project.file("."));
+    esbuild.args(["tidegate/text.ts", "--bundle", "--format=esm", "--outfile=build/work/text.mjs"]);
+    esbuild.arg("--alias:tidegate:plugin/logging@0.1.0=./build/work/log.js").current_dir(project.file("."));
     let bundled = Said::by(&mut esbuild);
     assert!(bundled.good, "{bundled:?}");
-    fs::write(project.file("build/compare.mjs"), include_str!("compare.mjs")).unwrap();
-    let compared = Said::by(Command::new("node").arg(project.file("build/compare.mjs")));
+    fs::write(project.file("build/work/compare.mjs"), include_str!("compare.mjs")).unwrap();
+    let compared = Said::by(Command::new("node").arg(project.file("build/work/compare.mjs")));
     assert!(compared.good, "{compared:?}");
     assert_eq!(compared.said, "20000 texts, 20000 bytes\n");
 }

@@ -10,7 +10,7 @@ fn a_project_in_python() {
     assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
     assert!(!interfaces.exports("auth"), "{interfaces}");
     // For editors.
-    assert!(project.file("build/bindings/wit_world/exports/publish.py").is_file());
+    assert!(project.file("build/work/bindings/wit_world/exports/publish.py").is_file());
 
     // What Python says is shown, and what is missing is said when it is built, not when it is asked.
     for (old, new, expected) in [

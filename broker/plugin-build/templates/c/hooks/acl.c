@@ -16,12 +16,12 @@ const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes) {
 }
 
 tg_decision_t plugin_check(const tg_request_t *request) {
-  tg_string_t own = tg_print("devices/%.*s/#", TG_ARG(request->client_id));
+  tg_string_t own = tg_print("devices/%.*s/", TG_ARG(request->client_id)), all_of_it = tg_print("%.*s#", TG_ARG(own));
   // A client id may hold anything, but reaches no further than its level.
   bool is_level = request->client_id.len > 0 && !tg_has_any(request->client_id, "/+#");
-  bool is_own = request->topic.len >= own.len - 1 && memcmp(request->topic.ptr, own.ptr, own.len - 1) == 0;
-  tg_decision_t decision =
-      is_level && is_own ? tg_acl_allow(own, (uint32_t)(ttl_seconds * 1000)) : tg_acl_deny(request->topic, 0);
+  bool is_own = is_level && tg_starts_with(request->topic, own);
+  tg_decision_t decision = is_own ? tg_acl_allow(all_of_it, (uint32_t)(ttl_seconds * 1000)) : tg_acl_deny(request->topic, 0);
   tg_string_free(&own);
+  tg_string_free(&all_of_it);
   return decision;
 }

@@ -15,7 +15,7 @@ tg_subscribe_verdict_t plugin_on_subscribe(const tg_subscribe_request_t *request
   // A client id may hold anything, but reaches no further than its level.
   if (request->client_id.len == 0 || tg_has_any(request->client_id, "/+#")) return tg_subscribe_refuse(TG_NOT_AUTHORIZED);
   tg_string_t own = tg_print("inbox/%.*s", TG_ARG(request->client_id));
-  tg_subscribe_verdict_t verdict = tg_subscribe_edit((const char *)own.ptr);
+  tg_subscribe_verdict_t verdict = tg_subscribe_edit(own);
   tg_string_free(&own);
   return verdict;
 }

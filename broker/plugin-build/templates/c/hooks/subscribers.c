@@ -15,11 +15,7 @@ const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes) {
   // Other topics cost nothing.
   tg_scope_t *scope = tg_scope(scopes, "subscribers");
   if (topics.len == 0) tg_about(scope, "alarms/#");
-  for (size_t at = 0; at < topics.len; at++) {
-    tg_string_t topic = tg_print("%.*s", TG_ARG(topics.ptr[at]));
-    tg_about(scope, (const char *)topic.ptr);
-    tg_string_free(&topic);
-  }
+  tg_about_all(scope, &topics);
   tg_list_string_free(&topics);
   return wrong;
 }
@@ -27,8 +23,7 @@ const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes) {
 static int64_t first(const tg_candidates_t *there) {
   for (size_t wanted = 0; wanted < order.len; wanted++) {
     for (size_t at = 0; at < there->len; at++) {
-      tg_string_t id = there->ptr[at].client_id;
-      if (id.len == order.ptr[wanted].len && memcmp(id.ptr, order.ptr[wanted].ptr, id.len) == 0) return (int64_t)at;
+      if (tg_is(there->ptr[at].client_id, order.ptr[wanted])) return (int64_t)at;
     }
   }
   return -1;

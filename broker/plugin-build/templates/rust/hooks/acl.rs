@@ -26,7 +26,9 @@ impl Plugin for OwnTopics {
     type Config = Config;
 
     fn new(_: Start, config: Config) -> Result<Self, String> {
-        Ok(Self { ttl: Duration::from_secs(config.ttl_seconds) })
+        Ok(Self {
+            ttl: Duration::from_secs(config.ttl_seconds),
+        })
     }
 
     /// Other topics are for others to decide about.
@@ -39,7 +41,8 @@ impl Acl for OwnTopics {
     fn check(&mut self, request: AclRequest) -> Decision {
         let own = format!("devices/{}/", request.client_id);
         // A client id may hold anything, but reaches no further than its level.
-        let is_level = !request.client_id.is_empty() && !request.client_id.contains(['/', '+', '#']);
+        let is_level =
+            !request.client_id.is_empty() && !request.client_id.contains(['/', '+', '#']);
         if is_level && request.topic.starts_with(&own) {
             Decision::Allow(Span::new(own + "#", self.ttl))
         } else {

@@ -19,8 +19,13 @@ impl Plugin for Passwords {
 impl Authenticate for Passwords {
     fn authenticate(&mut self, client: Connect) -> Outcome {
         // Whoever has no name is for others to decide about.
-        let Some(username) = &client.username else { return Outcome::Next };
-        let (expected, password) = (config::secret(username), client.password.unwrap_or_default());
+        let Some(username) = &client.username else {
+            return Outcome::Next;
+        };
+        let (expected, password) = (
+            config::secret(username),
+            client.password.unwrap_or_default(),
+        );
         if !expected.is_some_and(|expected| same(expected.as_bytes(), &password)) {
             info!("wrong user name or password", username, peer = client.peer);
             return Outcome::refuse(ReasonCode::BadUserNameOrPassword);
@@ -35,7 +40,11 @@ impl Authenticate for Passwords {
 
 /// Takes as long whatever differs, so that nobody can find a password out letter by letter.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .fold(0, |differences, (a, b)| differences | (a ^ b))
+            == 0
 }
 
 tidegate_plugin::export!(Passwords: authenticate);
@@ -48,11 +57,21 @@ mod tests {
     #[test]
     fn the_right_password_lets_in() {
         let mut plugin: Passwords = Host::new().secret("alice", "s3cret").start().unwrap();
-        let Outcome::Grant(grant) = plugin.authenticate(connect("c1", "alice", "s3cret")) else { panic!() };
+        let Outcome::Grant(grant) = plugin.authenticate(connect("c1", "alice", "s3cret")) else {
+            panic!()
+        };
         assert_eq!(grant.rules[0], Rule::allow_publish("devices/%u/#"));
         let refused = Outcome::refuse(ReasonCode::BadUserNameOrPassword);
-        for (username, password) in [("alice", "guess1"), ("alice", ""), ("mallory", "s3cret"), ("mallory", "")] {
-            assert_eq!(plugin.authenticate(connect("c1", username, password)), refused);
+        for (username, password) in [
+            ("alice", "guess1"),
+            ("alice", ""),
+            ("mallory", "s3cret"),
+            ("mallory", ""),
+        ] {
+            assert_eq!(
+                plugin.authenticate(connect("c1", username, password)),
+                refused
+            );
         }
         assert_eq!(plugin.authenticate(anonymous("c1")), Outcome::Next);
     }

@@ -14,7 +14,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { topics: vec!["internal/#".into()], guests: "guest-".into() }
+        Self {
+            topics: vec!["internal/#".into()],
+            guests: "guest-".into(),
+        }
     }
 }
 
@@ -35,7 +38,11 @@ impl Plugin for Internal {
 
 impl OnDeliver for Internal {
     fn on_deliver(&mut self, _: Message, recipient: Recipient) -> DeliverVerdict {
-        if recipient.client_id.starts_with(&self.0.guests) { DeliverVerdict::Drop } else { DeliverVerdict::Next }
+        if recipient.client_id.starts_with(&self.0.guests) {
+            DeliverVerdict::Drop
+        } else {
+            DeliverVerdict::Next
+        }
     }
 }
 
@@ -49,7 +56,8 @@ mod tests {
     #[test]
     fn guests_get_nothing() {
         let mut plugin: Internal = Host::new().start().unwrap();
-        let mut deliver = |client_id| plugin.on_deliver(message("internal/plan", "x"), recipient(client_id));
+        let mut deliver =
+            |client_id| plugin.on_deliver(message("internal/plan", "x"), recipient(client_id));
         assert_eq!(deliver("guest-7"), DeliverVerdict::Drop);
         assert_eq!(deliver("alice"), DeliverVerdict::Next);
     }

@@ -35,8 +35,17 @@ mod tests {
     fn each_is_a_line() {
         let host = Host::new();
         let mut plugin: Comings = host.start().unwrap();
-        plugin.on_events(vec![event("connected", "c1"), event("disconnected", "c1")], 0);
+        plugin.on_events(
+            vec![event("connected", "c1"), event("disconnected", "c1")],
+            0,
+        );
         let lines: Vec<String> = host.logged().iter().map(ToString::to_string).collect();
-        assert_eq!(lines, ["INFO client client=c1 event=connected", "INFO client client=c1 event=disconnected"]);
+        assert_eq!(
+            lines,
+            [
+                "INFO client client=c1 event=connected",
+                "INFO client client=c1 event=disconnected"
+            ]
+        );
     }
 }

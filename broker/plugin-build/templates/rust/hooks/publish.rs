@@ -43,7 +43,9 @@ impl OnPublish for Temperatures {
         };
         let (fahrenheit, decimals) = (celsius * 1.8 + 32.0, self.0.decimals);
         Edit::new()
-            .payload(format!(r#"{{"celsius":{celsius:.decimals$},"fahrenheit":{fahrenheit:.decimals$}}}"#))
+            .payload(format!(
+                r#"{{"celsius":{celsius:.decimals$},"fahrenheit":{fahrenheit:.decimals$}}}"#
+            ))
             .into()
     }
 }
@@ -64,7 +66,12 @@ mod tests {
     fn both_scales_are_told() {
         let mut plugin: Temperatures = Host::new().config("decimals = 2").start().unwrap();
         let told = plugin.on_publish(message("sensors/kitchen", "21.5"));
-        assert_eq!(told, Edit::new().payload(r#"{"celsius":21.50,"fahrenheit":70.70}"#).into());
+        assert_eq!(
+            told,
+            Edit::new()
+                .payload(r#"{"celsius":21.50,"fahrenheit":70.70}"#)
+                .into()
+        );
         let refused = plugin.on_publish(message("sensors/kitchen", "warm"));
         assert_eq!(refused, Verdict::Refuse(ReasonCode::PayloadFormatInvalid));
     }

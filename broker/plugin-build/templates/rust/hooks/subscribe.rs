@@ -30,7 +30,9 @@ impl OnSubscribe for Inboxes {
         if request.client_id.is_empty() || request.client_id.contains(['/', '+', '#']) {
             return SubscribeVerdict::Refuse(ReasonCode::NotAuthorized);
         }
-        SubscribeChange::new().filter(format!("inbox/{}", request.client_id)).into()
+        SubscribeChange::new()
+            .filter(format!("inbox/{}", request.client_id))
+            .into()
     }
 }
 
@@ -47,8 +49,12 @@ mod tests {
     #[test]
     fn each_has_an_inbox_of_its_own() {
         let mut plugin: Inboxes = Host::new().start().unwrap();
-        let mut subscribe = |filter| plugin.on_subscribe(subscription("c1", filter, QoS::AtLeastOnce));
-        assert_eq!(subscribe("inbox"), SubscribeChange::new().filter("inbox/c1").into());
+        let mut subscribe =
+            |filter| plugin.on_subscribe(subscription("c1", filter, QoS::AtLeastOnce));
+        assert_eq!(
+            subscribe("inbox"),
+            SubscribeChange::new().filter("inbox/c1").into()
+        );
         assert_eq!(subscribe("#"), SubscribeVerdict::Next);
     }
 }

@@ -14,7 +14,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { topics: vec!["alarms/#".into()], order: Vec::new() }
+        Self {
+            topics: vec!["alarms/#".into()],
+            order: Vec::new(),
+        }
     }
 }
 
@@ -35,14 +38,19 @@ impl Plugin for OnCall {
 
 impl OnCall {
     fn first(&self, there: &[Candidate]) -> Option<usize> {
-        self.0.order.iter().find_map(|wanted| there.iter().position(|candidate| candidate.client_id == *wanted))
+        self.0.order.iter().find_map(|wanted| {
+            there
+                .iter()
+                .position(|candidate| candidate.client_id == *wanted)
+        })
     }
 }
 
 impl Subscribers for OnCall {
     fn select(&mut self, _: Message, candidates: Vec<Candidate>) -> Selection {
         // If nobody on the list is there, everybody gets it: no alarm is lost.
-        self.first(&candidates).map_or_else(Selection::all, |first| Selection::only([first]))
+        self.first(&candidates)
+            .map_or_else(Selection::all, |first| Selection::only([first]))
     }
 
     fn pick(&mut self, _: Message, _group: &str, members: Vec<Candidate>) -> Option<usize> {
@@ -59,9 +67,14 @@ mod tests {
 
     #[test]
     fn the_first_who_is_there_gets_it() {
-        let mut plugin: OnCall = Host::new().config("order = ['day', 'night']").start().unwrap();
+        let mut plugin: OnCall = Host::new()
+            .config("order = ['day', 'night']")
+            .start()
+            .unwrap();
         let mut select = |there: &[&str]| {
-            let candidates = there.iter().map(|client_id| candidate(client_id, "alarms/#"));
+            let candidates = there
+                .iter()
+                .map(|client_id| candidate(client_id, "alarms/#"));
             plugin.select(message("alarms/fire", "!"), candidates.collect())
         };
         assert_eq!(select(&["log", "night", "day"]), Selection::only([2]));
