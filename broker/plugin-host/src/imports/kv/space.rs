@@ -454,15 +454,18 @@ mod tests {
     #[test]
     fn swap_keeps_the_time_of_what_was_there_or_sets_another() {
         let space = KvSpace::default();
-        set(&space, "k", b"1", Some(1000));
-        let swap = |old: &[u8], new: &[u8], ttl| {
-            space.swap("k".into(), Some(old), Some(new.to_vec()), ttl, ROOM, NOW).unwrap()
+        let swap = |key: &str, ttl| space.swap(key.into(), Some(b"1"), Some(b"2".to_vec()), ttl, ROOM, NOW);
+        let until = |key: &str, ms: u64| {
+            let at = |ms| space.get(key, Timestamp(NOW.0 + ms)).is_some();
+            // What is over is thrown away when it is looked at, so the later look comes last.
+            (at(ms - 1), at(ms + 1)) == (true, false)
         };
-        let later = |ms| Timestamp(NOW.0 + ms);
-        assert!(swap(b"1", b"2", None));
-        assert_eq!((space.get("k", later(999)).is_some(), space.get("k", later(1001))), (true, None));
-        assert!(swap(b"2", b"3", Some(5000)));
-        assert_eq!((space.get("k", later(4999)).is_some(), space.get("k", later(5001))), (true, None));
+        for (key, ttl, ends) in [("kept", None, 1000), ("longer", Some(5000), 5000)] {
+            set(&space, key, b"1", Some(1000));
+            assert_eq!(swap(key, ttl), Ok(true));
+            assert!(until(key, ends), "{key}");
+        }
+        set(&space, "k", b"1", None);
         assert!(space.delete("k", NOW) && !space.delete("k", NOW));
     }
 
