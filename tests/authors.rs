@@ -1,5 +1,5 @@
 //! What plugin authors use, by the real binary: `tidegate plugin check`, `test` and `bench`, `tidegate record`, and the scenarios of all
-//! plugins that are shipped.
+//! plugins that are shipped, of new projects, and of the examples.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,6 +7,8 @@
 mod check;
 #[path = "authors/interface.rs"]
 mod interface;
+#[path = "authors/projects.rs"]
+mod projects;
 #[path = "authors/record.rs"]
 mod record;
 #[path = "authors/scenarios.rs"]

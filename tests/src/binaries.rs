@@ -32,6 +32,21 @@ pub fn guest(name: &str) -> PathBuf {
     component(name, "guests", "TIDEGATE_GUESTS")
 }
 
+/// New projects of plugins, `LANGUAGE/HOOK`: in `TIDEGATE_PROJECTS`, or in `target/projects` beside the profile's folder.
+///
+/// # Panics
+/// If they are not made.
+pub fn new_projects() -> PathBuf {
+    let beside_profile = || profile_dir().parent().map(|target| target.join("projects")).unwrap_or_default();
+    let dir = std::env::var_os("TIDEGATE_PROJECTS").map_or_else(beside_profile, PathBuf::from);
+    assert!(
+        dir.is_dir(),
+        "{} is not there; make it (cargo xtask plugins --guests) or set TIDEGATE_PROJECTS",
+        dir.display()
+    );
+    dir
+}
+
 /// The shared library `libNAME.so`, in `target/<profile>`.
 ///
 /// # Panics

@@ -35,7 +35,7 @@ mod stores;
 
 pub use authority::{Authority, Pair};
 pub use backend::{Backend, Question};
-pub use binaries::{broker_binary, guest, library, plugin};
+pub use binaries::{broker_binary, guest, library, new_projects, plugin};
 pub use broker::Broker;
 pub use client::{Client, ack, connect, publish};
 pub use endings::{Wrong, each_ends_its_connection, request_frame};

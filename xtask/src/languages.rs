@@ -48,7 +48,7 @@ impl Guest {
             name,
             from: crate::root().join("tests/languages").join(language),
             files,
-            work: crate::target_dir().join("languages").join(language),
+            work: work(language),
             out: out.join(name).with_extension("wasm"),
         }
     }
@@ -71,6 +71,11 @@ impl Guest {
         );
         made.with_context(|| format!("guest {}", self.name))
     }
+}
+
+/// Where the tools of a language are, and whatever they leave.
+pub(crate) fn work(language: &str) -> PathBuf {
+    crate::target_dir().join("languages").join(language)
 }
 
 fn wit() -> PathBuf {

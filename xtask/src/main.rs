@@ -1,7 +1,8 @@
 //! `cargo xtask`: what a checkout can do, without anything installed but Rust.
 //!
 //! Reading order:
-//! - `plugins`: every folder below `plugins/` becomes a component; `languages`: guests in other languages. How is a crate of its own:
+//! - `plugins`: every folder below `plugins/` becomes a component; `languages`: guests in other languages; `projects`: plugins as their
+//!   authors make them. How is a crate of its own:
 //!   `tidegate-plugin-build`
 //! - `run`: the quickstart, from nothing
 //! - `check`: `test` and `ci`; `bench`: what hooks cost; `counts`: instructions of what every message passes
@@ -28,6 +29,7 @@ mod lists;
 mod packages;
 mod picture;
 mod plugins;
+mod projects;
 mod run;
 
 use clap::{Parser, Subcommand};

@@ -1,6 +1,6 @@
 //! Every folder below `plugins/` becomes a component; so do the guests of the tests, if they are asked for.
 
-use crate::{command::run, languages, packages};
+use crate::{command::run, languages, packages, projects};
 use anyhow::{Context, bail};
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// STAMP_LABEL while building: what the stamp plugin calls this build
     #[arg(long)]
     pub(crate) label: Option<String>,
-    /// The guests that tests and benches use too, to target/guests
+    /// The guests that tests and benches use too, to target/guests; and projects as authors make them, and the examples
     #[arg(long)]
     pub(crate) guests: bool,
 }
@@ -44,6 +44,7 @@ pub(crate) fn build(options: &Options) -> anyhow::Result<()> {
         components(&route, &[stamp_two], &guests, Some("two"))?;
         components(&route, &chosen(&root.join("tests/guests"), &[])?, &guests, None)?;
         languages::build(&guests)?;
+        projects::make()?;
     }
     let out = options.out.clone().unwrap_or_else(|| root.join("target/plugins"));
     components(&route, &plugins, &out, options.label.as_deref())

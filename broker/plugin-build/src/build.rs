@@ -20,7 +20,9 @@ pub fn build(options: &BuildOptions) -> Result<PathBuf, Failure> {
     let folder = &std::path::absolute(&options.folder).map_err(Failure::file("find", &options.folder))?;
     let manifest = Manifest::read(folder)?;
     see_to_sdk(manifest.lang, folder, options.update_sdk)?;
-    let project = Project { folder, manifest: &manifest };
+    let environment = options.tools.clone().unwrap_or_else(|| folder.join(".venv"));
+    let environment = std::path::absolute(&environment).map_err(Failure::file("find", &environment))?;
+    let project = Project { folder, manifest: &manifest, environment: &environment };
     files::make_folder(&project.work())?;
     let component = match manifest.lang {
         Language::Rust => rust::build(&project),
@@ -64,6 +66,8 @@ fn see_to_sdk(language: Language, folder: &Path, update: bool) -> Result<(), Fai
 pub(crate) struct Project<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) manifest: &'a Manifest,
+    /// For packages of Python.
+    pub(crate) environment: &'a Path,
 }
 
 impl Project<'_> {

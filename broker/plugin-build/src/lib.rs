@@ -29,5 +29,7 @@ mod world;
 pub use build::build;
 pub use failure::Failure;
 pub use manifest::Engine;
-pub use new::new;
+pub use manifest::language_of;
+pub use new::{new, new_in};
 pub use options::{BuildOptions, Hook, Language, NewOptions};
+pub use sdk::sdk_of;

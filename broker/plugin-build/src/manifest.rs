@@ -114,6 +114,14 @@ impl Manifest {
     }
 }
 
+/// The language of the project in `folder`, as its manifest says.
+///
+/// # Errors
+/// If it has none, or it makes no sense.
+pub fn language_of(folder: &Path) -> Result<Language, Failure> {
+    Ok(Manifest::read(folder)?.lang)
+}
+
 impl Language {
     /// Where the plugin is, unless the manifest says otherwise.
     pub(crate) fn usual_source(self) -> &'static str {

@@ -18,11 +18,19 @@ use std::{
 /// # Errors
 /// If the name is not allowed, something of that name is there, or a file cannot be written.
 pub fn new(options: &NewOptions) -> Result<PathBuf, Failure> {
-    let template = Template { name: &options.name, language: options.lang, hook: options.hook };
-    let folder = template.write(Path::new(""))?;
+    let folder = new_in(Path::new(""), options)?;
+    let template = Template::of(options);
     // Whoever has no terminal does not read it.
     let _ = writeln!(std::io::stdout(), "{}", template.next_steps());
     Ok(folder)
+}
+
+/// As [`new`], in the folder `parent`, and says nothing.
+///
+/// # Errors
+/// As [`new`].
+pub fn new_in(parent: &Path, options: &NewOptions) -> Result<PathBuf, Failure> {
+    Template::of(options).write(parent)
 }
 
 struct Template<'a> {
@@ -31,7 +39,11 @@ struct Template<'a> {
     hook: Hook,
 }
 
-impl Template<'_> {
+impl<'a> Template<'a> {
+    fn of(options: &'a NewOptions) -> Self {
+        Self { name: &options.name, language: options.lang, hook: options.hook }
+    }
+
     /// Writes the project to a folder of its name in `parent`.
     fn write(&self, parent: &Path) -> Result<PathBuf, Failure> {
         if !is_name(self.name) {

@@ -26,6 +26,9 @@ pub struct BuildOptions {
     /// Replace the folder `tidegate` of the project by what this version brings, before anything else
     #[arg(long)]
     pub update_sdk: bool,
+    /// Folder for the compiler, for C and Python: projects with the same requirements.txt may share one [default: .venv in the project]
+    #[arg(long, value_name = "FOLDER")]
+    pub tools: Option<PathBuf>,
 }
 
 /// A language that plugins are written in.

@@ -47,6 +47,11 @@ impl Sdk {
     }
 }
 
+/// All that this version brings in the folder `tidegate` of a project, for those who build again when it is something else.
+pub fn sdk_of(language: Language) -> String {
+    sources(language).iter().map(|(_, content)| *content).collect()
+}
+
 /// The interfaces of the broker, in a project's SDK.
 pub(crate) fn wit(language: Language, folder: &Path) -> PathBuf {
     let name = if language == Language::Rust { "wit/plugin.wit" } else { "plugin.wit" };

@@ -64,7 +64,7 @@ impl Compilation<'_> {
 }
 
 pub(crate) fn build(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
-    let python = lists::python(project.folder, &project.folder.join(".venv"), ZIG)?;
+    let python = lists::python(project.folder, project.environment, ZIG)?;
     let work = project.work();
     // What the SDK's header has to know of the world.
     let hooks = project

@@ -56,7 +56,7 @@ impl Componentization<'_> {
 }
 
 pub(crate) fn build(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
-    let python = lists::python(project.folder, &project.folder.join(".venv"), COMPONENTIZE)?;
+    let python = lists::python(project.folder, project.environment, COMPONENTIZE)?;
     let packages = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let packages = output(Command::new(&python).args(["-c", packages]))?;
     let source = project.source();

@@ -2,11 +2,10 @@
 
 use crate::workplace::Workplace;
 use std::fs;
-use tidegate_plugin_build::languages::c::ZIG;
 
 #[test]
 fn a_project_in_c() {
-    let project = Workplace::with_environment(&["--lang", "c"], "c", ZIG);
+    let project = Workplace::with_project(&["--lang", "c"]);
     let interfaces = project.built();
     assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
     assert_eq!(interfaces.exports.len(), 2, "{interfaces}");
@@ -24,7 +23,7 @@ fn a_project_in_c() {
 
     // What the compiler says is shown.
     project.edit("timers.c", "(int)token", "(int)tokem");
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     assert!(built.failure().contains("ziglang cc"), "{built:?}");
     assert!(built.complained.contains("error: use of undeclared identifier 'tokem'"), "{built:?}");
 }

@@ -13,7 +13,7 @@ fn a_project_in_typescript() {
 
     // What the compiler says is shown.
     project.edit("plugin.ts", "return next;", "return nxt;");
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     assert_eq!(built.failure(), "tidegate: tsc --noEmit: exit status: 1");
     assert!(built.said.contains("plugin.ts(") && built.said.contains("Cannot find name 'nxt'"), "{built:?}");
 }
@@ -27,7 +27,7 @@ fn a_project_in_javascript() {
 
     // What is missing is said when it is built, not when it is asked.
     project.edit("plugin.js", "authenticate(", "authentify(");
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     assert!(built.failure().contains("componentize.mjs quickjs"), "{built:?}");
     assert!(built.complained.contains("the plugin's class needs a method `authenticate`"), "{built:?}");
     project.edit("plugin.js", "authentify(", "authenticate(");
@@ -42,7 +42,7 @@ fn a_project_in_javascript() {
 
     // The other engine, with a package of its own.
     project.edit("tidegate-plugin.toml", "engine = \"quickjs\"", "engine = \"starlingmonkey\"");
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     let (_, remedy) = built.failure().split_once(" is missing. `").expect("it names what is missing");
     let remedy = remedy.strip_suffix("` brings it.").expect("it says what to do");
     let mut npm = Command::new("sh");

@@ -1,11 +1,10 @@
 //! Python, in CPython.
 
 use crate::workplace::Workplace;
-use tidegate_plugin_build::languages::python::COMPONENTIZE;
 
 #[test]
 fn a_project_in_python() {
-    let project = Workplace::with_environment(&["--lang", "python"], "python", COMPONENTIZE);
+    let project = Workplace::with_project(&["--lang", "python"]);
     let interfaces = project.built();
     assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
     assert!(!interfaces.exports("auth"), "{interfaces}");
@@ -22,7 +21,7 @@ fn a_project_in_python() {
         ("import json", "import jason", "ModuleNotFoundError: No module named 'jason'"),
     ] {
         project.edit("plugin.py", old, new);
-        let built = project.run(&["build", "shout"]);
+        let built = project.build();
         assert!(built.failure().contains("componentize-py"), "{built:?}");
         assert!(built.complained.contains(expected), "{built:?}");
         project.edit("plugin.py", new, old);

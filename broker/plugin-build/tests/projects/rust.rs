@@ -45,7 +45,7 @@ fn passes_its_own_tests(project: &Workplace) {
 
 fn what_the_compiler_says_is_shown(project: &Workplace) {
     project.edit("src/lib.rs", "Ok(Self(config))", "Ok(Shelf(config))");
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     assert!(built.failure().contains("cargo build --target wasm32-unknown-unknown"), "{built:?}");
     assert!(built.failure().ends_with("exit status: 101"), "{built:?}");
     assert!(
@@ -56,7 +56,7 @@ fn what_the_compiler_says_is_shown(project: &Workplace) {
 
 fn without_exports_it_is_no_plugin(project: &Workplace) {
     fs::write(project.file("src/lib.rs"), "").unwrap();
-    let built = project.run(&["build", "shout"]);
+    let built = project.build();
     let expected = "the component exports no `lifecycle`, so it is no plugin: src/lib.rs needs `tidegate_plugin::export!`";
     assert!(built.failure().contains(expected), "{built:?}");
 }

@@ -2,12 +2,11 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 use tempfile::TempDir;
-use tidegate_plugin_build::component::Interfaces;
+use tidegate_plugin_build::{component::Interfaces, language_of};
 
 pub(crate) struct Workplace {
     folder: TempDir,
@@ -24,15 +23,6 @@ impl Workplace {
         let made = workplace.run(&[&["new", "shout"], arguments].concat());
         assert!(made.good, "{made:?}");
         assert!(made.said.contains("tidegate plugin build "), "{made:?}");
-        workplace
-    }
-
-    /// As [`Self::with_project`], with the virtual environment that `xtask` makes of the same list.
-    pub(crate) fn with_environment(arguments: &[&str], language: &str, check: &[&str]) -> Self {
-        let workplace = Self::with_project(arguments);
-        let tools = languages().join(language).join("tools");
-        tidegate_plugin_build::lists::python(&workplace.file("."), &tools, check).unwrap();
-        symlink(tools, workplace.file(".venv")).unwrap();
         workplace
     }
 
@@ -56,13 +46,23 @@ impl Workplace {
         command
     }
 
+    /// `build`, with the compilers of `xtask`.
+    pub(crate) fn build(&self) -> Said {
+        let language = language_of(&self.file(".")).unwrap().key();
+        let mut build = self.command(&["build", "shout"]);
+        if ["c", "python"].contains(&language) {
+            build.arg("--tools").arg(languages().join(language).join("tools"));
+        }
+        Said::by(&mut build)
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         Said::by(&mut self.command(arguments))
     }
 
     /// Builds the project, which must do; what its component exports and imports.
     pub(crate) fn built(&self) -> Interfaces {
-        let built = self.run(&["build", "shout"]);
+        let built = self.build();
         assert!(built.good, "{built:?}");
         assert!(built.complained.contains("build/shout.wasm"), "{built:?}");
         Interfaces::of(&fs::read(self.file("build/shout.wasm")).unwrap()).unwrap()

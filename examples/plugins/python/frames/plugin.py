@@ -2,26 +2,20 @@
 
 import json
 import struct
-from dataclasses import dataclass
 
-from tidegate import Edit, Message, Next, Plugin, ReasonCode, Refuse, Scope
+from tidegate import Edit, Message, Next, Plugin, ReasonCode, Refuse, Scope, Start
 
 # 01, battery in percent, centidegrees, permille of humidity.
 FRAME = struct.Struct(">BBhH")
 
 
-@dataclass
-class Config:
-    """`[plugin.frames.config]` in the broker's config: topics below `start` have frames, what is in them goes below `to`."""
-
-    to: str = "sensors"
-
-
 class Frames(Plugin):
-    # `from` is no name in Python.
+    """`[plugin.frames.config]` in the broker's config: topics below `from` have frames, what is in them goes below `to`."""
+
+    # Any table: `from` can be no field of a dataclass.
     Config = dict
 
-    def __init__(self, config, start):
+    def __init__(self, config: dict[str, str], start: Start):
         super().__init__(config, start)
         unknown = config.keys() - {"from", "to"}
         if unknown:
