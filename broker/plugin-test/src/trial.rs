@@ -45,6 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A plugin that is being tried.
 pub(crate) struct Trial {
     name: String,
+    file: PathBuf,
     host: PluginHost,
     registry: Arc<HookRegistry>,
     broker: Arc<Broker>,
@@ -171,6 +172,7 @@ impl Trial {
         }
         let trial = Self {
             name,
+            file: file.into(),
             host,
             registry,
             broker,
@@ -298,7 +300,9 @@ impl Trial {
         self.faults = 0;
         Ok(match reloaded {
             Ok(_) => "loaded".into(),
-            Err(why) => json!({ "refused": why.to_string() }),
+            Err(why) => {
+                json!({ "refused": shown_as(&why.to_string(), self.place.path(), &self.name, &self.file) })
+            }
         })
     }
 

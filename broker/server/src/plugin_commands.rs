@@ -184,11 +184,16 @@ fn row(plugin: &AdminPlugin) -> [String; 10] {
         or_none(plugin.hooks.join(",")),
         sum(|hook| hook.calls),
         sum(|hook| hook.faults),
-        or_none(p99.map(|p99| format!("{p99:.1} µs")).unwrap_or_default()),
+        or_none(p99.map(time).unwrap_or_default()),
         or_none(plugin.breaker.clone().unwrap_or_default()),
         or_none(shadow),
         or_none(plugin.problem.clone().unwrap_or_default()),
     ]
+}
+
+/// Of microseconds.
+fn time(us: f64) -> String {
+    if us < 1e4 { format!("{us:.1} µs") } else { format!("{:.0} ms", us / 1e3) }
 }
 
 /// What a plugin's shadow has shown.

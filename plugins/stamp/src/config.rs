@@ -1,7 +1,7 @@
 //! `[plugin.stamp.config]`
 
 use serde::Deserialize;
-use tidegate_plugin::TopicFilter;
+use tidegate_plugin::config::Filter;
 
 /// What the operator writes.
 #[derive(Debug, Deserialize)]
@@ -42,16 +42,4 @@ pub(crate) enum OnOther {
     Pass,
     /// Reason code 0x99.
     Refuse,
-}
-
-/// A topic filter.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Filter(pub(crate) TopicFilter);
-
-impl TryFrom<String> for Filter {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        TopicFilter::new(&text).map(Self).map_err(|why| format!("{text:?} is not a topic filter: {why}"))
-    }
 }

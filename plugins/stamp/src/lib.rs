@@ -28,7 +28,7 @@ impl Plugin for Stamp {
 
     fn new(start: Start, config: Config) -> Result<Self, String> {
         let value = config.value_as_json(start.generation, LABEL);
-        let topics = config.topics.iter().map(|topic| topic.0.to_string()).collect();
+        let topics = config.topics.iter().map(|topic| topic.to_string()).collect();
         Ok(Self { topics, field: config.field, value, on_other: config.on_other })
     }
 

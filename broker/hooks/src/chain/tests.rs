@@ -384,3 +384,81 @@ async fn v5_4_12_0_1_a_method_that_nobody_knows_is_refused_whoever_else_would_le
     let refused = registry.chain().authenticate(&with_method(&properties, Some("alice"))).await.unwrap_err();
     assert_eq!(refused.refusal.code, ReasonCode::BadAuthenticationMethod);
 }
+
+/// Who looks on, and writes down in short what it saw.
+#[derive(Default)]
+struct Onlooker(std::sync::Mutex<Vec<String>>);
+
+impl Onlooker {
+    fn saw(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+impl crate::Observer for Onlooker {
+    fn authenticated(&self, request: &ConnectRequest<'_>, outcome: &Result<AuthOutcome, AuthRefusal>) {
+        self.saw(format!("connect {} {}", request.client_id, outcome.is_ok()));
+    }
+    fn proceeded(
+        &self,
+        _: &ConnectRequest<'_>,
+        _: &AuthStep<'_>,
+        outcome: &Result<AuthOutcome, AuthRefusal>,
+    ) {
+        self.saw(format!("proceed {}", outcome.is_ok()));
+    }
+    fn authorized(
+        &self,
+        _: &Permissions,
+        request: &AclRequest<'_>,
+        answer: &Result<Authorization, HookFailed>,
+    ) {
+        self.saw(format!("{} {} {:?}", request.action.name(), request.topic, answer.as_ref().ok()));
+    }
+    fn published(
+        &self,
+        request: &PublishRequest<'_>,
+        outcome: &Result<crate::PublishOutcome, crate::PublishRefusal>,
+    ) {
+        self.saw(format!("message {} {}", request.topic, outcome.is_ok()));
+    }
+    fn subscribed(&self, request: &crate::SubscribeRequest<'_>, _: &crate::SubscribeOutcome) {
+        self.saw(format!("subscribed {}", request.filter));
+    }
+    fn selected(&self, request: &crate::SelectRequest<'_>, _: &crate::Selected) {
+        self.saw(format!("selected {}", request.message.topic));
+    }
+    fn picked(&self, request: &crate::PickRequest<'_>, _: Option<usize>) {
+        self.saw(format!("picked {}", request.group));
+    }
+    fn delivered(&self, request: &crate::DeliverRequest<'_>, _: &Result<Option<Box<Patch>>, Arc<str>>) {
+        self.saw(format!("delivered {}", request.message.topic));
+    }
+}
+
+#[tokio::test]
+async fn an_onlooker_is_told_of_everything_and_changes_nothing() {
+    let refuses = transform(|| Ok(PublishVerdict::Refuse(ReasonCode::QuotaExceeded)));
+    let registry = registry(&[scoped(&refuses, |scopes| &mut scopes.publish, "asked/#")]);
+    let before = registry.chain().generation();
+    assert!(registry.chain().publish_scope("other").is_empty());
+    let onlooker = Arc::new(Onlooker::default());
+    registry.observe(Some(onlooker.clone()));
+    assert!(registry.chain().generation() > before, "what was derived is derived anew");
+    assert!(connect(&registry, true, Some("alice")).await.is_ok(), "nobody was ever there to ask");
+    for (topic, taken) in [("other", true), ("asked/1", false)] {
+        assert!(
+            !registry.chain().publish_scope(topic).is_empty(),
+            "messages that nobody is asked about come by"
+        );
+        assert_eq!(on_publish(&registry, topic).await.is_ok(), taken);
+    }
+    assert_eq!(
+        *onlooker.0.lock().unwrap(),
+        ["connect c1 true", "message other true", "message asked/1 false"]
+    );
+    registry.observe(None);
+    assert!(registry.chain().publish_scope("other").is_empty());
+    assert!(connect(&registry, true, Some("alice")).await.is_ok());
+    assert_eq!(onlooker.0.lock().unwrap().len(), 3);
+}

@@ -121,7 +121,7 @@ impl Report {
             Verdict::Wrong { .. } => ("WRONG ", "31;1"),
         };
         let mark = self.coloured(mark, colour);
-        let what = line.step.in_words();
+        let what = shortened(&line.step.in_words());
         let note = line.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
         let came = match verdict {
             Verdict::Done(outcome) => outcome.as_ref(),

@@ -398,8 +398,8 @@ mod tests {
         assert_eq!(space.get("a", NOW), Some(b"1".to_vec()));
         assert_eq!(space.get("b", later(499)), Some(b"2".to_vec()));
         assert_eq!(space.get("b", later(500)), None);
-        space.delete("a");
-        space.delete("a");
+        space.delete("a", NOW);
+        space.delete("a", NOW);
         assert_eq!(space.get("a", NOW), None);
         assert_eq!(space.entries.lock().used, 0);
         set(&space, "c", b"3", Some(u64::MAX));
@@ -454,15 +454,18 @@ mod tests {
     #[test]
     fn swap_keeps_the_time_of_what_was_there_or_sets_another() {
         let space = KvSpace::default();
-        set(&space, "k", b"1", Some(1000));
-        let swap = |old: &[u8], new: &[u8], ttl| {
-            space.swap("k".into(), Some(old), Some(new.to_vec()), ttl, ROOM, NOW).unwrap()
+        let swap = |key: &str, ttl| space.swap(key.into(), Some(b"1"), Some(b"2".to_vec()), ttl, ROOM, NOW);
+        let until = |key: &str, ms: u64| {
+            let at = |ms| space.get(key, Timestamp(NOW.0 + ms)).is_some();
+            // What is over is thrown away when it is looked at, so the later look comes last.
+            (at(ms - 1), at(ms + 1)) == (true, false)
         };
-        let later = |ms| Timestamp(NOW.0 + ms);
-        assert!(swap(b"1", b"2", None));
-        assert_eq!((space.get("k", later(999)).is_some(), space.get("k", later(1001))), (true, None));
-        assert!(swap(b"2", b"3", Some(5000)));
-        assert_eq!((space.get("k", later(4999)).is_some(), space.get("k", later(5001))), (true, None));
+        for (key, ttl, ends) in [("kept", None, 1000), ("longer", Some(5000), 5000)] {
+            set(&space, key, b"1", Some(1000));
+            assert_eq!(swap(key, ttl), Ok(true));
+            assert!(until(key, ends), "{key}");
+        }
+        set(&space, "k", b"1", None);
         assert!(space.delete("k", NOW) && !space.delete("k", NOW));
     }
 
@@ -501,7 +504,7 @@ mod tests {
         for n in 0..100 {
             set(&space, "a", &[n], None);
         }
-        space.delete("missing");
+        space.delete("missing", NOW);
         assert_eq!(space.get("soon", later(10)), None);
         assert!(space.is_unsaved());
         let mut keys = space.take_unsaved().into_iter();
@@ -536,7 +539,7 @@ mod tests {
         for n in 0..BACKLOG {
             let key = n.to_string();
             set(&space, &key, b"", None);
-            space.delete(&key);
+            space.delete(&key, NOW);
             if matches!(space.entries.lock().unsaved, Unsaved::Everything) {
                 break;
             }

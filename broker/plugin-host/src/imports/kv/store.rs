@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(get(&one, "").unwrap(), "empty key");
         assert_eq!(one.get("has an hour", now().after(std::time::Duration::from_secs(3600))), None);
         assert_eq!(one.add("counter".into(), 1, None, ROOM, now()), Ok(42));
-        one.delete("goes");
+        one.delete("goes", now());
         drop(store);
 
         let store = KvStore::new(place.path());
@@ -329,7 +329,7 @@ mod tests {
         let disk = saver.disk.lock().take();
         drop(disk);
         space.mark_everything();
-        space.delete("deleted");
+        space.delete("deleted", now());
         set(&space, "after", "2", None);
         drop(saver);
         store.close();
