@@ -2,7 +2,7 @@
 
 use crate::{
     command::{output, say},
-    plugins, target_dir,
+    plugins, projects, target_dir,
 };
 use anyhow::Context;
 use serde_json::Value;
@@ -64,6 +64,14 @@ fn all() -> anyhow::Result<Vec<Measured>> {
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let component = target_dir().join("plugins").join(&name).with_extension("wasm");
         all.push(Measured { name, component, scenarios: place.join("scenarios") });
+    }
+    for place in projects::examples()? {
+        let name = place.strip_prefix(root.join("examples/plugins"))?.to_string_lossy().into_owned();
+        all.push(Measured {
+            name,
+            component: projects::component(&place),
+            scenarios: place.join("scenarios"),
+        });
     }
     all.retain(|measured| measured.scenarios.is_dir());
     Ok(all)

@@ -28,12 +28,19 @@ pub(crate) fn make() -> anyhow::Result<()> {
             made(&begun(&projects.join(lang.key()), lang, hook)?)?;
         }
     }
-    for language in folders(&root().join("examples/plugins"))? {
-        for example in folders(&language)? {
-            made(&example)?;
-        }
+    examples()?.iter().try_for_each(|example| made(example))
+}
+
+/// The folders `examples/plugins/LANGUAGE/NAME`, in order.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) fn examples() -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for language in entries(&root().join("examples/plugins"))?.iter().filter(|path| path.is_dir()) {
+        all.extend(entries(language)?.into_iter().filter(|path| path.join("tidegate-plugin.toml").is_file()));
     }
-    Ok(())
+    Ok(all)
 }
 
 /// A new project in `parent`, in the place of the one that was there. What was built of that stays.
@@ -58,16 +65,20 @@ fn begun(parent: &Path, lang: Language, hook: Hook) -> anyhow::Result<PathBuf> {
 /// Builds it, unless it was built of the same before.
 fn made(folder: &Path) -> anyhow::Result<()> {
     let language = language_of(folder)?;
+    let component = component(folder);
     let work = folder.join("build");
     fs::create_dir_all(&work)?;
-    let name = folder.file_name().unwrap_or_default();
-    let component = work.join(name).with_extension("wasm");
     let tools = languages::work(language.key()).join("tools");
     let options = BuildOptions { folder: folder.to_owned(), update_sdk: true, tools: Some(tools) };
     let recipe = format!("{RECIPES}{}", sdk_of(language));
     let made = Stamp::new(work.join("made"), &recipe, &sources(folder)?)?;
     let made = made.ensure(&component, || component.is_file(), || build(&options).map(drop));
     made.with_context(|| folder.display().to_string())
+}
+
+/// What a project becomes, if its folder has its name.
+pub(crate) fn component(folder: &Path) -> PathBuf {
+    folder.join("build").join(folder.file_name().unwrap_or_default()).with_extension("wasm")
 }
 
 /// The files that a project is made of, in order.
@@ -82,13 +93,6 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    Ok(entries(parent)?
-        .into_iter()
-        .filter(|path| path.is_dir() && !path.ends_with(".cargo") && !path.ends_with("target"))
-        .collect())
 }
 
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
