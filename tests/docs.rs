@@ -107,7 +107,9 @@ fn every_option_of_bench_has_its_line() {
 fn every_option_of_the_tools_for_authors_has_its_line() {
     let page = documentation("docs/plugin-tools.md");
     for (command, heading) in [
-        (&["plugin", "check"][..], "## `tidegate plugin check "),
+        (&["plugin", "new"][..], "## `tidegate plugin new "),
+        (&["plugin", "build"], "## `tidegate plugin build "),
+        (&["plugin", "check"], "## `tidegate plugin check "),
         (&["plugin", "test"], "## `tidegate plugin test "),
         (&["plugin", "bench"], "## `tidegate plugin bench "),
         (&["record"], "## `tidegate record "),
