@@ -77,9 +77,10 @@ impl Chosen {
 
 /// The scenarios of a component, if none are named.
 fn found_beside(file: &Path) -> Result<Vec<PathBuf>, String> {
-    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let above = folder.join("..");
-    for folder in [folder, &above, Path::new(".")] {
+    let here = Path::new("");
+    let folder = file.parent().unwrap_or(here);
+    let above = folder.parent().map_or_else(|| folder.join(".."), Path::to_owned);
+    for folder in [folder, &above, here] {
         let Ok(entries) = fs::read_dir(folder.join("scenarios")) else { continue };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut found: Vec<_> =

@@ -4,12 +4,12 @@ mod report;
 
 use crate::{
     play::{self, Chosen},
-    scenario::{Expected, Line, Scenario, Step, value},
+    scenario::{Expected, Scenario, Step, value},
     trial::{Cache, LogLine, Trial, TrialError},
 };
 use report::{Report, Verdict};
-use serde_json::Value;
-use std::{io, process::ExitCode};
+use serde_json::{Value, json};
+use std::{io, process::ExitCode, time::Duration};
 
 /// `tidegate plugin test`
 #[derive(Clone, Debug, clap::Args)]
@@ -59,43 +59,42 @@ fn nobody_listens(why: io::Error) -> String {
 
 async fn play(options: &Options, scenario: &Scenario, report: &mut Report) -> Result<(), String> {
     let first = scenario.lines.first();
-    let refusal = first.and_then(Line::refusal);
-    let mut trial = match (options.chosen.try_start(scenario, Cache::Shared).await, first, refusal) {
-        (Ok((trial, _)), first, None) => {
-            if let Some(line) = first.filter(|line| matches!(line.step, Step::Plugin(_))) {
-                let hooks: Vec<Value> = trial.hooks().into_iter().map(Value::from).collect();
-                report.line(line, &Verdict::Done(Some(Value::from(hooks)))).map_err(nobody_listens)?;
-            }
-            trial
-        }
-        (Ok((trial, _)), Some(line), Some(_)) => {
-            trial.stop().await;
-            let why = "expected it to be refused, but it started".to_owned();
-            return report
-                .line(line, &Verdict::wrong(why, "loaded".into(), Vec::new()))
-                .map_err(nobody_listens);
-        }
-        (Err(TrialError::Refused { reason }), Some(line), Some(part)) => {
-            let verdict = match reason.contains(part) {
-                true => Verdict::AsExpected(serde_json::json!({ "refused": reason })),
-                false => Verdict::wrong(
-                    format!("expected it to be refused for {part:?}"),
-                    serde_json::json!({ "refused": reason }),
-                    Vec::new(),
-                ),
-            };
-            return report.line(line, &verdict).map_err(nobody_listens);
-        }
-        (Err(why), Some(line), _) if matches!(line.step, Step::Plugin(_)) => {
-            return Err(format!("{}:{}: {why}", scenario.file.display(), line.number));
-        }
-        (Err(why), ..) => return Err(why.to_string()),
-        // There is no refusal without a line.
-        (Ok((trial, _)), None, Some(_)) => trial,
+    if let Some((line, part)) = first.and_then(|line| Some((line, line.refusal()?))) {
+        let started = options.chosen.try_start(scenario, Cache::Shared).await;
+        let verdict = refused(started, part).await?;
+        return report.line(line, &verdict).map_err(nobody_listens);
+    }
+    let (mut trial, _) = options.chosen.start(scenario, Cache::Shared).await?;
+    let table = first.filter(|line| matches!(line.step, Step::Plugin(_)));
+    let said = table.map_or(Ok(()), |line| {
+        let hooks: Vec<Value> = trial.hooks().into_iter().map(Value::from).collect();
+        report.line(line, &Verdict::Done(Some(hooks.into()))).map_err(nobody_listens)
+    });
+    let played = match said {
+        Ok(()) => play_lines(options, scenario, &mut trial, report).await,
+        Err(why) => Err(why),
     };
-    let played = play_lines(options, scenario, &mut trial, report).await;
     trial.stop().await;
     played
+}
+
+/// Whether a plugin that was expected to be refused, for a reason with `part` in it, was.
+async fn refused(started: Result<(Trial, Duration), TrialError>, part: &str) -> Result<Verdict, String> {
+    match started {
+        Ok((trial, _)) => {
+            trial.stop().await;
+            let why = "expected it to be refused, but it started".to_owned();
+            Ok(Verdict::wrong(why, "loaded".into(), Vec::new()))
+        }
+        Err(TrialError::Refused { reason }) if reason.contains(part) => {
+            Ok(Verdict::AsExpected(json!({ "refused": reason })))
+        }
+        Err(TrialError::Refused { reason }) => {
+            let why = format!("expected it to be refused for {part:?}");
+            Ok(Verdict::wrong(why, json!({ "refused": reason }), Vec::new()))
+        }
+        Err(why) => Err(why.to_string()),
+    }
 }
 
 async fn play_lines(
@@ -160,7 +159,6 @@ fn was_waited_for(outcome: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn only_what_is_expected_is_right() {
