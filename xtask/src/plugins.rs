@@ -105,7 +105,7 @@ pub(crate) fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Writes the component of a core module, as [`keep`] does.
+/// Writes the component of a core module, and says what it is.
 fn componentize(module: &Path, to: &Path) -> anyhow::Result<()> {
     let module = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     Ok(component::keep(&component::of_module(&module)?, to)?)

@@ -77,3 +77,34 @@ fn a_package_has_a_name_that_cargo_takes() {
         assert_eq!(package(name), expected);
     }
 }
+
+/// `xtask` and tests share what these lists bring.
+#[test]
+fn compilers_are_those_that_the_guests_of_tests_are_made_by() {
+    let embedded = |path: &str| TEMPLATES.iter().find(|(file, _)| *file == path).expect("embedded").1;
+    assert_eq!(
+        embedded("c/project/requirements.txt"),
+        include_str!("../../../../tests/languages/c/requirements.txt")
+    );
+    assert_eq!(
+        embedded("python/project/requirements.txt"),
+        include_str!("../../../../tests/languages/python/requirements.txt")
+    );
+    let version = |package: &str, list: &str| {
+        let list: serde_json::Value = serde_json::from_str(list).unwrap();
+        ["dependencies", "devDependencies", "overrides"]
+            .iter()
+            .find_map(|key| list[key][package].as_str().map(str::to_owned))
+    };
+    for package in ["componentize-qjs", "@bytecodealliance/componentize-js"] {
+        let guests = version(package, include_str!("../../../../tests/languages/javascript/package.json"));
+        assert!(guests.is_some(), "{package}");
+        for language in ["javascript", "typescript"] {
+            assert_eq!(
+                version(package, embedded(&format!("{language}/project/package.json"))),
+                guests,
+                "{package}"
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! C, by clang from Zig.
 
-use crate::workplace::Workplace;
-use std::fs;
+use crate::workplace::{Said, Workplace, languages};
+use std::{fs, process::Command};
 
 #[test]
 fn a_project_in_c() {
@@ -21,9 +21,50 @@ fn a_project_in_c() {
     let interfaces = project.built();
     assert!(interfaces.exports("publish") && interfaces.exports("timer-handler"), "{interfaces}");
 
+    its_reader_of_json_finds_its_way_through_any_text(&project);
+
+    // The SDK is written if it is missing, and replaced on demand only.
+    fs::remove_dir_all(project.file("tidegate")).unwrap();
+    project.built();
+    project.edit("tidegate/tidegate.h", "// ---- Texts ----", "// ---- Words ----");
+    let built = project.build();
+    assert!(built.complained.contains("`tidegate plugin build --update-sdk` replaces it"), "{built:?}");
+    assert!(project.text("tidegate/tidegate.h").contains("Words"));
+    let built = project.build_with(&["--update-sdk"]);
+    assert!(built.good && project.text("tidegate/tidegate.h").contains("Texts"), "{built:?}");
+
     // What the compiler says is shown.
     project.edit("timers.c", "(int)token", "(int)tokem");
     let built = project.build();
     assert!(built.failure().contains("ziglang cc"), "{built:?}");
     assert!(built.complained.contains("error: use of undeclared identifier 'tokem'"), "{built:?}");
+}
+
+/// Natively, with what Zig's compiler checks while it runs.
+fn its_reader_of_json_finds_its_way_through_any_text(project: &Workplace) {
+    // All of the bindings that it needs.
+    let types = "#pragma once\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\
+                 typedef struct { uint8_t *ptr; size_t len; } tg_string_t;\nvoid tg_string_free(tg_string_t *ret);\n";
+    fs::write(project.file("tg.h"), types).unwrap();
+    fs::write(project.file("json.c"), include_str!("json.c")).unwrap();
+    let mut cc = Command::new(languages().join("c/tools/bin/python"));
+    cc.args([
+        "-m",
+        "ziglang",
+        "cc",
+        "-g",
+        "-Wall",
+        "-Werror",
+        "-Itidegate",
+        "-I.",
+        "json.c",
+        "-o",
+        "json",
+        "-lm",
+    ]);
+    cc.current_dir(project.file(".")).env("ZIG_LOCAL_CACHE_DIR", languages().join("c/cache"));
+    let compiled = Said::by(&mut cc);
+    assert!(compiled.good, "{compiled:?}");
+    let ran = Said::by(&mut Command::new(project.file("json")));
+    assert!(ran.good && ran.said == "good\n", "{ran:?}");
 }

@@ -33,7 +33,7 @@ impl Workplace {
 
     /// Puts something else in the place of some text in a file of the project.
     pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
-        let text = fs::read_to_string(self.file(name)).unwrap();
+        let text = self.text(name);
         assert!(text.contains(old), "{name}: {text}");
         fs::write(self.file(name), text.replace(old, new)).unwrap();
     }
@@ -46,10 +46,20 @@ impl Workplace {
         command
     }
 
+    /// What is in a file of the project.
+    pub(crate) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap()
+    }
+
     /// `build`, with the compilers of `xtask`.
     pub(crate) fn build(&self) -> Said {
+        self.build_with(&[])
+    }
+
+    /// As [`Self::build`], with these options.
+    pub(crate) fn build_with(&self, options: &[&str]) -> Said {
         let language = language_of(&self.file(".")).unwrap().key();
-        let mut build = self.command(&["build", "shout"]);
+        let mut build = self.command(&[&["build", "shout"], options].concat());
         if ["c", "python"].contains(&language) {
             build.arg("--tools").arg(languages().join(language).join("tools"));
         }
