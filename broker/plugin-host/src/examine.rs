@@ -23,9 +23,12 @@ pub struct Examined {
     pub other_imports: Vec<String>,
 }
 
-/// The version of the plugin interface that this broker speaks.
-pub fn interface_version() -> &'static str {
-    VERSION
+impl Examined {
+    /// Why it cannot be used here, as far as its version says; the sentence goes on after the name of the file.
+    pub fn other_version(&self) -> Option<String> {
+        let version = self.interface.as_deref().filter(|version| *version != VERSION)?;
+        Some(Refusal::OtherVersion(version.into()).to_string())
+    }
 }
 
 /// Reads exports and imports.
@@ -133,6 +136,7 @@ mod tests {
             (export "tidegate:plugin/acl@0.1.0" (instance $none)))"#;
         let examined = examine(&wat::parse_str(component).unwrap()).unwrap();
         assert_eq!(examined.interface.as_deref(), Some("0.1.0"));
+        assert_eq!(examined.other_version(), None);
         assert_eq!(examined.hooks, ["acl"]);
         assert_eq!(examined.imports, [("kv".to_owned(), vec!["get".to_owned()])]);
         assert_eq!(examined.other_imports, ["wasi:clocks/wall-clock@0.2.6"]);

@@ -34,7 +34,7 @@ mod wire;
 pub use access::{Access, BrokerAccess, Busy, ClientInfo, PluginMessage};
 pub use config::{OnDeliverFault, OnFault, PluginConfig, ScopedHook};
 pub use engine::EngineError;
-pub use examine::{Examined, examine, interface_version};
+pub use examine::{Examined, examine};
 pub use grants::{Destinations, Grants, HttpGrant, HttpOrigin, SecretSource, TcpGrant, TcpOrigin, Topics};
 pub use host::{
     ControlError, HostError, HostOptions, PluginControl, PluginHost, Promoted, Reloaded, RolledBack,

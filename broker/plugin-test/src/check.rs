@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tidegate_plugin_host::{Examined, ScopeReport, examine, interface_version};
+use tidegate_plugin_host::{Examined, ScopeReport, examine};
 
 /// `tidegate plugin check`
 #[derive(Clone, Debug, clap::Args)]
@@ -50,11 +50,8 @@ fn check(options: &Options) -> Result<(), String> {
     if !options.json {
         say(&what_it_is(&bytes, &examined, &grants))?;
     }
-    if let Some(version) = examined.interface.as_deref().filter(|version| *version != interface_version()) {
-        return Err(format!(
-            "built for plugin interface {version}, this broker speaks {}; build it with the plugin interface of this broker",
-            interface_version()
-        ));
+    if let Some(why) = examined.other_version() {
+        return Err(why);
     }
     let started = if options.no_start { None } else { Some(start(options)?) };
     if options.json {

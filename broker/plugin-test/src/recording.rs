@@ -225,10 +225,7 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
                     client: request.client_id.to_owned(),
                     filter: request.topic.to_owned(),
                     qos: request.qos as u8,
-                    no_local: false,
-                    retain_as_published: false,
-                    retain_handling: 0,
-                    user_properties: Vec::new(),
+                    ..Subscribe::default()
                 };
                 self.line("subscribe", subscribe, Some(was));
             }

@@ -277,7 +277,7 @@ impl From<&PublishProperties> for Properties {
 }
 
 /// A filter of a SUBSCRIBE.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Subscribe {
     /// Who.

@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     time::{Duration, Instant},
 };
-use tidegate_hooks::{AclRequest, Action, DeliverRequest, HookFailed, PickRequest, SelectRequest};
+use tidegate_hooks::{AclRequest, Action, DeliverRequest, HookFailed, Member, PickRequest, SelectRequest};
 use tidegate_mqtt::QoS;
 
 /// Rounds of which the median is told.
@@ -48,8 +48,7 @@ impl Trial {
                 if !member.authenticates(&request) {
                     return Ok(None);
                 }
-                let clock = ClockId::ProcessCPUTime;
-                repeat("auth", clock, time, async || {
+                repeat("auth", &member, time, async || {
                     member.hooks.authenticate(&request).wait().await.map(drop)
                 })
                 .await
@@ -61,8 +60,7 @@ impl Trial {
                     return Ok(None);
                 }
                 let (member, request) = (self.the_member()?, published.request());
-                let clock = clock(member.hooks.answers_at_once());
-                repeat("publish", clock, time, async || {
+                repeat("publish", &member, time, async || {
                     member.hooks.on_publish(&request).wait().await.map(drop)
                 })
                 .await
@@ -74,9 +72,8 @@ impl Trial {
                     return Ok(None);
                 }
                 let requests: Vec<_> = published.iter().map(super::ask::Published::request).collect();
-                let clock = clock(member.hooks.answers_at_once());
                 let asked = async || member.hooks.on_publish_batch(&requests).wait().await.map(drop);
-                repeat("publish-batch", clock, time, asked).await
+                repeat("publish-batch", &member, time, asked).await
             }
             Step::Subscribe(subscribe) => {
                 let (member, subscribing) = (self.the_member()?, self.subscribing(subscribe)?);
@@ -84,9 +81,8 @@ impl Trial {
                     return Ok(None);
                 }
                 let requests = [subscribing.request()];
-                let clock = clock(member.hooks.answers_at_once());
                 let asked = async || member.hooks.on_subscribe(&requests).wait().await.map(drop);
-                repeat("subscribe", clock, time, asked).await
+                repeat("subscribe", &member, time, asked).await
             }
             Step::Receive(receive) => {
                 let (member, client) = (self.the_member()?, self.clients.named(&receive.client).clone());
@@ -103,8 +99,8 @@ impl Trial {
                 if !member.hooks.kinds().acl || !member.acl_in_scope(&request) {
                     return Ok(None);
                 }
-                let clock = clock(member.hooks.answers_at_once());
-                repeat("acl", clock, time, async || member.hooks.check(&request).wait().await.map(drop)).await
+                repeat("acl", &member, time, async || member.hooks.check(&request).wait().await.map(drop))
+                    .await
             }
             Step::Select(select) => {
                 let (member, published) = (self.the_member()?, self.published(&select.message)?);
@@ -114,8 +110,7 @@ impl Trial {
                 let sessions = self.sessions(&select.candidates);
                 let candidates = candidates(&select.candidates, &sessions)?;
                 let request = SelectRequest { message: published.request(), candidates: &candidates };
-                let clock = clock(member.hooks.answers_at_once());
-                repeat("subscribers", clock, time, async || {
+                repeat("subscribers", &member, time, async || {
                     member.hooks.select(&request).wait().await.map(drop)
                 })
                 .await
@@ -129,8 +124,7 @@ impl Trial {
                 let members = candidates(&pick.members, &sessions)?;
                 let request =
                     PickRequest { message: published.request(), group: &pick.group, members: &members };
-                let clock = clock(member.hooks.answers_at_once());
-                repeat("subscribers", clock, time, async || {
+                repeat("subscribers", &member, time, async || {
                     member.hooks.pick(&request).wait().await.map(drop)
                 })
                 .await
@@ -146,8 +140,7 @@ impl Trial {
                     recipient: recipient.session,
                     client_id: &recipient.client_id,
                 };
-                let clock = clock(member.hooks.answers_at_once());
-                repeat("deliver", clock, time, async || {
+                repeat("deliver", &member, time, async || {
                     member.hooks.on_deliver(&request).wait().await.map(drop)
                 })
                 .await
@@ -158,7 +151,7 @@ impl Trial {
                     return Ok(None);
                 }
                 let asked = async || member.hooks.on_events(&events, *lost).wait().await;
-                repeat("events", ClockId::ProcessCPUTime, time, asked).await
+                repeat("events", &member, time, asked).await
             }
             _ => return Ok(None),
         };
@@ -168,17 +161,19 @@ impl Trial {
     }
 }
 
-/// Hot hooks run on the caller's thread.
-fn clock(at_once: bool) -> ClockId {
-    if at_once { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime }
+/// Hot hooks run on the caller's thread; the others anywhere.
+fn clock(hook: &str, member: &Member) -> ClockId {
+    let is_hot = member.hooks.answers_at_once() && !["auth", "events"].contains(&hook);
+    if is_hot { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime }
 }
 
 async fn repeat(
     hook: &'static str,
-    clock: ClockId,
+    member: &Member,
     time: Duration,
     mut ask: impl AsyncFnMut() -> Result<(), HookFailed>,
 ) -> Cost {
+    let clock = clock(hook, member);
     let (mut calls, mut faults) = (0, 0);
     let mut rounds = Vec::new();
     // The first round is to get warm.
