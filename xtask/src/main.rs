@@ -12,6 +12,7 @@
 //! - `clients`: other people's MQTT clients, for tests
 //! - `lists`: programs from package registries
 //! - `picture`: what a command prints, as a picture for the docs
+//! - `walk`: a plugin in each language by the letter of the docs, as a transcript
 //! - `hash`: what the plugins `passwd` and `scram` keep of a password
 //! - `packages`: Debian packages, installed or named; `command`: other programs, said before they run
 
@@ -31,6 +32,7 @@ mod picture;
 mod plugins;
 mod projects;
 mod run;
+mod walk;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -69,6 +71,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Print what each shipped plugin costs, as a table
     Costs(costs::Options),
+    /// Write a plugin in each language by the letter of docs/plugins.md, and keep what was typed and seen
+    Walk,
     /// Run a command and keep what it prints as a picture, docs/pictures/NAME.svg
     Picture(picture::Options),
     /// Read a password from stdin and print its argon2id hash for the passwd plugin, or with --scram a line for the scram plugin
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Task::Conformance(options) => conformance::check(&options),
         Task::Fuzz(options) => fuzz::run_targets(&options),
         Task::Costs(options) => costs::print(&options),
+        Task::Walk => walk::all(),
         Task::Picture(options) => picture::take(&options),
         Task::Hash(options) => hash::from_stdin(&options),
     };
