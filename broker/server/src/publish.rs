@@ -84,7 +84,7 @@ impl Eq for Topic {}
 /// What is known about a topic that this publisher has used before.
 #[derive(Debug)]
 pub(crate) struct Known {
-    topic: TopicName,
+    pub(crate) topic: TopicName,
     routes: Generation,
     chain: u64,
     /// Up to which QoS nobody needs to be asked whether a message is allowed.
@@ -303,34 +303,31 @@ impl Publisher {
         if self.last.as_ref().is_none_or(|last| last.topic.as_bytes() != topic) {
             self.last = Some(self.topics.get(topic)?.clone());
         }
-        let known = self.last.as_deref()?;
+        let known = self.last.as_ref()?;
         let is_kept = |one: &Match<Arc<Subscriber>>| {
             one.maximum_qos > QoS::AtMostOnce && one.subscriber.is_persistent()
         };
         let is_unasked = known.in_scope.is_empty() && known.always_allows(qos);
-        let way = if is_unasked { ShortWay::Unasked } else { ShortWay::Asked };
         let holds = known.asks_at_once
             && known.chain == chain
             && broker.routes.is_current(known.routes)
             && self.mount_point.is_none()
             && (qos == QoS::AtMostOnce || !known.matches.direct.iter().any(is_kept));
-        holds.then_some(way)
-    }
-
-    /// Of the message that [`Publisher::short_way`] was asked about last.
-    pub(crate) fn last_topic(&self) -> Option<TopicName> {
-        self.last.as_ref().map(|known| known.topic.clone())
+        holds.then(|| if is_unasked { ShortWay::Unasked } else { ShortWay::Asked(known.clone()) })
     }
 
     /// What becomes of a message that takes [`ShortWay::Asked`], before it is made. None: it has to take the long way after all.
     pub(crate) fn ask_at_once(
         &mut self,
         broker: &Shared,
+        known: &Known,
         qos: QoS,
         payload: &[u8],
     ) -> Option<Result<PublishOutcome, PublishError>> {
         let chain = broker.hooks.chain();
-        let known = self.last.as_deref().filter(|known| known.chain == chain.generation())?;
+        if known.chain != chain.generation() {
+            return None;
+        }
         let acl = acl_request((self.session, &self.client_id, &*self.presence), &known.topic, qos, false);
         if !known.always_allows(qos) {
             match at_once(chain.authorize(&mut self.permissions, &acl, clock::now()))? {
@@ -374,12 +371,12 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// See [`Publisher::short_way`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum ShortWay {
     /// Nobody needs to be asked.
     Unasked,
     /// All who are asked answer at once.
-    Asked,
+    Asked(Arc<Known>),
 }
 
 /// `left`: numbers taken before.

@@ -6,7 +6,7 @@ use crate::{
     clock,
     connect::{Step, Visitor, levels},
     publish::{
-        Draft, PublishError, Receivers, ShortWay, Taken, fault_kind, kept_properties, publish,
+        Draft, Known, PublishError, Receivers, ShortWay, Taken, fault_kind, kept_properties, publish,
         publish_at_once, publish_batch, publish_decided,
     },
     rate::Rate,
@@ -213,8 +213,8 @@ impl Connection {
                 self.moved.publishes_received += 1;
                 self.moved.publish_bytes_received += publish.payload.len() as u64;
                 let properties = publish.properties.take().and_then(kept_properties);
-                let unasked = Some(ShortWay::Unasked);
-                if !publish.retain && self.short_way(topic.as_str().as_bytes(), publish.qos) == unasked {
+                let way = |this: &mut Self| this.short_way(topic.as_str().as_bytes(), publish.qos);
+                if !publish.retain && matches!(way(self), Some(ShortWay::Unasked)) {
                     self.take_at_once(token, publish.qos, publish.payload, properties);
                     return Ok(None);
                 }
@@ -273,11 +273,13 @@ impl Connection {
             self.moved.publish_bytes_received += payload.len() as u64;
             let token = self.session.arrives(qos, packet_id, &mut self.out).map_err(End::Violation)?;
             let Some(token) = token else { return Ok(Plain::Handled) };
-            if way == ShortWay::Asked {
-                return Ok(self.ask_and_take(token, qos, payload));
-            }
-            self.take_at_once(token, qos, payload, None);
-            return Ok(Plain::Handled);
+            return Ok(match way {
+                ShortWay::Asked(known) => self.ask_and_take(token, &known, qos, payload),
+                ShortWay::Unasked => {
+                    self.take_at_once(token, qos, payload, None);
+                    Plain::Handled
+                }
+            });
         }
         let Some(packet_id) = frame.plain_ack() else { return Ok(Plain::Not) };
         match frame.packet_type() {
@@ -307,14 +309,13 @@ impl Connection {
     }
 
     /// Asks about a message; what most answers are, nothing to be changed, needs no more than that.
-    fn ask_and_take(&mut self, token: PublishToken, qos: QoS, payload: &[u8]) -> Plain {
-        let outcome = self.publisher.ask_at_once(&self.broker, qos, payload);
+    fn ask_and_take(&mut self, token: PublishToken, known: &Known, qos: QoS, payload: &[u8]) -> Plain {
+        let outcome = self.publisher.ask_at_once(&self.broker, known, qos, payload);
         if matches!(outcome, Some(Ok(PublishOutcome::Unchanged))) {
             self.take_at_once(token, qos, payload, None);
             return Plain::Handled;
         }
-        let Some(topic) = self.publisher.last_topic() else { return Plain::Not };
-        let draft = Draft { qos, ..Draft::new(topic, Payload::copied(payload)) };
+        let draft = Draft { qos, ..Draft::new(known.topic.clone(), Payload::copied(payload)) };
         Plain::Then(match outcome {
             Some(outcome) => Work::Decided(Box::new(Decided { token, draft, outcome })),
             None => Work::Publish { token, draft },
