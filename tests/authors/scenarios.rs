@@ -136,3 +136,29 @@ fn bench_says_what_each_question_takes() {
     let said = good(&folder, &["bench", text(&plugin("stamp")), &scenario, "--duration", "60ms"]);
     assert!(said.contains("publish c t/1 → edit") && said.contains("an instance"), "{said}");
 }
+
+#[test]
+fn bench_asks_all_hooks_that_a_step_comes_to() {
+    let folder = folder();
+    let hooks = |name: &str, lines: &str| {
+        let scenario = written(&folder, &format!("{name}.jsonl"), lines);
+        let said = good(&folder, &["bench", text(&plugin(name)), &scenario, "--json", "--duration", "60ms"]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let questions = said["scenarios"][0]["questions"].as_array().unwrap();
+        let of_line = |question: &Value| {
+            assert_eq!(question["faults"], 0, "{said}");
+            format!("{} {}", question["line"], question["hook"].as_str().unwrap())
+        };
+        questions.iter().map(of_line).collect::<Vec<_>>()
+    };
+    let lines = r#"{"plugin": {"config": {"acl": [{"deny": "all", "topic": "site/#"}]}}}
+{"client": {"client": "c"}}
+{"publish": {"client": "c", "topic": "site/x"}}
+{"publish": {"client": "c", "topic": "other"}}
+{"subscribe": {"client": "c", "filter": "site/+"}}"#;
+    assert_eq!(hooks("acl-log", lines), ["3 acl", "5 acl"], "not what lies outside its scope");
+    let lines = r#"{"plugin": {"config": {"users": {"user": "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="}}}}
+{"connect": {"client": "c", "method": "SCRAM-SHA-256", "data": "n,,n=user,r=abc"}}
+{"auth": {"client": "c", "data": "c=biws,r=abc,p=AAAA"}}"#;
+    assert_eq!(hooks("scram", lines), ["2 auth", "3 enhanced-auth"]);
+}

@@ -89,16 +89,13 @@ async fn measure(options: &Options, scenario: &Scenario) -> Result<Measured, Str
         let outcome = outcome.map_err(|why| format!("{}: {why}", place()))?;
         // What fails is not worth a figure, and would open the breaker.
         let failed = outcome.as_ref().is_some_and(|outcome| outcome.get("fault").is_some());
-        let cost = match failed {
-            true => None,
-            false => trial
-                .measure(&line.step, options.duration)
-                .await
-                .map_err(|why| format!("{}: {why}", place()))?,
-        };
-        if let Some(cost) = cost {
-            let word = outcome.as_ref().and_then(value::word_of).cloned().unwrap_or_default();
-            questions.push((line.number, line.step.in_words(), word, cost));
+        if failed {
+            continue;
+        }
+        let costs = trial.measure(&line.step, options.duration).await;
+        let word = outcome.as_ref().and_then(value::word_of).cloned().unwrap_or_default();
+        for cost in costs.map_err(|why| format!("{}: {why}", place()))? {
+            questions.push((line.number, line.step.in_words(), word.clone(), cost));
         }
     }
     let memory = trial.memory_of_an_instance();

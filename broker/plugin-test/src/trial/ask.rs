@@ -79,7 +79,7 @@ impl Joining<'_> {
 
 /// A subscription of a scenario, as the broker has it.
 pub(super) struct Subscribing<'a> {
-    client: Client,
+    pub(super) client: Client,
     filter: &'a str,
     options: SubscriptionOptions,
     properties: SubscribeProperties,
@@ -145,6 +145,7 @@ impl Trial {
                 format!("`client`: {:?} was asked nothing; `again` begins a re-authentication", auth.client)
             })?,
         };
+        client.answered = Some((connect.clone(), state.clone()));
         self.authenticate(&connect, Some((auth, state))).await
     }
 

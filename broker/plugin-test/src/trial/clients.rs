@@ -24,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) connect: Option<Connect>,
     /// As the last challenge left it.
     pub(crate) challenge: Option<Vec<u8>>,
+    /// What its last AUTH was asked with: who came in, and the state that the challenge had left.
+    pub(crate) answered: Option<(Connect, Vec<u8>)>,
 }
 
 impl Clients {
@@ -40,6 +42,7 @@ impl Clients {
                 permissions: Permissions::default(),
                 connect: None,
                 challenge: None,
+                answered: None,
             }
         })
     }

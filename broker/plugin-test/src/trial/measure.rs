@@ -1,13 +1,19 @@
 //! The same question many times, and the CPU time that it takes.
 
-use super::{Trial, ask::candidates};
+use super::{
+    Trial,
+    ask::{Published, candidates},
+    clients::Client,
+};
 use crate::scenario::Step;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     pin::pin,
     time::{Duration, Instant},
 };
-use tidegate_hooks::{AclRequest, Action, DeliverRequest, HookFailed, Member, PickRequest, SelectRequest};
+use tidegate_hooks::{
+    AclRequest, Action, AuthStep, DeliverRequest, HookFailed, Member, PickRequest, SelectRequest,
+};
 use tidegate_mqtt::QoS;
 
 /// Rounds of which the median is told.
@@ -36,170 +42,167 @@ pub(crate) struct Spread {
 }
 
 impl Trial {
-    /// Asks what `step` asks for about `time`. None: it asks nothing, or the plugin is not asked about that.
+    /// Asks each question that `step` means many times. Empty: it asks nothing, or the plugin is not asked about that.
     ///
     /// # Errors
     /// The question makes no sense.
-    pub(crate) async fn measure(&mut self, step: &Step, time: Duration) -> Result<Option<Cost>, String> {
-        let cost = match step {
+    pub(crate) async fn measure(&mut self, step: &Step, time: Duration) -> Result<Vec<Cost>, String> {
+        let Some(member) = self.member() else { return Ok(Vec::new()) };
+        let hooks = &member.hooks;
+        let mut watch = Watch { member: &member, time, costs: Vec::new() };
+        match step {
             Step::Connect(connect) => {
-                let (member, joining) = (self.the_member()?, self.joining(connect)?);
+                let joining = self.joining(connect)?;
                 let request = joining.request();
-                if !member.authenticates(&request) {
-                    return Ok(None);
+                if member.authenticates(&request) {
+                    watch.repeat("auth", async || hooks.authenticate(&request).wait().await.map(drop)).await;
                 }
-                repeat("auth", &member, time, async || {
-                    member.hooks.authenticate(&request).wait().await.map(drop)
-                })
-                .await
+            }
+            Step::Auth(auth) => {
+                if let Some((connect, state)) = self.clients.named(&auth.client).answered.clone() {
+                    let (joining, data) = (self.joining(&connect)?, auth.data_bytes()?);
+                    let request = joining.request();
+                    let step = AuthStep { state: &state, data: data.as_deref(), again: auth.again };
+                    let asked = async || hooks.proceed(&request, &step).wait().await.map(drop);
+                    watch.repeat("enhanced-auth", asked).await;
+                }
             }
             Step::Publish(message) => {
                 let published = self.published(message)?;
-                let chain = self.registry.chain_full();
-                if chain.publish_scope(&published.topic).is_empty() {
-                    return Ok(None);
+                let request = published.request();
+                watch.check(&published.client, Action::Publish, request.topic, request.qos).await;
+                if !self.registry.chain().publish_scope(request.topic).is_empty() {
+                    watch.repeat("publish", async || hooks.on_publish(&request).wait().await.map(drop)).await;
                 }
-                let (member, request) = (self.the_member()?, published.request());
-                repeat("publish", &member, time, async || {
-                    member.hooks.on_publish(&request).wait().await.map(drop)
-                })
-                .await
             }
             Step::PublishBatch(batch) => {
                 let published = batch.iter().map(|one| self.published(one)).collect::<Result<Vec<_>, _>>()?;
-                let member = self.the_member()?;
-                if !member.hooks.kinds().publish_batch {
-                    return Ok(None);
+                let requests: Vec<_> = published.iter().map(Published::request).collect();
+                if hooks.kinds().publish_batch {
+                    let asked = async || hooks.on_publish_batch(&requests).wait().await.map(drop);
+                    watch.repeat("publish-batch", asked).await;
                 }
-                let requests: Vec<_> = published.iter().map(super::ask::Published::request).collect();
-                let asked = async || member.hooks.on_publish_batch(&requests).wait().await.map(drop);
-                repeat("publish-batch", &member, time, asked).await
             }
             Step::Subscribe(subscribe) => {
-                let (member, subscribing) = (self.the_member()?, self.subscribing(subscribe)?);
-                if !member.hooks.kinds().subscribe || !member.subscribe_in_scope(&subscribe.filter) {
-                    return Ok(None);
+                let subscribing = self.subscribing(subscribe)?;
+                let request = subscribing.request();
+                watch.check(&subscribing.client, Action::Subscribe, request.filter, request.qos).await;
+                if hooks.kinds().subscribe && member.subscribe_in_scope(request.filter) {
+                    let requests = [request];
+                    let asked = async || hooks.on_subscribe(&requests).wait().await.map(drop);
+                    watch.repeat("subscribe", asked).await;
                 }
-                let requests = [subscribing.request()];
-                let asked = async || member.hooks.on_subscribe(&requests).wait().await.map(drop);
-                repeat("subscribe", &member, time, asked).await
             }
             Step::Receive(receive) => {
-                let (member, client) = (self.the_member()?, self.clients.named(&receive.client).clone());
-                let request = AclRequest {
-                    session: client.session,
-                    client_id: &client.client_id,
-                    username: client.username.as_deref(),
-                    action: Action::Receive,
-                    topic: &receive.topic,
-                    qos: QoS::AtMostOnce,
-                    retain: false,
-                    attributes: &client.attributes,
-                };
-                if !member.hooks.kinds().acl || !member.acl_in_scope(&request) {
-                    return Ok(None);
-                }
-                repeat("acl", &member, time, async || member.hooks.check(&request).wait().await.map(drop))
-                    .await
+                let client = self.clients.named(&receive.client);
+                watch.check(client, Action::Receive, &receive.topic, QoS::AtMostOnce).await;
             }
             Step::Select(select) => {
-                let (member, published) = (self.the_member()?, self.published(&select.message)?);
-                if self.registry.chain().subscribers_scope(&published.topic).is_empty() {
-                    return Ok(None);
+                let published = self.published(&select.message)?;
+                if !self.registry.chain().subscribers_scope(&published.topic).is_empty() {
+                    let sessions = self.sessions(&select.candidates);
+                    let candidates = candidates(&select.candidates, &sessions)?;
+                    let request = SelectRequest { message: published.request(), candidates: &candidates };
+                    watch.repeat("subscribers", async || hooks.select(&request).wait().await.map(drop)).await;
                 }
-                let sessions = self.sessions(&select.candidates);
-                let candidates = candidates(&select.candidates, &sessions)?;
-                let request = SelectRequest { message: published.request(), candidates: &candidates };
-                repeat("subscribers", &member, time, async || {
-                    member.hooks.select(&request).wait().await.map(drop)
-                })
-                .await
             }
             Step::Pick(pick) => {
-                let (member, published) = (self.the_member()?, self.published(&pick.message)?);
-                if self.registry.chain().subscribers_scope(&published.topic).is_empty() {
-                    return Ok(None);
+                let published = self.published(&pick.message)?;
+                if !self.registry.chain().subscribers_scope(&published.topic).is_empty() {
+                    let sessions = self.sessions(&pick.members);
+                    let members = candidates(&pick.members, &sessions)?;
+                    let message = published.request();
+                    let request = PickRequest { message, group: &pick.group, members: &members };
+                    watch.repeat("subscribers", async || hooks.pick(&request).wait().await.map(drop)).await;
                 }
-                let sessions = self.sessions(&pick.members);
-                let members = candidates(&pick.members, &sessions)?;
-                let request =
-                    PickRequest { message: published.request(), group: &pick.group, members: &members };
-                repeat("subscribers", &member, time, async || {
-                    member.hooks.pick(&request).wait().await.map(drop)
-                })
-                .await
             }
             Step::Deliver(deliver) => {
-                let (member, published) = (self.the_member()?, self.published(&deliver.message)?);
-                if self.registry.chain().deliver_scope(&published.topic).is_empty() {
-                    return Ok(None);
+                let published = self.published(&deliver.message)?;
+                if !self.registry.chain().deliver_scope(&published.topic).is_empty() {
+                    let Client { session, client_id, .. } = self.clients.named(&deliver.to);
+                    let message = published.request();
+                    let request = DeliverRequest { message, recipient: *session, client_id };
+                    watch.repeat("deliver", async || hooks.on_deliver(&request).wait().await.map(drop)).await;
                 }
-                let recipient = self.clients.named(&deliver.to).clone();
-                let request = DeliverRequest {
-                    message: published.request(),
-                    recipient: recipient.session,
-                    client_id: &recipient.client_id,
-                };
-                repeat("deliver", &member, time, async || {
-                    member.hooks.on_deliver(&request).wait().await.map(drop)
-                })
-                .await
             }
             Step::Events { batch, lost } => {
-                let (member, events) = self.events(batch)?;
-                if events.is_empty() {
-                    return Ok(None);
+                let (_, events) = self.events(batch)?;
+                if !events.is_empty() {
+                    watch.repeat("events", async || hooks.on_events(&events, *lost).wait().await).await;
                 }
-                let asked = async || member.hooks.on_events(&events, *lost).wait().await;
-                repeat("events", &member, time, asked).await
             }
-            _ => return Ok(None),
-        };
+            _ => {}
+        }
+        let costs = watch.costs;
         // Millions of lines, perhaps.
         self.log.clear();
-        Ok(Some(cost))
+        Ok(costs)
+    }
+}
+
+/// Takes the time of questions.
+struct Watch<'a> {
+    member: &'a Member,
+    /// How long to ask each.
+    time: Duration,
+    costs: Vec<Cost>,
+}
+
+impl Watch<'_> {
+    /// Whether a client may do that, if the plugin is asked and not the rules that the client was granted.
+    async fn check(&mut self, client: &Client, action: Action, topic: &str, qos: QoS) {
+        let request = AclRequest {
+            session: client.session,
+            client_id: &client.client_id,
+            username: client.username.as_deref(),
+            action,
+            topic,
+            qos,
+            retain: false,
+            attributes: &client.attributes,
+        };
+        let member = self.member;
+        let by_rules = client.permissions.rules().decide(&request).is_some();
+        if !by_rules && member.hooks.kinds().acl && member.acl_in_scope(&request) {
+            self.repeat("acl", async || member.hooks.check(&request).wait().await.map(drop)).await;
+        }
+    }
+
+    async fn repeat(&mut self, hook: &'static str, mut ask: impl AsyncFnMut() -> Result<(), HookFailed>) {
+        let clock = clock(hook, self.member);
+        let (mut calls, mut faults) = (0, 0);
+        let mut rounds = Vec::new();
+        // The first round is to get warm.
+        for round in 0..=ROUNDS {
+            let (began, cpu) = (Instant::now(), clock_gettime(clock));
+            let mut asked = 0;
+            let share = self.time / (ROUNDS as u32 + 1);
+            // Looking at the clock takes its time, too.
+            let mut until_look = 1;
+            while asked == 0 || began.elapsed() < share {
+                for _ in 0..until_look {
+                    let answer = pin!(ask()).await;
+                    faults += u64::from(round > 0 && answer.is_err());
+                }
+                asked += until_look;
+                until_look = if began.elapsed() < share / 8 { until_look * 2 } else { until_look };
+            }
+            if round > 0 {
+                let spent = clock_gettime(clock) - cpu;
+                let spent = spent.tv_sec as f64 * 1e9 + spent.tv_nsec as f64;
+                rounds.push((spent / asked as f64, began.elapsed().as_secs_f64() * 1e9 / asked as f64));
+                calls += asked;
+            }
+        }
+        let (cpu, wall) = rounds.into_iter().unzip();
+        self.costs.push(Cost { hook, calls, faults, cpu: Spread::of(cpu), wall: Spread::of(wall) });
     }
 }
 
 /// Hot hooks run on the caller's thread; the others anywhere.
 fn clock(hook: &str, member: &Member) -> ClockId {
-    let is_hot = member.hooks.answers_at_once() && !["auth", "events"].contains(&hook);
+    let is_hot = member.hooks.answers_at_once() && !["auth", "enhanced-auth", "events"].contains(&hook);
     if is_hot { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime }
-}
-
-async fn repeat(
-    hook: &'static str,
-    member: &Member,
-    time: Duration,
-    mut ask: impl AsyncFnMut() -> Result<(), HookFailed>,
-) -> Cost {
-    let clock = clock(hook, member);
-    let (mut calls, mut faults) = (0, 0);
-    let mut rounds = Vec::new();
-    // The first round is to get warm.
-    for round in 0..=ROUNDS {
-        let (began, cpu) = (Instant::now(), clock_gettime(clock));
-        let mut asked = 0;
-        let share = time / (ROUNDS as u32 + 1);
-        // Looking at the clock takes its time, too.
-        let mut until_look = 1;
-        while asked == 0 || began.elapsed() < share {
-            for _ in 0..until_look {
-                let answer = pin!(ask()).await;
-                faults += u64::from(round > 0 && answer.is_err());
-            }
-            asked += until_look;
-            until_look = if began.elapsed() < share / 8 { until_look * 2 } else { until_look };
-        }
-        if round > 0 {
-            let spent = clock_gettime(clock) - cpu;
-            let spent = spent.tv_sec as f64 * 1e9 + spent.tv_nsec as f64;
-            rounds.push((spent / asked as f64, began.elapsed().as_secs_f64() * 1e9 / asked as f64));
-            calls += asked;
-        }
-    }
-    let (cpu, wall) = rounds.into_iter().unzip();
-    Cost { hook, calls, faults, cpu: Spread::of(cpu), wall: Spread::of(wall) }
 }
 
 impl Spread {
