@@ -22,5 +22,7 @@ mod imports;
 mod languages;
 #[path = "plugins/quickstart.rs"]
 mod quickstart;
+#[path = "plugins/reroute.rs"]
+mod reroute;
 #[path = "plugins/waiting.rs"]
 mod waiting;

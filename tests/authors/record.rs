@@ -1,8 +1,17 @@
 //! `tidegate record`, and what it wrote replayed.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread};
-use tidegate_mqtt::{QoS, Version};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+use tidegate_mqtt::{QoS, RetainHandling, SubscribeProperties, SubscriptionOptions, Version};
 use tidegate_tests::{Broker, Client, Finished, Folder, broker_binary, connect, guest, plugin};
+
+/// For what happens at once on a machine that does nothing else.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker with the stamp plugin.
 fn stamped() -> Broker {
@@ -23,7 +32,18 @@ fn recorded(broker: &Broker, more: &[&str], mut traffic: impl FnMut()) -> Vec<St
         thread::yield_now();
     }
     traffic();
-    assert!(recording.wait().unwrap().success());
+    let until = Instant::now() + PATIENCE;
+    let ended = loop {
+        if let Some(ended) = recording.try_wait().unwrap() {
+            break ended;
+        }
+        if Instant::now() > until {
+            recording.kill().unwrap();
+            panic!("only {:?} was recorded", fs::read_to_string(file));
+        }
+        thread::yield_now();
+    };
+    assert!(ended.success());
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()
 }
@@ -102,4 +122,62 @@ fn when_nobody_records_any_more_nobody_looks_on_and_one_records_at_a_time() {
     client.subscribe("t/#", QoS::AtLeastOnce);
     client.publish("t/1", "{}", QoS::AtLeastOnce);
     assert!(client.accept().payload.contains("stamp"));
+}
+
+#[test]
+fn subscriptions_are_recorded_as_they_were_asked_for() {
+    let config = "[[plugin.topic-rewrite.config.rewrite]]\ntopic = \"old/#\"\nto = \"new/$1\"\n";
+    let folder = Folder::new(config);
+    folder.install_plugin("topic-rewrite", &plugin("topic-rewrite"));
+    let broker = folder.start();
+    let mut client = Client::connect(&broker, Version::V5, "subscriber");
+    let lines = recorded(&broker, &["--count", "5"], || {
+        client.subscribe("$share/group/old/a", QoS::AtLeastOnce);
+        let options = SubscriptionOptions {
+            maximum_qos: QoS::ExactlyOnce,
+            no_local: true,
+            retain_handling: RetainHandling::SendNever,
+            ..SubscriptionOptions::default()
+        };
+        client.subscribe_with(&[("as/it/is", options)], SubscribeProperties::default());
+        client.publish("old/b", "x", QoS::AtLeastOnce);
+        client.subscribe("other", QoS::AtMostOnce);
+    });
+    assert_eq!(
+        lines[1..],
+        [
+            r#"{"client":{"client":"subscriber"}}"#,
+            r#"{"subscribe":{"client":"subscriber","filter":"$share/group/old/a","qos":1},"was":{"edit":{"filter":"$share/group/new/a"}}}"#,
+            r#"{"subscribe":{"client":"subscriber","filter":"as/it/is","no_local":true,"qos":2,"retain_handling":2},"was":"pass"}"#,
+            r#"{"publish":{"client":"subscriber","payload":"x","qos":1,"topic":"old/b"},"was":{"edit":{"topic":"new/b"}}}"#,
+            r#"{"subscribe":{"client":"subscriber","filter":"other","qos":0},"was":"pass"}"#,
+        ]
+    );
+    let folder = broker.folder();
+    let table = "[[config.rewrite]]\ntopic = \"old/#\"\nto = \"new/$1\"\n";
+    fs::write(folder.path().join("rewrite.toml"), table).unwrap();
+    let component = plugin("topic-rewrite");
+    let component = component.to_str().unwrap();
+    let arguments = ["plugin", "test", component, "recording.jsonl", "--table", "rewrite.toml", "--strict"];
+    let Finished { stdout, code, .. } = folder.run(&arguments);
+    assert_eq!(code, Some(0), "{stdout:?}");
+    assert!(stdout.last().unwrap().contains("4 as expected, 0 wrong"), "{stdout:?}");
+}
+
+#[test]
+fn what_is_not_asked_for_is_left_out_of_a_recording() {
+    let broker = stamped();
+    let mut loud = Client::connect(&broker, Version::V5, "loud");
+    let mut quiet = Client::connect(&broker, Version::V5, "quiet");
+    let lines = recorded(&broker, &["--count", "2", "--client", "quiet", "--no-payloads"], || {
+        loud.publish("t/1", "{\"loud\":1}", QoS::AtLeastOnce);
+        quiet.publish("t/1", "{\"quiet\":1}", QoS::AtLeastOnce);
+    });
+    assert_eq!(
+        lines[1..],
+        [
+            r#"{"client":{"client":"quiet"}}"#,
+            r#"{"publish":{"client":"quiet","qos":1,"topic":"t/1"},"was":"edit"}"#
+        ]
+    );
 }

@@ -162,3 +162,31 @@ fn bench_asks_all_hooks_that_a_step_comes_to() {
 {"auth": {"client": "c", "data": "c=biws,r=abc,p=AAAA"}}"#;
     assert_eq!(hooks("scram", lines), ["2 auth", "3 enhanced-auth"]);
 }
+
+#[test]
+fn a_line_that_expects_a_refusal_and_a_fault_beside_the_steps() {
+    let folder = folder();
+    // Only of the first `plugin` line a refusal is that of the start.
+    let reload = written(
+        &folder,
+        "reload.jsonl",
+        r#"{"reload": {"config": {"feild": 1}}, "expect": {"refused": "feild"}}
+{"publish": {"client": "c", "topic": "t/1"}, "expect": "pass"}"#,
+    );
+    let table = written(&folder, "stamp.toml", "config.topics = [\"x/#\"]\n");
+    good(&folder, &["test", text(&plugin("stamp")), &reload, "--table", &table]);
+    let lines = "{\"publish\": {\"client\": \"c\", \"topic\": \"t/1\"}, \"expect\": \"refused\"}\n";
+    let refused = written(&folder, "refused.jsonl", lines);
+    let (_, complained) = bad(&folder, &["test", text(&plugin("jwt")), &refused]);
+    assert!(complained.contains("jwt"), "it does not start, and that is no answer: {complained}");
+    // An earlier fault is not told again, also after a reload that was refused.
+    let again = written(
+        &folder,
+        "again.jsonl",
+        r#"{"plugin": {"config": {"hook": "publish", "mode": "trap", "topics": ["trap/#"], "allow": true}}}
+{"publish": {"client": "c", "topic": "trap/1"}, "expect": {"fault": ""}}
+{"reload": {"config": {"mode": "nonsense"}}, "expect": "refused"}
+{"publish": {"client": "c", "topic": "other"}, "expect": "pass"}"#,
+    );
+    good(&folder, &["test", text(&guest("abuse")), &again]);
+}

@@ -151,19 +151,24 @@ pub struct Chain {
 
 impl Chain {
     /// This chain with other members, and the next generation's number.
-    pub(crate) fn with_members(&self, mut members: Vec<Member>) -> Self {
-        members.sort_by(|a, b| a.place.cmp(&b.place));
-        let served =
-            members.iter().fold(HookKinds::default(), |served, member| served.union(member.hooks.kinds()));
-        let asked = self.asked.union(served);
-        let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
-        let observed = self.observed.clone();
-        Self { generation: self.generation + 1, members, guards, served, asked, observed }
+    pub(crate) fn with_members(&self, members: Vec<Member>) -> Self {
+        self.with(members, self.observed.clone())
     }
 
     /// This chain, and somebody who looks on, or nobody any more.
     pub(crate) fn observed_by(&self, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { observed: Observed::by(observer), ..self.with_members(self.members.clone()) }
+        self.with(self.members.clone(), Observed::by(observer))
+    }
+
+    fn with(&self, mut members: Vec<Member>, observed: Observed) -> Self {
+        members.sort_by(|a, b| a.place.cmp(&b.place));
+        let mut served =
+            members.iter().fold(HookKinds::default(), |served, member| served.union(member.hooks.kinds()));
+        let asked = self.asked.union(served);
+        // Whoever looks on wants to see subscriptions as they were asked for.
+        served.subscribe |= observed.is_some();
+        let guards = (0..members.len()).filter(|index| members[*index].hooks.kinds().acl).collect();
+        Self { generation: self.generation + 1, members, guards, served, asked, observed }
     }
 
     /// What some member answers: what is not among it costs nothing.
@@ -339,11 +344,14 @@ impl Chain {
         rules.decide(request).unwrap_or(rules.is_empty() && !self.asked.acl)
     }
 
-    /// Whether all who are asked by [`Chain::authorize`] and [`Chain::on_publish`] answer at once, so that neither has to be waited for.
+    /// Whether all who may be asked by [`Chain::authorize`] and [`Chain::on_publish`] answer at once, so that neither has to be waited for. A message
+    /// that anybody is asked about may move to a topic about which others are.
     pub fn answers_at_once(&self, request: &AclRequest<'_>, scope: &InScope) -> bool {
         let guards = self.guards.iter().map(|index| &self.members[*index]);
-        let asked = guards.filter(|member| member.acl_in_scope(request)).chain(self.members_of(scope));
-        asked.into_iter().all(|member| member.hooks.answers_at_once())
+        let transforms =
+            self.members.iter().filter(|member| !scope.is_empty() && member.hooks.kinds().publish);
+        let mut asked = guards.filter(|member| member.acl_in_scope(request)).chain(transforms);
+        asked.all(|member| member.hooks.answers_at_once())
     }
 }
 

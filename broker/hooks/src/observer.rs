@@ -14,8 +14,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Told of every question to the chain it looks at, on the thread that asks: be quick. While there is one, messages that no member is asked about
-/// come by, too; without one, nothing is told to nobody at the price of a branch.
+/// Told of every question to the chain it looks at, on the thread that asks: be quick. While there is one, messages and
+/// subscriptions that no member is asked about come by, too; without one, nothing is told to nobody at the price of a branch.
 pub trait Observer: Send + Sync {
     /// CONNECT.
     fn authenticated(&self, request: &ConnectRequest<'_>, outcome: &Result<AuthOutcome, AuthRefusal>);
@@ -39,8 +39,8 @@ pub trait Observer: Send + Sync {
     /// A message that was authorized.
     fn published(&self, request: &PublishRequest<'_>, outcome: &Result<PublishOutcome, PublishRefusal>);
 
-    /// A subscription, before it is authorized.
-    fn subscribed(&self, request: &SubscribeRequest<'_>, outcome: &SubscribeOutcome);
+    /// The filters of a SUBSCRIBE, before those that nobody refused are authorized one after the other.
+    fn subscribed(&self, requests: &[SubscribeRequest<'_>], outcomes: &[SubscribeOutcome]);
 
     /// Recipients, where a member was asked about them.
     fn selected(&self, request: &SelectRequest<'_>, selected: &Selected);

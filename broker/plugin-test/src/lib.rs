@@ -6,8 +6,6 @@
 //! - `trial`: one plugin on the production host, asked as the broker asks it
 //! - `check`: what a component is and needs
 //! - `play`: which component with which scenarios
-//! - `check`: what a component is and needs
-//! - `play`: which component with which scenarios
 //! - `test`: scenarios done one after the other, and said; `bench`: their questions asked many times, and timed
 //! - `recording`: a running broker's questions and answers, as lines of a scenario
 

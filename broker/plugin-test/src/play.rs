@@ -77,10 +77,9 @@ impl Chosen {
 
 /// The scenarios of a component, if none are named.
 fn found_beside(file: &Path) -> Result<Vec<PathBuf>, String> {
-    let here = Path::new("");
-    let folder = file.parent().unwrap_or(here);
-    let above = folder.parent().map_or_else(|| folder.join(".."), Path::to_owned);
-    for folder in [folder, &above, here] {
+    let whole = std::path::absolute(file).map_err(|why| format!("{}: {why}", file.display()))?;
+    let (beside, here) = (whole.parent(), Path::new(""));
+    for folder in [beside, beside.and_then(Path::parent), Some(here)].into_iter().flatten() {
         let Ok(entries) = fs::read_dir(folder.join("scenarios")) else { continue };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut found: Vec<_> =

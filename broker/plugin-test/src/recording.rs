@@ -9,7 +9,10 @@ use crate::trial::outcome;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 use tidegate_hooks::{
     AclRequest, Action, Attributes, AuthOutcome, AuthRefusal, AuthStep, Authorization,
     Candidate as HookCandidate, ConnectRequest, DeliverRequest, HookFailed, Observer, Patch, Permissions,
@@ -34,9 +37,19 @@ pub struct RecordingOptions {
 /// Looks on at a chain, and hands on a line for each question.
 pub struct Recorder<S> {
     options: RecordingOptions,
-    /// Sessions whose client stands in the recording.
-    introduced: Mutex<HashSet<SessionId>>,
+    /// Clients that stand in the recording, and as whom. None: by what they said at CONNECT.
+    introduced: Mutex<HashMap<String, Option<Value>>>,
+    /// Of sessions: filters of the last SUBSCRIBE that are still to be authorized.
+    subscribing: Mutex<HashMap<SessionId, Vec<Subscribing>>>,
     sink: S,
+}
+
+/// A filter that nobody has refused.
+struct Subscribing {
+    /// As the chain has left it.
+    topics: String,
+    asked: Subscribe,
+    was: Value,
 }
 
 /// The first line of a recording, with its end. `at_ms`: since 1970.
@@ -52,7 +65,7 @@ pub fn recording_header(options: &RecordingOptions, at_ms: u64) -> String {
 impl<S: Fn(String) + Send + Sync> Recorder<S> {
     /// `sink` takes lines, with their ends; it must not wait.
     pub fn new(options: RecordingOptions, sink: S) -> Arc<Self> {
-        Arc::new(Self { options, introduced: Mutex::default(), sink })
+        Arc::new(Self { options, introduced: Mutex::default(), subscribing: Mutex::default(), sink })
     }
 
     fn line(&self, word: &str, step: impl Serialize, was: Option<Value>) {
@@ -70,14 +83,24 @@ impl<S: Fn(String) + Send + Sync> Recorder<S> {
                 || topic.is_none_or(|topic| topics.iter().any(|filter| filter.overlaps(topic))))
     }
 
-    /// Who it is, the first time.
-    fn introduce(&self, session: SessionId, client: &str, username: Option<&str>, attributes: &Attributes) {
-        if !self.introduced.lock().insert(session) {
-            return;
-        }
+    /// Who it is, the first time, and whenever it is somebody else.
+    fn introduce(&self, client: &str, username: Option<&str>, attributes: &Attributes) {
         let attributes = attributes.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let client = Client { client: client.to_owned(), username: username.map(str::to_owned), attributes };
-        self.line("client", client, None);
+        let step = Client { client: client.to_owned(), username: username.map(str::to_owned), attributes };
+        let known = serde_json::to_value(&step).ok();
+        match self.introduced.lock().entry(client.to_owned()) {
+            Entry::Occupied(before) if before.get().is_none() || *before.get() == known => return,
+            Entry::Occupied(mut before) => _ = before.insert(known),
+            Entry::Vacant(place) => _ = place.insert(known),
+        }
+        self.line("client", step, None);
+    }
+
+    /// Of who only receives no more is known.
+    fn introduce_recipient(&self, request: &DeliverRequest<'_>) {
+        if !self.introduced.lock().contains_key(request.client_id) {
+            self.introduce(request.client_id, None, request.message.attributes);
+        }
     }
 
     fn message(&self, request: &PublishRequest<'_>) -> Message {
@@ -102,9 +125,21 @@ impl<S: Fn(String) + Send + Sync> Recorder<S> {
         let wanted = self.is_wanted(request.client_id, Some(request.topic));
         // Of who published a message that is delivered, and of what plugins publish, no more is known.
         if wanted && !request.client_id.is_empty() && request.origin.is_none() {
-            self.introduce(request.session, request.client_id, request.username, request.attributes);
+            self.introduce(request.client_id, request.username, request.attributes);
         }
         wanted
+    }
+
+    /// A subscription, once it is known whether it is allowed.
+    fn subscription(&self, request: &AclRequest<'_>, allowed: Option<Value>) {
+        // The broker itself asks again when rules have changed: that is nothing that a client does.
+        let asked = self.subscribing.lock().get_mut(&request.session).and_then(|waiting| {
+            let at = waiting.iter().position(|one| one.topics == request.topic)?;
+            Some(waiting.remove(at))
+        });
+        let Some(Subscribing { asked, was, .. }) = asked else { return };
+        self.introduce(request.client_id, request.username, request.attributes);
+        self.line("subscribe", asked, Some(allowed.unwrap_or(was)));
     }
 }
 
@@ -139,16 +174,11 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
         }
         if !self.options.passwords {
             if let Ok(AuthOutcome::In(inside)) = outcome {
-                self.introduce(
-                    request.session,
-                    &inside.client_id,
-                    inside.username.as_deref(),
-                    &inside.attributes,
-                );
+                self.introduce(&inside.client_id, inside.username.as_deref(), &inside.attributes);
             }
             return;
         }
-        self.introduced.lock().insert(request.session);
+        self.introduced.lock().insert(request.client_id.to_owned(), None);
         let (password, password_base64) = request.password.map_or((None, None), apart);
         let (data, data_base64) =
             request.properties.authentication_data.as_deref().map_or((None, None), apart);
@@ -183,7 +213,9 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
             return;
         }
         let (data, data_base64) = step.data.map_or((None, None), apart);
-        let auth = Auth { client: request.client_id.to_owned(), data, data_base64, again: step.again };
+        // It begins with nothing to remember.
+        let again = step.again && step.state.is_empty();
+        let auth = Auth { client: request.client_id.to_owned(), data, data_base64, again };
         self.line("auth", auth, Some(let_in(outcome)));
     }
 
@@ -200,16 +232,15 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
         {
             return;
         }
-        let was = match answer {
-            Ok(Authorization::Allowed) => "pass".into(),
-            Ok(Authorization::Denied) => "deny".into(),
-            Err(failed) => fault(failed),
+        let refused = match answer {
+            Ok(Authorization::Allowed) => None,
+            Ok(Authorization::Denied) => Some("deny".into()),
+            Err(failed) => Some(fault(failed)),
         };
-        match request.action {
-            // Those that are allowed come by as messages.
-            Action::Publish if matches!(answer, Ok(Authorization::Allowed)) => {}
-            Action::Publish => {
-                self.introduce(request.session, request.client_id, request.username, request.attributes);
+        match (request.action, refused) {
+            (Action::Subscribe, refused) => self.subscription(request, refused),
+            (Action::Publish, Some(was)) => {
+                self.introduce(request.client_id, request.username, request.attributes);
                 let message = Message {
                     client: request.client_id.to_owned(),
                     topic: request.topic.to_owned(),
@@ -219,17 +250,8 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
                 };
                 self.line("publish", message, Some(was));
             }
-            Action::Subscribe => {
-                self.introduce(request.session, request.client_id, request.username, request.attributes);
-                let subscribe = Subscribe {
-                    client: request.client_id.to_owned(),
-                    filter: request.topic.to_owned(),
-                    qos: request.qos as u8,
-                    ..Subscribe::default()
-                };
-                self.line("subscribe", subscribe, Some(was));
-            }
-            Action::Receive => {}
+            // Those that are allowed come by as messages.
+            (Action::Publish | Action::Receive, _) => {}
         }
     }
 
@@ -248,72 +270,67 @@ impl<S: Fn(String) + Send + Sync> Observer for Recorder<S> {
         self.line("publish", self.message(request), Some(was));
     }
 
-    fn subscribed(&self, request: &SubscribeRequest<'_>, outcome: &SubscribeOutcome) {
-        let topics = SubscriptionFilter::new(request.filter);
-        let topic = topics.as_ref().map_or(request.filter, |filter| filter.filter.as_str());
-        if !self.is_wanted(request.client_id, Some(topic)) {
-            return;
+    fn subscribed(&self, requests: &[SubscribeRequest<'_>], outcomes: &[SubscribeOutcome]) {
+        let mut allowed = Vec::new();
+        for (request, outcome) in requests.iter().zip(outcomes) {
+            let Ok(filter) = SubscriptionFilter::new(request.filter) else { continue };
+            if !self.is_wanted(request.client_id, Some(&filter.filter)) {
+                continue;
+            }
+            let asked = Subscribe {
+                client: request.client_id.to_owned(),
+                filter: request.filter.to_owned(),
+                qos: request.qos as u8,
+                no_local: request.options.no_local,
+                retain_as_published: request.options.retain_as_published,
+                retain_handling: request.options.retain_handling as u8,
+                user_properties: request.properties.user_properties.clone(),
+            };
+            let refused = match outcome {
+                Ok(change) => {
+                    let topics = change.filter.as_ref().unwrap_or(&filter).filter.to_string();
+                    allowed.push(Subscribing { topics, asked, was: outcome::subscribed(change) });
+                    continue;
+                }
+                Err(refusal) => refusal.fault.as_ref().map_or_else(|| outcome::refuse(refusal.code), fault),
+            };
+            self.introduce(request.client_id, request.username, request.attributes);
+            self.line("subscribe", asked, Some(refused));
         }
-        let was = match outcome {
-            // Comes by once more when it is authorized.
-            Ok(change) if *change == Default::default() => return,
-            Ok(change) => outcome::subscribed(change),
-            Err(refusal) => match &refusal.fault {
-                Some(failed) => fault(failed),
-                None => outcome::refuse(refusal.code),
-            },
-        };
-        self.introduce(request.session, request.client_id, request.username, request.attributes);
-        let subscribe = Subscribe {
-            client: request.client_id.to_owned(),
-            filter: request.filter.to_owned(),
-            qos: request.qos as u8,
-            no_local: request.options.no_local,
-            retain_as_published: request.options.retain_as_published,
-            retain_handling: request.options.retain_handling as u8,
-            user_properties: request.properties.user_properties.clone(),
-        };
-        self.line("subscribe", subscribe, Some(was));
+        if let Some(request) = requests.first() {
+            self.subscribing.lock().insert(request.session, allowed);
+        }
     }
 
     fn selected(&self, request: &SelectRequest<'_>, selected: &Selected) {
         if !self.of_message(&request.message) {
             return;
         }
-        let all = candidates(request.candidates);
-        let kept: Vec<&str> = match &selected.kept {
-            None => all.iter().map(|one| one.client.as_str()).collect(),
-            Some(kept) => {
-                kept.iter().filter_map(|at| all.get(*at as usize)).map(|one| one.client.as_str()).collect()
-            }
-        };
-        let was = json!(kept);
-        self.line("select", Select { message: self.message(&request.message), candidates: all }, Some(was));
+        let select =
+            Select { message: self.message(&request.message), candidates: candidates(request.candidates) };
+        self.line("select", select, Some(outcome::selected(request, selected)));
     }
 
     fn picked(&self, request: &PickRequest<'_>, member: Option<usize>) {
         if !self.of_message(&request.message) {
             return;
         }
-        let was =
-            member.and_then(|at| request.members.get(at)).map_or(Value::Null, |one| one.client_id.into());
         let pick = Pick {
             message: self.message(&request.message),
             group: request.group.to_owned(),
             members: candidates(request.members),
         };
-        self.line("pick", pick, Some(was));
+        self.line("pick", pick, Some(outcome::picked(request, member)));
     }
 
     fn delivered(&self, request: &DeliverRequest<'_>, outcome: &Result<Option<Box<Patch>>, Arc<str>>) {
         if !self.is_wanted(request.client_id, Some(request.message.topic)) {
             return;
         }
+        self.introduce_recipient(request);
         let was = match outcome {
-            Ok(None) => "pass".into(),
             Ok(Some(_)) if self.options.no_payloads => "edit".into(),
-            Ok(Some(patch)) => outcome::edit(patch),
-            Err(_) => "drop".into(),
+            outcome => outcome::delivered(outcome),
         };
         let deliver = Deliver { message: self.message(&request.message), to: request.client_id.to_owned() };
         self.line("deliver", deliver, Some(was));

@@ -235,6 +235,7 @@ impl Line {
     /// The text that a refusal at the start is expected to have.
     pub(crate) fn refusal(&self) -> Option<&str> {
         match &self.expected {
+            _ if !matches!(self.step, Step::Plugin(_)) => None,
             Expected::This(Value::Object(expected)) => expected.get("refused")?.as_str(),
             Expected::This(Value::String(word)) if word == "refused" => Some(""),
             _ => None,
@@ -284,7 +285,7 @@ impl Step {
             "requested" => {
                 Self::Requested(known(name, value, &["method", "path", "headers", "body", "json"])?)
             }
-            "logged" => Self::Logged(known(name, value, &["level", "text"])?),
+            "logged" => Self::Logged(texts(name, known(name, value, &["level", "text"])?)?),
             "nothing" => Self::Nothing(read(name, value)?),
             "sleep" => Self::Sleep(read(name, value)?),
             other => return Err(format!("there is no step `{other}`; known are {}", STEPS.join(", "))),
@@ -293,6 +294,18 @@ impl Step {
 }
 
 impl Step {
+    /// Whether it waits for something that the plugin does.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(
+            self,
+            Self::Published(_)
+                | Self::Disconnected(_)
+                | Self::Requested(_)
+                | Self::Logged(_)
+                | Self::Nothing(_)
+        )
+    }
+
     /// What it is about, in a few words.
     pub(crate) fn in_words(&self) -> String {
         let message = |message: &Message| match message.client.as_str() {
@@ -348,6 +361,15 @@ fn known(name: &str, value: Value, keys: &[&str]) -> Result<Value, String> {
     match fields.keys().find(|key| !keys.contains(&key.as_str())) {
         Some(key) => Err(format!("`{name}`: unknown field `{key}`, expected one of {}", keys.join(", "))),
         None => Ok(fields.into()),
+    }
+}
+
+/// # Errors
+/// One of the fields is no text.
+fn texts(name: &str, fields: Value) -> Result<Value, String> {
+    match fields.as_object().into_iter().flatten().find(|(_, value)| !value.is_string()) {
+        Some((key, value)) => Err(format!("`{name}`: `{key}` is text, not {value}")),
+        None => Ok(fields),
     }
 }
 

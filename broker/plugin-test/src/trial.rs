@@ -54,6 +54,8 @@ pub(crate) struct Trial {
     log: Log,
     /// Lines before that one are taken.
     logged: usize,
+    /// Lines before that one say nothing new of faults.
+    looked_at: usize,
     /// As it stands in force.
     table: Table,
     /// Where the scenario lies, for `${folder}`.
@@ -180,6 +182,7 @@ impl Trial {
             clients: Clients::default(),
             log,
             logged: 0,
+            looked_at: 0,
             table: table.clone(),
             beside: beside.into(),
             faults: 0,
@@ -222,45 +225,48 @@ impl Trial {
     /// # Errors
     /// The step makes no sense here.
     pub(crate) async fn step(&mut self, step: &Step, within: Option<&str>) -> Result<Option<Value>, String> {
-        let patience = within.map(parse_duration).transpose().map_err(|why| format!("`within`: {why}"))?;
-        let patience = patience.unwrap_or(PATIENCE);
-        let mark = self.log.len();
-        let outcome = match step {
-            Step::Plugin(_) | Step::Recording => return Ok(None),
-            Step::Reload(table) => return self.reload(table).await.map(Some),
-            Step::Http(http) => return self.http(http).await.map(|()| None),
-            Step::Retained(message) => return self.retain(message).map(|()| None),
-            Step::Client(client) => {
-                self.introduce(client);
-                return Ok(None);
-            }
-            Step::Disconnect(gone) => {
-                if let Some(client) = self.clients.forget(&gone.client) {
-                    self.broker.left(client.session);
-                }
-                return Ok(None);
-            }
-            Step::Sleep(time) => {
-                tokio::time::sleep(parse_duration(time).map_err(|why| why.to_string())?).await;
-                return Ok(None);
-            }
-            Step::Published(expected) => return self.wait("published", patience, expected).await,
-            Step::Disconnected(expected) => return self.wait("disconnected", patience, expected).await,
-            Step::Requested(expected) => return self.wait("requested", patience, expected).await,
-            Step::Logged(expected) => return self.wait_for_line(expected, patience).await,
-            Step::Nothing(kind) => return self.nothing(*kind),
-            Step::Events { batch, lost } => self.tell(batch, *lost).await?,
-            question => Some(self.ask(question).await?),
-        };
-        Ok(match self.fault_since(mark) {
+        let outcome = self.do_step(step, within).await?;
+        // Also one of a timer, or of whatever else runs beside it.
+        Ok(match self.new_fault() {
             Some(fault) => Some(json!({ "fault": fault })),
             None => outcome,
         })
     }
 
+    async fn do_step(&mut self, step: &Step, within: Option<&str>) -> Result<Option<Value>, String> {
+        let patience = within.map(parse_duration).transpose().map_err(|why| format!("`within`: {why}"))?;
+        let patience = patience.unwrap_or(PATIENCE);
+        match step {
+            Step::Plugin(_) | Step::Recording => {}
+            Step::Reload(table) => return self.reload(table).await.map(Some),
+            Step::Http(http) => self.http(http).await?,
+            Step::Retained(message) => self.retain(message)?,
+            Step::Client(client) => self.introduce(client),
+            Step::Disconnect(gone) => self.leaves(&gone.client),
+            Step::Sleep(time) => {
+                tokio::time::sleep(parse_duration(time).map_err(|why| why.to_string())?).await;
+            }
+            Step::Published(expected) => return self.wait("published", patience, expected).await,
+            Step::Disconnected(expected) => return self.wait("disconnected", patience, expected).await,
+            Step::Requested(expected) => return self.wait("requested", patience, expected).await,
+            Step::Logged(expected) => return self.wait_for_line(expected, patience).await,
+            Step::Nothing(kind) => return Ok(Some(self.nothing(*kind))),
+            Step::Events { batch, lost } => self.tell(batch, *lost).await?,
+            question => return self.ask(question).await.map(Some),
+        }
+        Ok(None)
+    }
+
+    /// Whoever was there under that name is gone.
+    fn leaves(&mut self, name: &str) {
+        if let Some(client) = self.clients.forget(name) {
+            self.broker.left(client.session);
+        }
+    }
+
     /// It is in, whoever let it in.
     fn introduce(&mut self, introduced: &step::Client) {
-        self.clients.forget(&introduced.client);
+        self.leaves(&introduced.client);
         let client = self.clients.named(&introduced.client);
         client.username = introduced.username.clone();
         let attributes = introduced.attributes.iter();
@@ -277,17 +283,23 @@ impl Trial {
         self.broker.came(info);
     }
 
-    /// What failed since then, in the words of the host.
-    fn fault_since(&mut self, mark: usize) -> Option<String> {
+    /// What failed since this was asked last, in the words of the host.
+    fn new_fault(&mut self) -> Option<String> {
         let faults = self.report().map_or(0, |report| report.calls.iter().map(|hook| hook.faulty()).sum());
-        let more = faults > self.faults;
-        self.faults = faults;
-        if !more {
+        let lines = self.log.since(self.looked_at);
+        self.looked_at += lines.len();
+        if faults <= std::mem::replace(&mut self.faults, faults) {
             return None;
         }
-        let lines = self.log.since(mark);
         let said = lines.iter().find_map(|line| Some(line.text.split_once(": call failed: ")?.1.to_owned()));
         Some(said.unwrap_or_else(|| "it was not asked: too many faults or calls before".to_owned()))
+    }
+
+    /// As if nothing had been logged, and nothing had failed.
+    fn forget_log(&mut self) {
+        self.log.clear();
+        (self.logged, self.looked_at) = (0, 0);
+        _ = self.new_fault();
     }
 
     async fn reload(&mut self, table: &Map<String, Value>) -> Result<Value, String> {
@@ -296,10 +308,12 @@ impl Trial {
         }
         let config = self.table.read(self.place.path(), &self.backend.origin(), &self.beside);
         let config = config.map_err(|why| why.to_string())?;
-        let reloaded = self.host.reload_with(&self.name, config).await;
-        self.faults = 0;
-        Ok(match reloaded {
-            Ok(_) => "loaded".into(),
+        Ok(match self.host.reload_with(&self.name, config).await {
+            Ok(_) => {
+                // The new generation counts anew.
+                self.faults = 0;
+                "loaded".into()
+            }
             Err(why) => {
                 json!({ "refused": shown_as(&why.to_string(), self.place.path(), &self.name, &self.file) })
             }
@@ -315,13 +329,13 @@ impl Trial {
         Ok(())
     }
 
-    async fn tell(&mut self, batch: &[Event], lost: u64) -> Result<Option<Value>, String> {
+    async fn tell(&mut self, batch: &[Event], lost: u64) -> Result<(), String> {
         let (member, events) = self.events(batch)?;
         if !events.is_empty() || lost > 0 {
             // If it fails that is seen as a fault.
             _ = member.hooks.on_events(&events, lost).wait().await;
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Those of them that it wants to know of.
@@ -377,14 +391,15 @@ impl Trial {
         let fits = |line: &LogLine| {
             line.text.contains(text) && level.as_deref().is_none_or(|level| line.level.as_str() == level)
         };
-        let until = Instant::now() + patience;
+        // None: longer than there is time.
+        let until = Instant::now().checked_add(patience);
         loop {
             let lines = self.log.since(self.logged);
             if let Some(at) = lines.iter().position(fits) {
                 self.logged += at + 1;
                 return Ok(Some("logged".into()));
             }
-            if Instant::now() >= until {
+            if until.is_some_and(|until| Instant::now() >= until) {
                 let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
                 return Ok(Some(
                     json!({"missing": format!("no such line within {patience:?}; there are {lines:?}")}),
@@ -394,17 +409,17 @@ impl Trial {
         }
     }
 
-    fn nothing(&self, kind: Kind) -> Result<Option<Value>, String> {
+    fn nothing(&self, kind: Kind) -> Value {
         let happened: &Happened = match kind {
             Kind::Published => &self.broker.published,
             Kind::Disconnected => &self.broker.disconnected,
             Kind::Requested => self.backend.requested(),
         };
         let untaken = happened.untaken();
-        Ok(Some(match untaken.is_empty() {
+        match untaken.is_empty() {
             true => "nothing".into(),
             false => json!({ "unexpected": untaken }),
-        }))
+        }
     }
 
     /// Ends it, in order.

@@ -39,7 +39,7 @@ struct Arguments {
 enum Command {
     /// Say what a start would say: read the config, load every plugin, open nothing. Exit code 1 if something is wrong.
     Check,
-    /// See to plugins: new, build; and to those of the running broker: list, reload, shadow, promote, rollback.
+    /// See to plugins: new, build, check, test, bench; and to those of the running broker: list, reload, shadow, promote, rollback.
     #[command(subcommand)]
     Plugin(plugin_commands::PluginCommand),
     /// Write down what the running broker's plugins are asked, and what they answer, as a scenario that `tidegate plugin test` replays.

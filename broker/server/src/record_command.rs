@@ -1,10 +1,10 @@
 //! `tidegate record`: what the running broker's plugins are asked, as a scenario that can be replayed.
 
 use crate::running::Running;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use std::{
-    fs::OpenOptions,
-    io::Write,
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -42,17 +42,12 @@ pub(crate) struct Options {
 /// # Errors
 /// With what to do about it.
 pub(crate) fn run(options: &Options, config: Option<&Path>) -> anyhow::Result<()> {
-    let mut out: Box<dyn Write> = match options.file.as_os_str() == "-" {
-        true => Box::new(std::io::stdout()),
-        false => {
-            // It may hold what clients say to nobody else.
-            let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&options.file);
-            let remedy = || format!("{}: name a file that is not there yet", options.file.display());
-            Box::new(created.with_context(remedy)?)
-        }
+    let mut out = match options.file.as_os_str() == "-" {
+        true => Out::Stdout,
+        false => Out::File { file: created(&options.file)?, whole: 0 },
     };
     let recorded = record(options, config, &mut out);
-    if recorded.is_err() && options.file.metadata().is_ok_and(|file| file.len() == 0) {
+    if recorded.is_err() && matches!(out, Out::File { whole: 0, .. }) {
         // Nothing came of it.
         _ = std::fs::remove_file(&options.file);
     }
@@ -60,14 +55,58 @@ pub(crate) fn run(options: &Options, config: Option<&Path>) -> anyhow::Result<()
     if options.passwords {
         eprintln!("the recording has passwords in it: keep it to yourself");
     }
-    eprintln!(
-        "{lines} lines recorded; `tidegate plugin test PLUGIN.wasm {}` replays them",
-        options.file.display()
-    );
+    match out {
+        Out::Stdout => eprintln!("{lines} lines recorded"),
+        Out::File { .. } => eprintln!(
+            "{lines} lines recorded; `tidegate plugin test PLUGIN.wasm {}` replays them",
+            options.file.display()
+        ),
+    }
     Ok(())
 }
 
-fn record(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<u64> {
+/// It may hold what clients say to nobody else.
+fn created(path: &Path) -> anyhow::Result<File> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map_err(|why| match why.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow!("{}: is there already: name a file that is not there yet", path.display())
+        }
+        _ => anyhow!("{}: {why}", path.display()),
+    })
+}
+
+/// Where lines go.
+enum Out {
+    Stdout,
+    /// `whole`: bytes up to the end of the last line that is there as a whole.
+    File {
+        file: File,
+        whole: u64,
+    },
+}
+
+impl Out {
+    /// A line with its end, or nothing of it.
+    fn take(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().write_all(line),
+            Self::File { file, whole } => match file.write_all(line) {
+                Ok(()) => {
+                    *whole += line.len() as u64;
+                    Ok(())
+                }
+                Err(error) => {
+                    // If that fails too, the first error says more.
+                    _ = file.set_len(*whole);
+                    Err(error)
+                }
+            },
+        }
+    }
+}
+
+fn record(options: &Options, config: Option<&Path>, out: &mut Out) -> anyhow::Result<u64> {
     let mut running = Running::find(config, "start it, or name its config with -c")?;
     let answer = running.ask(AdminCommand::Record {
         topics: options.topic.clone(),
@@ -92,11 +131,7 @@ fn record(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> anyh
     runtime.block_on(take(options, lines, out))
 }
 
-async fn take(
-    options: &Options,
-    mut lines: mpsc::Receiver<Vec<u8>>,
-    out: &mut dyn Write,
-) -> anyhow::Result<u64> {
+async fn take(options: &Options, mut lines: mpsc::Receiver<Vec<u8>>, out: &mut Out) -> anyhow::Result<u64> {
     let (mut recorded, mut header) = (0, true);
     let end = async {
         match options.time {
@@ -104,19 +139,19 @@ async fn take(
             None => std::future::pending().await,
         }
     };
-    tokio::pin!(end);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(end, interrupted);
     while options.count.is_none_or(|count| recorded < count) {
         let line = tokio::select! {
             line = lines.recv() => line,
             () = &mut end => break,
-            interrupted = tokio::signal::ctrl_c() => {
+            interrupted = &mut interrupted => {
                 interrupted.context("cannot wait for Ctrl-C")?;
                 break;
             }
         };
-        let Some(line) = line else { bail!("the broker ended after {recorded} lines") };
-        // Whole lines, whatever ends this.
-        out.write_all(&line).with_context(|| format!("{}: cannot be written", options.file.display()))?;
+        let Some(line) = line else { bail!("the broker ended, or gave up, after {recorded} lines") };
+        out.take(&line).with_context(|| format!("{}: cannot be written", options.file.display()))?;
         recorded += u64::from(!header);
         header = false;
     }

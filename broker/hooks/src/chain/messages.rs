@@ -33,8 +33,13 @@ pub enum PublishOutcome {
 }
 
 /// One message on its way through the chain.
-#[derive(Default)]
-struct Passage {
+struct Passage<'a> {
+    /// Who is asked, in order, as long as it keeps its topic.
+    scope: &'a InScope,
+    /// Who was and is asked, in order, since it went to another topic.
+    rerouted: Option<InScope>,
+    /// How many of them have been asked.
+    asked: usize,
     edits: Option<Patch>,
     /// Nobody else is asked.
     end: Option<End>,
@@ -46,21 +51,45 @@ enum End {
     Refused(PublishRefusal),
 }
 
-impl Passage {
+impl<'a> Passage<'a> {
+    fn new(scope: &'a InScope) -> Self {
+        Self { scope, rerouted: None, asked: 0, edits: None, end: None }
+    }
+
+    /// Who is asked next. A plugin does not see what it published itself.
+    fn next<'c>(&mut self, chain: &'c Chain, request: &PublishRequest<'_>) -> Option<(usize, &'c Member)> {
+        if self.end.is_some() {
+            return None;
+        }
+        let scope = self.rerouted.as_ref().unwrap_or(self.scope);
+        while let Some(index) = scope.0.get(self.asked) {
+            let index = usize::from(*index);
+            match chain.members.get(index) {
+                Some(member) if !is_own(member, request) => return Some((index, member)),
+                _ => self.asked += 1,
+            }
+        }
+        None
+    }
+
     /// The message as the members before left it.
-    fn seen<'a>(&'a self, request: &PublishRequest<'a>) -> PublishRequest<'a> {
+    fn seen<'r>(&'r self, request: &PublishRequest<'r>) -> PublishRequest<'r> {
         match &self.edits {
             None => *request,
             Some(edits) => edited(request, edits),
         }
     }
 
-    fn pass(&mut self, member: &Member, verdict: Result<PublishVerdict, HookFailed>) {
+    fn pass(&mut self, chain: &Chain, member: &Member, verdict: Result<PublishVerdict, HookFailed>) {
+        self.asked += 1;
         let refused =
             |code, fault| End::Refused(PublishRefusal { by: member.place.name.clone(), code, fault });
         self.end = match verdict {
             Ok(PublishVerdict::Next) => None,
             Ok(PublishVerdict::Edit(patch)) => {
+                if let Some(topic) = &patch.topic {
+                    self.reroute(chain, topic);
+                }
                 self.edits.get_or_insert_default().extend(*patch);
                 None
             }
@@ -72,6 +101,20 @@ impl Passage {
                 OnFault::Refuse => Some(refused(ReasonCode::ImplementationSpecificError, Some(fault))),
             },
         };
+    }
+
+    /// It goes to whoever is asked about `topic` as well, each once: those whose place is past are asked at the end. So nobody gets round a plugin by
+    /// way of another topic.
+    fn reroute(&mut self, chain: &Chain, topic: &str) {
+        let mut way = self.rerouted.take().unwrap_or_else(|| self.scope.clone());
+        let here = self.asked.checked_sub(1).and_then(|at| way.0.get(at)).copied().unwrap_or_default();
+        for index in chain.publish_scope(topic).0 {
+            if !way.0.contains(&index) {
+                way.0.push(index);
+            }
+        }
+        way.0[self.asked..].sort_unstable_by_key(|index| (*index < here, *index));
+        self.rerouted = Some(way);
     }
 
     fn outcome(self) -> Result<PublishOutcome, PublishRefusal> {
@@ -118,7 +161,8 @@ impl Chain {
         scope
     }
 
-    /// Runs the members of `scope`, each seeing the edits of those before.
+    /// Runs the members of `scope`, each seeing the edits of those before. A message that one of them moves to another topic goes to the
+    /// members that are asked about that one, too.
     ///
     /// # Errors
     /// [`PublishRefusal`] if a member refuses, or fails and is not to be passed over.
@@ -127,16 +171,13 @@ impl Chain {
         scope: &InScope,
         request: &PublishRequest<'_>,
     ) -> Result<PublishOutcome, PublishRefusal> {
-        let mut passage = Passage::default();
-        for member in self.members_of(scope).filter(|member| !is_own(member, request)) {
+        let mut passage = Passage::new(scope);
+        while let Some((_, member)) = passage.next(self, request) {
             let verdict = {
                 let request = passage.seen(request);
                 member.hooks.on_publish(&request).wait().await
             };
-            passage.pass(member, verdict);
-            if passage.end.is_some() {
-                break;
-            }
+            passage.pass(self, member, verdict);
         }
         let outcome = passage.outcome();
         self.observed.tell(|observer| observer.published(request, &outcome));
@@ -149,31 +190,23 @@ impl Chain {
         &self,
         messages: &[(InScope, PublishRequest<'_>)],
     ) -> Vec<Result<PublishOutcome, PublishRefusal>> {
-        let mut passages: Vec<Passage> = messages.iter().map(|_| Passage::default()).collect();
-        for (index, member) in self.members.iter().enumerate() {
-            let goes_there = |at: &usize| {
-                let (scope, request) = &messages[*at];
-                let listed = scope.0.iter().any(|member| usize::from(*member) == index);
-                listed && passages[*at].end.is_none() && !is_own(member, request)
-            };
-            let there: Vec<usize> = (0..messages.len()).filter(goes_there).collect();
-            if there.is_empty() {
-                continue;
-            }
-            let verdicts = if member.hooks.kinds().publish_batch {
-                let requests: Vec<_> = there.iter().map(|at| passages[*at].seen(&messages[*at].1)).collect();
-                let answer = member.hooks.on_publish_batch(&requests).wait().await;
-                batch(member, answer, there.len())
-            } else {
-                let mut verdicts = Vec::with_capacity(there.len());
-                for at in &there {
-                    let request = passages[*at].seen(&messages[*at].1);
-                    verdicts.push(member.hooks.on_publish(&request).wait().await);
+        let mut passages: Vec<Passage<'_>> = messages.iter().map(|(scope, _)| Passage::new(scope)).collect();
+        // Once through them, but for messages that moved.
+        while let Some(first) = passages
+            .iter_mut()
+            .zip(messages)
+            .filter_map(|(passage, (_, request))| Some(passage.next(self, request)?.0))
+            .min()
+        {
+            for (index, member) in self.members.iter().enumerate().skip(first) {
+                let there: Vec<usize> = (0..messages.len())
+                    .filter(|at| {
+                        passages[*at].next(self, &messages[*at].1).is_some_and(|(next, _)| next == index)
+                    })
+                    .collect();
+                if !there.is_empty() {
+                    self.ask_about_batch(member, messages, &mut passages, &there).await;
                 }
-                verdicts
-            };
-            for (at, verdict) in there.into_iter().zip(verdicts) {
-                passages[at].pass(member, verdict);
             }
         }
         let outcomes: Vec<_> = passages.into_iter().map(Passage::outcome).collect();
@@ -183,6 +216,31 @@ impl Chain {
             }
         });
         outcomes
+    }
+
+    /// `there`: which of them come to this member.
+    async fn ask_about_batch(
+        &self,
+        member: &Member,
+        messages: &[(InScope, PublishRequest<'_>)],
+        passages: &mut [Passage<'_>],
+        there: &[usize],
+    ) {
+        let verdicts = if member.hooks.kinds().publish_batch {
+            let requests: Vec<_> = there.iter().map(|at| passages[*at].seen(&messages[*at].1)).collect();
+            let answer = member.hooks.on_publish_batch(&requests).wait().await;
+            batch(member, answer, there.len())
+        } else {
+            let mut verdicts = Vec::with_capacity(there.len());
+            for at in there {
+                let request = passages[*at].seen(&messages[*at].1);
+                verdicts.push(member.hooks.on_publish(&request).wait().await);
+            }
+            verdicts
+        };
+        for (at, verdict) in there.iter().zip(verdicts) {
+            passages[*at].pass(self, member, verdict);
+        }
     }
 
     /// Who must be asked about deliveries of messages on `topic`.

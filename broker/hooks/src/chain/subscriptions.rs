@@ -28,12 +28,7 @@ impl Chain {
     /// Asks about all filters of a SUBSCRIBE. One outcome a filter, in order.
     pub async fn on_subscribe(&self, requests: &[SubscribeRequest<'_>]) -> Vec<SubscribeOutcome> {
         let outcomes = self.decide_about_filters(requests).await;
-        self.observed.tell(|observer| {
-            requests
-                .iter()
-                .zip(&outcomes)
-                .for_each(|(request, outcome)| observer.subscribed(request, outcome));
-        });
+        self.observed.tell(|observer| observer.subscribed(requests, &outcomes));
         outcomes
     }
 

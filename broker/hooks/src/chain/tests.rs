@@ -103,8 +103,8 @@ async fn publish_allowed(
     matches!(answer, Ok(Authorization::Allowed))
 }
 
-async fn on_publish(registry: &HookRegistry, topic: &str) -> Result<PublishOutcome, PublishRefusal> {
-    let request = PublishRequest {
+fn message<'a>(topic: &'a str, attributes: &'a Attributes) -> PublishRequest<'a> {
+    PublishRequest {
         session: SessionId(1),
         client_id: "c1",
         username: None,
@@ -113,11 +113,24 @@ async fn on_publish(registry: &HookRegistry, topic: &str) -> Result<PublishOutco
         retain: false,
         payload: b"payload",
         properties: None,
-        attributes: &Attributes::default(),
+        attributes,
         origin: None,
-    };
+    }
+}
+
+async fn on_publish(registry: &HookRegistry, topic: &str) -> Result<PublishOutcome, PublishRefusal> {
     let chain = registry.chain();
-    chain.on_publish(&chain.publish_scope(topic), &request).await
+    chain.on_publish(&chain.publish_scope(topic), &message(topic, &Attributes::default())).await
+}
+
+async fn on_publish_batch(
+    registry: &HookRegistry,
+    topics: &[&str],
+) -> Vec<Result<PublishOutcome, PublishRefusal>> {
+    let (chain, attributes) = (registry.chain(), Attributes::default());
+    let messages: Vec<_> =
+        topics.iter().map(|topic| (chain.publish_scope(topic), message(topic, &attributes))).collect();
+    chain.on_publish_batch(&messages).await
 }
 
 fn span(filter: &str, ttl: u64) -> Span {
@@ -422,8 +435,10 @@ impl crate::Observer for Onlooker {
     ) {
         self.saw(format!("message {} {}", request.topic, outcome.is_ok()));
     }
-    fn subscribed(&self, request: &crate::SubscribeRequest<'_>, _: &crate::SubscribeOutcome) {
-        self.saw(format!("subscribed {}", request.filter));
+    fn subscribed(&self, requests: &[crate::SubscribeRequest<'_>], outcomes: &[crate::SubscribeOutcome]) {
+        for (request, outcome) in requests.iter().zip(outcomes) {
+            self.saw(format!("subscribed {} {}", request.filter, outcome.is_ok()));
+        }
     }
     fn selected(&self, request: &crate::SelectRequest<'_>, _: &crate::Selected) {
         self.saw(format!("selected {}", request.message.topic));
@@ -453,12 +468,95 @@ async fn an_onlooker_is_told_of_everything_and_changes_nothing() {
         );
         assert_eq!(on_publish(&registry, topic).await.is_ok(), taken);
     }
+    let saw = || std::mem::take(&mut *onlooker.0.lock().unwrap());
+    assert_eq!(saw(), ["connect c1 true", "message other true", "message asked/1 false"]);
+    assert_eq!(on_publish_batch(&registry, &["asked/1", "other"]).await.len(), 2);
+    assert_eq!(saw(), ["message asked/1 false", "message other true"]);
+    assert!(publish_allowed(&registry, &mut Permissions::default(), "other", 0).await);
+    assert_eq!(saw(), ["publish other Some(Allowed)"]);
+    ask_about_the_rest(&registry).await;
     assert_eq!(
-        *onlooker.0.lock().unwrap(),
-        ["connect c1 true", "message other true", "message asked/1 false"]
+        saw(),
+        ["proceed false", "subscribed a/# true", "selected other", "picked $share/g/#", "delivered other"]
     );
     registry.observe(None);
-    assert!(registry.chain().publish_scope("other").is_empty());
+    assert!(registry.chain().publish_scope("other").is_empty() && !registry.chain().served().subscribe);
     assert!(connect(&registry, true, Some("alice")).await.is_ok());
-    assert_eq!(onlooker.0.lock().unwrap().len(), 3);
+    ask_about_the_rest(&registry).await;
+    assert!(saw().is_empty());
+}
+
+/// A step of an authentication that nobody knows, a subscription, recipients, a member of a group, and a delivery.
+async fn ask_about_the_rest(registry: &HookRegistry) {
+    let (chain, attributes) = (registry.chain(), Attributes::default());
+    let properties = ConnectProperties::default();
+    let step = AuthStep { state: b"", data: None, again: false };
+    _ = chain.proceed("nobody", &with_method(&properties, None), &step).await;
+    if chain.served().subscribe {
+        let subscription = crate::SubscribeRequest {
+            session: SessionId(1),
+            client_id: "c1",
+            username: None,
+            filter: "a/#",
+            qos: QoS::AtMostOnce,
+            options: Default::default(),
+            properties: &Default::default(),
+            attributes: &attributes,
+        };
+        chain.on_subscribe(&[subscription]).await;
+    }
+    let (scope, message) = (InScope::default(), message("other", &attributes));
+    chain.select(&scope, &crate::SelectRequest { message, candidates: &[] }).await;
+    chain.pick(&scope, &crate::PickRequest { message, group: "$share/g/#", members: &[] }).await;
+    let delivery = crate::DeliverRequest { message, recipient: SessionId(2), client_id: "c2" };
+    _ = chain.on_deliver(&scope, &delivery).await;
+}
+
+/// A member that answers, among others, one in order of its name.
+fn in_scope(name: &str, hooks: &Arc<Scripted>, filter: &str) -> Member {
+    Member {
+        place: Place { order: 0, name: name.into() },
+        ..scoped(hooks, |scopes| &mut scopes.publish, filter)
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_moves_goes_to_those_who_are_asked_about_its_new_topic() {
+    let moves = transform(|| {
+        let topic = TopicName::new("site/1").ok();
+        Ok(PublishVerdict::Edit(Box::new(Patch { topic, ..Patch::default() })))
+    });
+    let everywhere = transform(|| Ok(PublishVerdict::Next));
+    let refuses = transform(|| Ok(PublishVerdict::Refuse(ReasonCode::PayloadFormatInvalid)));
+    let accepts = transform(|| Ok(PublishVerdict::Accept));
+    let asked = |hooks: &Arc<Scripted>| hooks.asked.swap(0, Ordering::Relaxed);
+    // Whether its place is before or behind that of whoever moves it.
+    for guard in ["a", "z"] {
+        let members = [
+            in_scope("b", &everywhere, "#"),
+            in_scope("m", &moves, "old/#"),
+            in_scope(guard, &refuses, "site/#"),
+        ];
+        let registry = registry(&members);
+        let refusal = on_publish(&registry, "old/1").await.unwrap_err();
+        assert_eq!((&*refusal.by, refusal.code), (guard, ReasonCode::PayloadFormatInvalid));
+        assert!(on_publish(&registry, "other").await.is_ok());
+        let outcomes = on_publish_batch(&registry, &["other", "old/1", "site/1"]).await;
+        assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(
+            (asked(&moves), asked(&everywhere), asked(&refuses)),
+            (2, if guard == "a" { 4 } else { 5 }, 3)
+        );
+    }
+    // The order is kept as far as it can be, and who has the last word has it.
+    let members = [
+        in_scope("b", &refuses, "site/#"),
+        in_scope("m", &moves, "old/#"),
+        in_scope("n", &accepts, "site/#"),
+        in_scope("z", &everywhere, "#"),
+    ];
+    let registry = registry(&members);
+    assert!(matches!(on_publish(&registry, "old/1").await, Ok(PublishOutcome::Edited(_))));
+    assert!(matches!(on_publish_batch(&registry, &["old/1"]).await[..], [Ok(PublishOutcome::Edited(_))]));
+    assert_eq!((asked(&accepts), asked(&everywhere), asked(&refuses)), (2, 0, 0));
 }

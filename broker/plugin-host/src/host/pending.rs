@@ -1,5 +1,6 @@
 //! Stands in the chain for a plugin that the broker found at its start and that is not compiled yet: what it will be asked is asked, and
-//! every answer is a fault. So nothing is allowed that it might forbid.
+//! every answer is a fault. So nothing is allowed that it might forbid. One that is refused then keeps its place for messages and subscriptions,
+//! about which nobody else would be asked; who may come in and what is allowed stays asked all the same.
 
 use crate::{
     config::{PluginConfig, ScopedHook},
@@ -8,8 +9,8 @@ use crate::{
 use std::sync::Arc;
 use tidegate_hooks::{
     AclRequest, AclVerdict, AuthStep, AuthVerdict, ConnectRequest, DeliverRequest, DeliverVerdict, FaultKind,
-    HookFailed, HookKinds, Hooks, Member, OnDeliverFault, PickRequest, Place, PublishRequest, PublishVerdict,
-    Reply, Scope, Scopes, SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
+    HookFailed, HookKinds, Hooks, Member, PickRequest, Place, PublishRequest, PublishVerdict, Reply, Scope,
+    Scopes, SelectRequest, Selection, SubscribeRequest, SubscribeVerdict,
 };
 
 /// What a component exports, read without compiling it.
@@ -77,27 +78,39 @@ impl Outline {
         };
         Member {
             place: Place { order: config.order, name: plugin.clone() },
-            hooks: Arc::new(Pending { plugin: plugin.clone(), kinds: self.kinds }),
+            hooks: Arc::new(Pending { plugin: plugin.clone(), kinds: self.kinds, why: "still starting" }),
             scopes: Scopes {
                 acl: scope(ScopedHook::Acl),
                 publish: scope(ScopedHook::Publish),
+                subscribe: scope(ScopedHook::Subscribe),
+                subscribers: scope(ScopedHook::Subscribers),
+                deliver: scope(ScopedHook::Deliver),
                 ..Scopes::default()
             },
             on_fault: config.on_fault.into(),
-            on_deliver_fault: OnDeliverFault::default(),
+            on_deliver_fault: config.on_deliver_fault.into(),
         }
     }
+}
+
+/// What stands in the chain for one that was refused, in place of what stood there while it was starting. None: nothing has to.
+pub(super) fn refused(pending: &Member) -> Option<Member> {
+    let HookKinds { publish, publish_batch, subscribe, deliver, .. } = pending.hooks.kinds();
+    let kinds = HookKinds { publish, publish_batch, subscribe, deliver, ..HookKinds::default() };
+    let hooks = Pending { plugin: pending.place.name.clone(), kinds, why: "refused at the start" };
+    (kinds != HookKinds::default()).then(|| Member { hooks: Arc::new(hooks), ..pending.clone() })
 }
 
 /// Answers every question with a fault.
 struct Pending {
     plugin: Arc<str>,
     kinds: HookKinds,
+    why: &'static str,
 }
 
 impl Pending {
     fn fails<T>(&self) -> Reply<'_, Result<T, HookFailed>> {
-        let kind = FaultKind::NoInstance("still starting".into());
+        let kind = FaultKind::NoInstance(self.why.into());
         Reply::Now(Err(HookFailed { plugin: self.plugin.clone(), kind }))
     }
 }

@@ -10,6 +10,7 @@ use super::{
     attempt::{AtStart, Attempt, End, Loaded, Made, Making, Numbers, Outcome, drained},
     board::{Board, Posted},
     control::{ControlError, Reloaded, Reply},
+    pending,
 };
 use crate::{
     access::Access,
@@ -389,11 +390,18 @@ impl Plugin {
         self.context.registry.install(&member);
     }
 
-    /// Takes out whatever stands there for a generation that is not.
+    /// Takes out whatever stands there for a generation that is not, as far as nothing passes unasked for that.
     fn leave_seat(&self) {
-        let seated = || self.context.registry.chain().members().iter().any(|it| it.place.name == self.name);
-        if self.live.is_none() && seated() {
-            self.context.registry.remove(&self.name);
+        if self.live.is_some() {
+            return;
+        }
+        let seated =
+            self.context.registry.chain().members().iter().find(|it| it.place.name == self.name).cloned();
+        let Some(seated) = seated else { return };
+        let is_refused = matches!(self.state, PluginState::Refused { .. });
+        match pending::refused(&seated).filter(|_| is_refused) {
+            Some(member) => self.context.registry.install(&member),
+            None => self.context.registry.remove(&self.name),
         }
     }
 

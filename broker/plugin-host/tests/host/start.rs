@@ -44,6 +44,24 @@ async fn a_plugin_that_turns_out_bad_leaves_what_it_would_forbid_forbidden() {
 }
 
 #[tokio::test]
+async fn messages_that_a_plugin_would_have_been_asked_about_fail_while_it_is_refused() {
+    let place = Place::with("guard.wasm", &guests::next())
+        .table("guard", "on_deliver_fault = 'drop'\nscopes.publish = ['e/+']");
+    let (host, reports) = place.try_start().await.unwrap();
+    assert!(matches!(reports[0].state, PluginState::Refused { .. }), "{reports:?}");
+    assert_eq!(place.fault("e/x").await, "no instance: refused at the start");
+    assert!(place.publish("elsewhere").await.is_ok(), "the operator narrowed it");
+    // As if it had never been there.
+    std::fs::remove_file(place.path("guard.wasm")).unwrap();
+    until(&host, |reports| reports[0].state == PluginState::Waiting).await;
+    assert!(place.publish("e/x").await.is_ok());
+    // One that comes while messages flow was not asked before.
+    place.write("guard.wasm", guests::next());
+    until(&host, |reports| matches!(reports[0].state, PluginState::Refused { .. })).await;
+    assert!(place.publish("e/x").await.is_ok());
+}
+
+#[tokio::test]
 async fn a_plugin_that_compiles_holds_up_no_other_and_no_order() {
     let place = Place::with("quick.wasm", &guests::publish("one"));
     let host = place.start().await;

@@ -1,6 +1,10 @@
 //! Questions, asked as the broker asks them.
 
-use super::{Trial, clients::Client, now, outcome};
+use super::{
+    Trial,
+    clients::{Answering, Client},
+    now, outcome,
+};
 use crate::scenario::{
     Step,
     step::{Auth, Candidate, Connect, Deliver, Message, Pick, Receive, Select, Subscribe, qos},
@@ -8,12 +12,12 @@ use crate::scenario::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_hooks::{
-    AclRequest, Action, AuthOutcome, AuthStep, Authorization, Candidate as HookCandidate, Choice,
-    ConnectRequest, DeliverRequest, DeliverVerdict, Member, PickRequest, PublishOutcome, PublishRefusal,
-    PublishRequest, SelectRequest, SubscribeRequest, scope_holds,
+    AclRequest, Action, AuthOutcome, AuthStep, Authorization, Candidate as HookCandidate, ConnectRequest,
+    DeliverRequest, Member, PickRequest, PublishOutcome, PublishRefusal, PublishRequest, SelectRequest,
+    SubscribeRequest,
 };
 use tidegate_mqtt::{
-    ConnectProperties, NameError, Origin, PublishProperties, QoS, SessionId, SubscribeProperties,
+    ConnectProperties, NameError, Origin, PublishProperties, QoS, ReasonCode, SessionId, SubscribeProperties,
     SubscriptionFilter, SubscriptionOptions, TopicFilter, TopicName, Version,
 };
 use tidegate_plugin_host::ClientInfo;
@@ -81,11 +85,17 @@ impl Joining<'_> {
 pub(super) struct Subscribing<'a> {
     pub(super) client: Client,
     filter: &'a str,
+    asked: SubscriptionFilter,
     options: SubscriptionOptions,
     properties: SubscribeProperties,
 }
 
 impl Subscribing<'_> {
+    /// What it asks for, of a shared subscription too.
+    pub(super) fn topics(&self) -> TopicFilter {
+        self.asked.filter.clone()
+    }
+
     pub(super) fn request(&self) -> SubscribeRequest<'_> {
         SubscribeRequest {
             session: self.client.session,
@@ -125,8 +135,7 @@ impl Trial {
     }
 
     async fn connect(&mut self, connect: &Connect) -> Result<Value, String> {
-        // Whoever was there under that name is gone.
-        self.clients.forget(&connect.client);
+        self.leaves(&connect.client);
         self.clients.named(&connect.client).connect = Some(connect.clone());
         self.authenticate(connect, None).await
     }
@@ -137,35 +146,42 @@ impl Trial {
             return Err(format!("`client`: {:?} did not connect before", auth.client));
         };
         if auth.again {
-            connect.username.clone_from(&client.username);
+            (client.is_renewing, client.challenge) = (true, Some(Vec::new()));
         }
-        let state = match auth.again {
-            true => Vec::new(),
-            false => client.challenge.take().ok_or_else(|| {
-                format!("`client`: {:?} was asked nothing; `again` begins a re-authentication", auth.client)
-            })?,
-        };
-        client.answered = Some((connect.clone(), state.clone()));
-        self.authenticate(&connect, Some((auth, state))).await
+        let again = client.is_renewing;
+        if again {
+            // As the broker knows it; it has no password any more.
+            connect.username.clone_from(&client.username);
+            (connect.password, connect.password_base64) = (None, None);
+        }
+        let state = client.challenge.take().ok_or_else(|| {
+            format!("`client`: {:?} was asked nothing; `again` begins a re-authentication", auth.client)
+        })?;
+        let answering = Answering { connect: connect.clone(), state, again };
+        client.answering = Some(answering.clone());
+        self.authenticate(&connect, Some((auth, &answering))).await
     }
 
     async fn authenticate(
         &mut self,
         connect: &Connect,
-        step: Option<(&Auth, Vec<u8>)>,
+        step: Option<(&Auth, &Answering)>,
     ) -> Result<Value, String> {
         let member = self.the_member()?;
         let joining = self.joining(connect)?;
         let request = joining.request();
         let verdict = match &step {
-            None if !member.authenticates(&request) => return Ok("next".into()),
+            None if !member.authenticates(&request) => {
+                self.clients.named(&connect.client).username.clone_from(&connect.username);
+                return Ok("next".into());
+            }
             None => member.hooks.authenticate(&request).wait().await,
             Some(_) if !member.hooks.kinds().proceed => {
                 return Err("the plugin does not export `enhanced-auth`".to_owned());
             }
-            Some((auth, state)) => {
+            Some((auth, Answering { state, again, .. })) => {
                 let data = auth.data_bytes()?;
-                let step = AuthStep { state, data: data.as_deref(), again: auth.again };
+                let step = AuthStep { state, data: data.as_deref(), again: *again };
                 member.hooks.proceed(&request, &step).wait().await
             }
         };
@@ -176,6 +192,15 @@ impl Trial {
         match member.decided(&request, verdict) {
             Ok(Some(AuthOutcome::In(inside))) => {
                 let client = self.clients.named(&connect.client);
+                let is_itself = (*inside.client_id == *client.client_id
+                    || *inside.client_id == *connect.client)
+                    && inside.username == client.username.as_deref().map(Into::into);
+                if std::mem::take(&mut client.is_renewing) && !is_itself {
+                    return Ok(outcome::refuse_because(
+                        ReasonCode::NotAuthorized,
+                        "proved to be somebody else",
+                    ));
+                }
                 client.client_id = inside.client_id.to_string();
                 client.username = inside.username.as_deref().map(str::to_owned);
                 client.attributes = inside.attributes;
@@ -195,8 +220,12 @@ impl Trial {
             Ok(Some(AuthOutcome::Challenge { challenge, .. })) => {
                 self.clients.named(&connect.client).challenge = Some(challenge.state.to_vec());
             }
-            Ok(None) => {}
+            Ok(None) => {
+                // Whoever lets it in, it keeps its name.
+                self.clients.named(&connect.client).username.clone_from(&connect.username);
+            }
             Err(refusal) => {
+                self.clients.named(&connect.client).is_renewing = false;
                 if let Some(fault) = refusal.fault {
                     // Such as a rule that is none.
                     return Ok(json!({"fault": fault.kind.to_string()}));
@@ -285,7 +314,8 @@ impl Trial {
 
     async fn publish(&mut self, message: &Message) -> Result<Value, String> {
         let published = self.published(message)?;
-        if let Some(denied) = self.may_publish(message, &published).await {
+        let Published { topic, qos, retain, .. } = &published;
+        if let Some(denied) = self.may_publish(message, topic, *qos, *retain).await {
             return Ok(denied);
         }
         let chain = self.registry.chain_full();
@@ -299,7 +329,7 @@ impl Trial {
         let mut outcomes = vec![Value::Null; batch.len()];
         for (at, message) in batch.iter().enumerate() {
             let one = self.published(message)?;
-            match self.may_publish(message, &one).await {
+            match self.may_publish(message, &one.topic, one.qos, one.retain).await {
                 Some(denied) => outcomes[at] = denied,
                 None => published.push((at, one)),
             }
@@ -314,13 +344,17 @@ impl Trial {
         Ok(outcomes.into())
     }
 
-    async fn may_publish(&mut self, message: &Message, published: &Published) -> Option<Value> {
+    /// None: it may.
+    async fn may_publish(&mut self, message: &Message, topic: &str, qos: QoS, retain: bool) -> Option<Value> {
+        // The broker's own.
+        if topic == "$SYS" || topic.starts_with("$SYS/") {
+            return Some(outcome::deny("nobody", topic));
+        }
         // What plugins publish was granted by the operator.
-        if published.origin.is_some() {
+        if message.origin.is_some() {
             return None;
         }
-        let Published { topic, qos, retain, .. } = published;
-        self.authorize(&message.client, Action::Publish, topic, *qos, *retain).await
+        self.authorize(&message.client, Action::Publish, topic, qos, retain).await
     }
 
     async fn decided(
@@ -335,13 +369,10 @@ impl Trial {
             Err(PublishRefusal { fault: Some(fault), .. }) => json!({"fault": fault.kind.to_string()}),
             Err(PublishRefusal { code, .. }) => outcome::refuse(code),
             Ok(PublishOutcome::Edited(patch)) => {
-                if let Some(topic) = patch.topic.as_ref().filter(|topic| topic.as_str() != published.topic)
-                    && published.origin.is_none()
-                {
-                    let (qos, retain) =
-                        (patch.qos.unwrap_or(published.qos), patch.retain.unwrap_or(published.retain));
-                    let may = self.authorize(&message.client, Action::Publish, topic.as_str(), qos, retain);
-                    if let Some(denied) = Box::pin(may).await {
+                if let Some(topic) = patch.topic.as_ref().filter(|topic| topic.as_str() != published.topic) {
+                    let qos = patch.qos.map_or(published.qos, |qos| qos.min(published.qos));
+                    let retain = patch.retain.unwrap_or(published.retain);
+                    if let Some(denied) = self.may_publish(message, topic, qos, retain).await {
                         return denied;
                     }
                 }
@@ -366,22 +397,18 @@ impl Trial {
             }
             Some(Ok(change)) => change,
         };
-        let asked = SubscriptionFilter::new(&subscribe.filter).map_err(|why| why.to_string())?;
-        let filter: TopicFilter = change.filter.as_ref().unwrap_or(&asked).filter.clone();
-        let may = self.authorize(
-            &subscribe.client,
-            Action::Subscribe,
-            filter.as_str(),
-            change.qos.unwrap_or(qos),
-            false,
-        );
+        let filter =
+            change.filter.as_ref().map_or_else(|| subscribing.topics(), |edited| edited.filter.clone());
+        let qos = change.qos.map_or(qos, |edited| edited.min(qos));
+        let may = self.authorize(&subscribe.client, Action::Subscribe, filter.as_str(), qos, false);
         Ok(may.await.unwrap_or_else(|| outcome::subscribed(&change)))
     }
 
     pub(super) fn subscribing<'a>(&mut self, subscribe: &'a Subscribe) -> Result<Subscribing<'a>, String> {
-        SubscriptionFilter::new(&subscribe.filter)
+        let asked = SubscriptionFilter::new(&subscribe.filter)
             .map_err(|why| wrong_name("filter", &subscribe.filter, why))?;
         Ok(Subscribing {
+            asked,
             client: self.clients.named(&subscribe.client).clone(),
             filter: &subscribe.filter,
             options: SubscriptionOptions {
@@ -405,69 +432,42 @@ impl Trial {
 
     async fn select(&mut self, select: &Select) -> Result<Value, String> {
         let published = self.published(&select.message)?;
-        let member = self.the_member()?;
         let sessions = self.sessions(&select.candidates);
         let candidates = candidates(&select.candidates, &sessions)?;
-        let all: Vec<&str> = candidates.iter().map(|candidate| candidate.client_id).collect();
-        if !member.hooks.kinds().subscribers || !scope_holds(&member.scopes.subscribers, &published.topic) {
-            return Ok(json!(all));
-        }
+        let chain = self.registry.chain_full();
+        let scope = chain.subscribers_scope(&published.topic);
         let request = SelectRequest { message: published.request(), candidates: &candidates };
-        let chosen: Vec<&str> = match member.hooks.select(&request).wait().await {
-            Err(fault) => return Ok(json!({"fault": fault.kind.to_string()})),
-            Ok(selection) => match selection.choice {
-                Choice::All => all,
-                Choice::Only(only) => only.iter().filter_map(|at| all.get(*at as usize).copied()).collect(),
-                Choice::Except(except) => {
-                    let kept = |at: usize| !except.iter().any(|gone| *gone as usize == at);
-                    all.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| *name).collect()
-                }
-            },
-        };
-        Ok(json!(chosen))
+        Ok(outcome::selected(&request, &chain.select(&scope, &request).await))
     }
 
     async fn pick(&mut self, pick: &Pick) -> Result<Value, String> {
         let published = self.published(&pick.message)?;
-        let member = self.the_member()?;
         let sessions = self.sessions(&pick.members);
         let members = candidates(&pick.members, &sessions)?;
-        if !member.hooks.kinds().subscribers || !scope_holds(&member.scopes.subscribers, &published.topic) {
-            return Ok(Value::Null);
-        }
+        let chain = self.registry.chain_full();
+        let scope = chain.subscribers_scope(&published.topic);
         let request = PickRequest { message: published.request(), group: &pick.group, members: &members };
-        Ok(match member.hooks.pick(&request).wait().await {
-            Err(fault) => json!({"fault": fault.kind.to_string()}),
-            Ok(at) => {
-                at.and_then(|at| members.get(at as usize)).map_or(Value::Null, |one| one.client_id.into())
-            }
-        })
+        Ok(outcome::picked(&request, chain.pick(&scope, &request).await))
     }
 
     pub(super) fn sessions(&mut self, candidates: &[Candidate]) -> Vec<SessionId> {
         candidates.iter().map(|candidate| self.clients.session(&candidate.client)).collect()
     }
 
-    async fn deliver(&mut self, deliver: &Deliver) -> Result<Value, String> {
+    /// What `deliver` is about: as in the broker, attributes are those of the recipient.
+    pub(super) fn delivered(&mut self, deliver: &Deliver) -> Result<Published, String> {
         let mut published = self.published(&deliver.message)?;
-        let member = self.the_member()?;
-        let recipient = self.clients.named(&deliver.to).clone();
-        // As in the broker: attributes are those of the recipient.
-        published.client.attributes = recipient.attributes.clone();
-        if !member.hooks.kinds().deliver || !scope_holds(&member.scopes.deliver, &published.topic) {
-            return Ok("pass".into());
-        }
-        let request = DeliverRequest {
-            message: published.request(),
-            recipient: recipient.session,
-            client_id: &recipient.client_id,
-        };
-        Ok(match member.hooks.on_deliver(&request).wait().await {
-            Err(fault) => json!({"fault": fault.kind.to_string()}),
-            Ok(DeliverVerdict::Next) => "pass".into(),
-            Ok(DeliverVerdict::Drop) => "drop".into(),
-            Ok(DeliverVerdict::Edit(patch)) => outcome::edit(&patch),
-        })
+        published.client.attributes = self.clients.named(&deliver.to).attributes.clone();
+        Ok(published)
+    }
+
+    async fn deliver(&mut self, deliver: &Deliver) -> Result<Value, String> {
+        let published = self.delivered(deliver)?;
+        let Client { session, client_id, .. } = &*self.clients.named(&deliver.to);
+        let request = DeliverRequest { message: published.request(), recipient: *session, client_id };
+        let chain = self.registry.chain_full();
+        let scope = chain.deliver_scope(&published.topic);
+        Ok(outcome::delivered(&chain.on_deliver(&scope, &request).await))
     }
 }
 

@@ -58,10 +58,13 @@ impl Backend {
     /// A field makes no sense, or its port is taken by somebody else meanwhile.
     pub(crate) async fn answer(&mut self, http: &Http) -> Result<(), String> {
         let Http::Answers(answers) = http else {
-            self.serving = None;
+            if let Some(mut serving) = self.serving.take() {
+                serving.shutdown().await;
+            }
             return Ok(());
         };
         let answer = |says: &HttpAnswer| {
+            headers(says)?;
             let delay =
                 says.delay.as_deref().map(parse_duration).transpose().map_err(|why| why.to_string())?;
             Ok(Answer { says: says.clone(), delay: delay.unwrap_or_default(), left: says.times })
@@ -101,19 +104,20 @@ impl Shared {
     async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-        let headers: Map<String, Value> = head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
-            .collect();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut said = Map::new();
-        said.insert("method".to_owned(), head.method.as_str().into());
-        said.insert("path".to_owned(), path.into());
-        said.insert("headers".to_owned(), headers.into());
-        said.insert("body".to_owned(), String::from_utf8_lossy(&body).into());
         let answer = self.take(head.method.as_str(), head.uri.path());
-        self.requested.push(said);
+        self.requested.push(|| {
+            let headers = head.headers.iter();
+            let headers: Map<String, Value> = headers
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+                .collect();
+            let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+            let mut said = Map::new();
+            said.insert("method".to_owned(), head.method.as_str().into());
+            said.insert("path".to_owned(), path.into());
+            said.insert("headers".to_owned(), headers.into());
+            said.insert("body".to_owned(), String::from_utf8_lossy(&body).into());
+            said
+        });
         let Some((says, delay)) = answer else {
             return Ok(response(404, "the scenario says nothing about this request\n"));
         };
@@ -121,15 +125,13 @@ impl Shared {
         if says.close {
             return Err(Cut);
         }
-        let text = says.json.as_ref().map(Value::to_string).or(says.body).unwrap_or_default();
+        let text = says.json.as_ref().map(Value::to_string).or_else(|| says.body.clone()).unwrap_or_default();
         let mut answer = response(says.status, text);
         if says.json.is_some() {
             answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
         }
-        for (name, value) in &says.headers {
-            let name = http::HeaderName::try_from(name).map_err(|_| Cut)?;
-            answer.headers_mut().insert(name, http::HeaderValue::try_from(value).map_err(|_| Cut)?);
-        }
+        // They were good when the scenario gave them.
+        answer.headers_mut().extend(headers(&says).unwrap_or_default());
         Ok(answer)
     }
 
@@ -140,6 +142,17 @@ impl Shared {
         answer.left = answer.left.map(|left| left - 1);
         Some((answer.says.clone(), answer.delay))
     }
+}
+
+/// # Errors
+/// One of them is none.
+fn headers(says: &HttpAnswer) -> Result<http::HeaderMap, String> {
+    let headers = says.headers.iter().map(|(name, value)| {
+        let wrong = |why: &dyn std::fmt::Display| format!("`headers`: {name:?}: {value:?}: {why}");
+        let known = http::HeaderName::try_from(name).map_err(|why| wrong(&why))?;
+        Ok((known, http::HeaderValue::try_from(value).map_err(|why| wrong(&why))?))
+    });
+    headers.collect()
 }
 
 impl HttpAnswer {

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tidegate_mqtt::{ReasonCode, SessionId, TopicName};
 use tidegate_plugin_host::{BrokerAccess, Busy, ClientInfo, PluginMessage};
 use tokio::sync::Notify;
@@ -15,12 +18,21 @@ use super::outcome;
 pub(crate) struct Happened {
     queue: Mutex<VecDeque<Value>>,
     changed: Notify,
+    is_deaf: AtomicBool,
 }
 
 impl Happened {
-    pub(crate) fn push(&self, what: impl Into<Value>) {
-        self.queue.lock().push_back(what.into());
+    pub(crate) fn push(&self, what: impl FnOnce() -> Map<String, Value>) {
+        if self.is_deaf.load(Ordering::Relaxed) {
+            return;
+        }
+        self.queue.lock().push_back(what().into());
         self.changed.notify_one();
+    }
+
+    /// Whether what happens is kept: it is, unless somebody says otherwise.
+    pub(crate) fn keep(&self, keep: bool) {
+        self.is_deaf.store(!keep, Ordering::Relaxed);
     }
 
     /// The oldest, whenever there is one.
@@ -64,26 +76,29 @@ impl Broker {
 
 impl BrokerAccess for Broker {
     fn publish(&self, message: PluginMessage) -> Result<(), Busy> {
-        let properties = message.properties.as_deref();
         let PluginMessage { topic, payload, qos, retain, .. } = &message;
-        let mut fields = Map::new();
-        fields.insert("topic".to_owned(), topic.as_str().into());
-        outcome::insert_payload(&mut fields, payload);
-        fields.insert("qos".to_owned(), (*qos as u8).into());
-        fields.insert("retain".to_owned(), (*retain).into());
-        if let Some(properties) = properties {
-            fields.insert("properties".to_owned(), outcome::properties(properties));
-        }
-        self.published.push(fields);
+        self.published.push(|| {
+            let mut fields = Map::new();
+            fields.insert("topic".to_owned(), topic.as_str().into());
+            outcome::insert_payload(&mut fields, payload);
+            fields.insert("qos".to_owned(), (*qos as u8).into());
+            fields.insert("retain".to_owned(), (*retain).into());
+            if let Some(properties) = message.properties.as_deref() {
+                fields.insert("properties".to_owned(), outcome::properties(properties));
+            }
+            fields
+        });
         Ok(())
     }
 
     fn disconnect(&self, session: SessionId, reason: ReasonCode) -> bool {
         let Some(client) = self.clients.lock().remove(&session.0) else { return false };
-        let mut fields = Map::new();
-        fields.insert("client".to_owned(), (*client.client_id).into());
-        fields.insert("code".to_owned(), (reason as u8).into());
-        self.disconnected.push(fields);
+        self.disconnected.push(|| {
+            let mut fields = Map::new();
+            fields.insert("client".to_owned(), (*client.client_id).into());
+            fields.insert("code".to_owned(), (reason as u8).into());
+            fields
+        });
         true
     }
 

@@ -24,8 +24,20 @@ pub(crate) struct Client {
     pub(crate) connect: Option<Connect>,
     /// As the last challenge left it.
     pub(crate) challenge: Option<Vec<u8>>,
-    /// What its last AUTH was asked with: who came in, and the state that the challenge had left.
-    pub(crate) answered: Option<(Connect, Vec<u8>)>,
+    /// It is authenticating again.
+    pub(crate) is_renewing: bool,
+    /// What its last AUTH was asked with.
+    pub(crate) answering: Option<Answering>,
+}
+
+/// Beside what an AUTH says.
+#[derive(Clone)]
+pub(crate) struct Answering {
+    pub(crate) connect: Connect,
+    /// As the challenge left it.
+    pub(crate) state: Vec<u8>,
+    /// Whether the client is in already.
+    pub(crate) again: bool,
 }
 
 impl Clients {
@@ -42,7 +54,8 @@ impl Clients {
                 permissions: Permissions::default(),
                 connect: None,
                 challenge: None,
-                answered: None,
+                is_renewing: false,
+                answering: None,
             }
         })
     }

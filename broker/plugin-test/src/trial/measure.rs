@@ -3,7 +3,7 @@
 use super::{
     Trial,
     ask::{Published, candidates},
-    clients::Client,
+    clients::{Answering, Client},
 };
 use crate::scenario::Step;
 use rustix::time::{ClockId, clock_gettime};
@@ -49,6 +49,7 @@ impl Trial {
     pub(crate) async fn measure(&mut self, step: &Step, time: Duration) -> Result<Vec<Cost>, String> {
         let Some(member) = self.member() else { return Ok(Vec::new()) };
         let hooks = &member.hooks;
+        self.keep_what_happens(false);
         let mut watch = Watch { member: &member, time, costs: Vec::new() };
         match step {
             Step::Connect(connect) => {
@@ -59,10 +60,12 @@ impl Trial {
                 }
             }
             Step::Auth(auth) => {
-                if let Some((connect, state)) = self.clients.named(&auth.client).answered.clone() {
+                if let Some(Answering { connect, state, again }) =
+                    self.clients.named(&auth.client).answering.clone()
+                {
                     let (joining, data) = (self.joining(&connect)?, auth.data_bytes()?);
                     let request = joining.request();
-                    let step = AuthStep { state: &state, data: data.as_deref(), again: auth.again };
+                    let step = AuthStep { state: &state, data: data.as_deref(), again };
                     let asked = async || hooks.proceed(&request, &step).wait().await.map(drop);
                     watch.repeat("enhanced-auth", asked).await;
                 }
@@ -86,7 +89,8 @@ impl Trial {
             Step::Subscribe(subscribe) => {
                 let subscribing = self.subscribing(subscribe)?;
                 let request = subscribing.request();
-                watch.check(&subscribing.client, Action::Subscribe, request.filter, request.qos).await;
+                let topics = subscribing.topics().to_string();
+                watch.check(&subscribing.client, Action::Subscribe, &topics, request.qos).await;
                 if hooks.kinds().subscribe && member.subscribe_in_scope(request.filter) {
                     let requests = [request];
                     let asked = async || hooks.on_subscribe(&requests).wait().await.map(drop);
@@ -117,7 +121,7 @@ impl Trial {
                 }
             }
             Step::Deliver(deliver) => {
-                let published = self.published(&deliver.message)?;
+                let published = self.delivered(deliver)?;
                 if !self.registry.chain().deliver_scope(&published.topic).is_empty() {
                     let Client { session, client_id, .. } = self.clients.named(&deliver.to);
                     let message = published.request();
@@ -135,8 +139,18 @@ impl Trial {
         }
         let costs = watch.costs;
         // Millions of lines, perhaps.
-        self.log.clear();
+        self.forget_log();
+        self.keep_what_happens(true);
         Ok(costs)
+    }
+}
+
+impl Trial {
+    /// Millions of messages and requests are not kept, nor is the time spent that it takes to write them down.
+    fn keep_what_happens(&self, keep: bool) {
+        for happened in [&self.broker.published, &self.broker.disconnected, self.backend.requested()] {
+            happened.keep(keep);
+        }
     }
 }
 

@@ -2,11 +2,43 @@
 
 use crate::scenario::{step::Properties, value::insert_bytes};
 use serde_json::{Map, Value, json};
-use tidegate_hooks::{AuthVerdict, Grant, Patch, Quotas, SubscribeChange};
+use std::sync::Arc;
+use tidegate_hooks::{
+    AuthVerdict, Grant, Patch, PickRequest, Quotas, SelectRequest, Selected, SubscribeChange,
+};
 use tidegate_mqtt::{PublishProperties, ReasonCode};
 
 pub(crate) fn refuse(code: ReasonCode) -> Value {
     json!({"refuse": {"code": code as u8}})
+}
+
+pub(crate) fn refuse_because(code: ReasonCode, text: &str) -> Value {
+    json!({"refuse": {"code": code as u8, "text": text}})
+}
+
+/// Names of those who get it.
+pub(crate) fn selected(request: &SelectRequest<'_>, selected: &Selected) -> Value {
+    let all = request.candidates.iter().map(|candidate| candidate.client_id);
+    match &selected.kept {
+        None => all.collect(),
+        Some(kept) => {
+            let one = |at: &u32| Some(request.candidates.get(*at as usize)?.client_id);
+            kept.iter().filter_map(one).collect()
+        }
+    }
+}
+
+/// The name of who gets it, or null.
+pub(crate) fn picked(request: &PickRequest<'_>, member: Option<usize>) -> Value {
+    member.and_then(|at| request.members.get(at)).map_or(Value::Null, |one| one.client_id.into())
+}
+
+pub(crate) fn delivered(outcome: &Result<Option<Box<Patch>>, Arc<str>>) -> Value {
+    match outcome {
+        Ok(None) => "pass".into(),
+        Ok(Some(patch)) => edit(patch),
+        Err(_) => "drop".into(),
+    }
 }
 
 pub(crate) fn deny(by: &str, topic: &str) -> Value {

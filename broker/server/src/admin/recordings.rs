@@ -63,21 +63,24 @@ impl Recordings {
         let Ok(_turn) = self.turn.try_acquire() else {
             return send(to, AdminAnswer::error("another recording is being made; ask again after it")).await;
         };
-        send(to, AdminAnswer::done()).await?;
-        write(to, recording_header(&options, clock::now().0).as_bytes()).await?;
+        let header = recording_header(&options, clock::now().0);
         let waiting = Arc::new(Waiting::default());
         let (sender, mut lines) = mpsc::unbounded_channel::<String>();
         let counted = waiting.clone();
         let recorder = Recorder::new(options, move |line: String| {
-            let bytes = counted.bytes.fetch_add(line.len(), Ordering::Relaxed) + line.len();
-            if bytes > WAITING || sender.send(line.clone()).is_err() {
-                counted.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            let length = line.len();
+            let bytes = counted.bytes.fetch_add(length, Ordering::Relaxed) + length;
+            if bytes > WAITING || sender.send(line).is_err() {
+                counted.bytes.fetch_sub(length, Ordering::Relaxed);
                 counted.left_out.fetch_add(1, Ordering::Relaxed);
             }
         });
         let _looking = Looking(&self.hooks);
         self.hooks.observe(Some(recorder));
         info!("what the hooks are asked is being recorded");
+        // Who sees this knows that everything from now on is seen.
+        send(to, AdminAnswer::done()).await?;
+        write(to, header.as_bytes()).await?;
         let mut nothing = [0];
         let mut recorded = 0_u64;
         let ended = loop {
@@ -111,5 +114,31 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<(
     match timeout(SILENCE, to.write_all(bytes)).await {
         Ok(written) => written,
         Err(_) => Err(io::Error::new(ErrorKind::TimedOut, "nothing was taken")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt, BufReader, duplex, split};
+
+    #[tokio::test]
+    async fn somebody_looks_on_from_the_first_line_until_nobody_reads() {
+        let hooks = Arc::new(HookRegistry::new());
+        let recordings = Recordings::of(hooks.clone());
+        let looked_on = || !hooks.chain().publish_scope("any").is_empty();
+        assert!(!looked_on());
+        let (here, there) = duplex(4096);
+        let (mut from, mut to) = split(there);
+        let reader = async {
+            let mut lines = BufReader::new(here).lines();
+            assert!(lines.next_line().await.unwrap().is_some_and(|line| !line.contains("error")));
+            assert!(looked_on(), "whoever has the answer may begin");
+            assert!(lines.next_line().await.unwrap().is_some_and(|line| line.contains("recording")));
+        };
+        let (sent, ()) =
+            tokio::join!(recordings.send(RecordingOptions::default(), &mut from, &mut to), reader);
+        sent.unwrap();
+        assert!(!looked_on());
     }
 }
