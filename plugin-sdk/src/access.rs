@@ -50,6 +50,22 @@ impl AccessList {
         }
     }
 
+    /// The place of the first rule that speaks of user names, by `user` or `%u`: in a plugin that lets clients in without having asked whose
+    /// the name is, it would speak of whatever they say.
+    ///
+    /// ```
+    /// use tidegate_plugin::{AccessList, config};
+    ///
+    /// let list = |text| config::parse::<AccessList>(text).map(|list| list.by_user());
+    /// assert_eq!(list(r#"[{"allow": "all", "topic": "c/%c"}, {"allow": "all", "topic": "50%%u/%{u}"}]"#)?, None);
+    /// assert_eq!(list(r#"[{"allow": "all", "topic": "a"}, {"allow": "all", "topic": "u/x-%u"}]"#)?, Some(1));
+    /// assert_eq!(list(r#"[{"user": "alice", "allow": "all", "topic": "a"}]"#)?, Some(0));
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn by_user(&self) -> Option<usize> {
+        self.0.iter().position(|rule| rule.user.is_some() || rule.topic.names_user())
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 /// | `"topic"` | its topic |
 /// | `"topic-level:N"` | one level of its topic, counted from 1 |
 /// | `"payload"` | all of its payload |
-/// | `"json:POINTER"` | a value in its payload, by a JSON pointer (RFC 6901) such as `/device/id` |
+/// | `"json:POINTER"` | a value in its payload, by a JSON pointer (RFC 6901) such as `/device/id`; payloads of more than 64 KiB have none |
 /// | `"user-property:NAME"` | the first user property of that name |
 /// | `"correlation-data"` | its correlation data |
 ///
@@ -37,7 +37,8 @@ pub enum MessageKey {
     TopicLevel(usize),
     /// All of the payload.
     Payload,
-    /// A value in the payload: the names and indexes that lead to it.
+    /// A value in the payload: the names and indexes that lead to it. Payloads that are larger than [`LARGEST_JSON`](Self::LARGEST_JSON)
+    /// have none.
     Json(Vec<String>),
     /// The first user property of that name.
     UserProperty(String),
@@ -49,6 +50,9 @@ pub enum MessageKey {
 const CORRELATION_DATA: u8 = 0x09;
 
 impl MessageKey {
+    /// Bytes of a payload that is looked into for a JSON value: once for each step of the pointer, by a hook that has 10 ms for its answer.
+    pub const LARGEST_JSON: usize = 64 << 10;
+
     /// What a scope has to want for it.
     pub fn field(&self) -> Option<Field> {
         match self {
@@ -59,7 +63,7 @@ impl MessageKey {
         }
     }
 
-    /// The part of this message; None if it has none, as a payload that is no JSON, or a value that is `null`. Of a JSON text it is what it
+    /// The part of this message; None if it has none, as a payload that is no JSON or too large, or a value that is `null`. Of a JSON text it is what it
     /// says, behind a `"` that tells it from a number; of any other JSON value the text as it stands there, every digit of it.
     pub fn of<'m>(&self, message: &'m Message) -> Option<Cow<'m, [u8]>> {
         match self {
@@ -67,6 +71,7 @@ impl MessageKey {
             Self::Topic => Some(bytes(&message.topic)),
             Self::TopicLevel(level) => message.topic.split('/').nth(level.checked_sub(1)?).map(bytes),
             Self::Payload => Some(message.payload()),
+            Self::Json(_) if message.payload_len as usize > Self::LARGEST_JSON => None,
             Self::Json(path) => match message.payload() {
                 Cow::Borrowed(payload) => value_at(payload, path),
                 Cow::Owned(payload) => value_at(&payload, path).map(|value| Cow::Owned(value.into_owned())),
@@ -201,6 +206,15 @@ mod tests {
         }
         assert_eq!(key("json:/a").of(&message("a", b"{\"a\": \"\xff\"}".to_vec())), None);
         assert_eq!(in_json("", &"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_looked_into() {
+        let sized = |bytes: usize| format!("{{\"a\": 1{}}}", " ".repeat(bytes - 8));
+        assert_eq!(in_json("/a", &sized(MessageKey::LARGEST_JSON)).as_deref(), Some("1"));
+        let larger = sized(MessageKey::LARGEST_JSON + 1);
+        assert_eq!(in_json("/a", &larger), None);
+        assert_eq!(of("payload", &message("a", larger.as_str())), Some(larger));
     }
 
     #[test]

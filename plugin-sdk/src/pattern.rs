@@ -42,6 +42,11 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether it has the placeholder `%u`.
+    pub(crate) fn names_user(&self) -> bool {
+        self.text.replace("%%", "").contains("%u")
+    }
+
     /// Every level that holds a placeholder as `+`: holds whatever [`Pattern::fill`] can make of it.
     pub fn widest(&self) -> &TopicFilter {
         &self.widest
@@ -190,6 +195,13 @@ mod tests {
     fn the_widest_holds_every_name() {
         assert_eq!(Pattern::new("u/%u/dev-%c/#").unwrap().widest().as_str(), "u/+/+/#");
         assert_eq!(Pattern::new("50%%/%u").unwrap().widest().as_str(), "50%/+");
+    }
+
+    #[test]
+    fn a_pattern_knows_whether_it_names_the_user() {
+        let names_user = |text: &str| Pattern::new(text).unwrap().names_user();
+        assert!(["%u", "a/x-%u/#", "%%%u", "%c%u"].into_iter().all(names_user));
+        assert!(!["u", "%%u", "%c/%{u}", "%%%%u", "%c%%u"].into_iter().any(names_user));
     }
 
     #[test]

@@ -78,6 +78,10 @@ fn without_a_key_every_message_passes() {
     let plain = || message("a", "no json");
     assert_eq!(pass("key = 'json:/id'", [plain(), plain()]), [true, true]);
     assert_eq!(pass("key = 'user-property:id'", [plain(), plain()]), [true, true]);
+    let sized = |bytes: usize| message("a", r#"{"id": 1}"#.to_owned() + &" ".repeat(bytes - 9));
+    assert_eq!(pass("key = 'json:/id'", [sized(65_536), sized(65_536)]), [true, false]);
+    assert_eq!(pass("key = 'json:/id'", [sized(65_537), sized(65_537)]), [true, true], "too large for JSON");
+    assert_eq!(pass("key = 'payload'", [sized(65_537), sized(65_537)]), [true, false]);
 }
 
 #[test]

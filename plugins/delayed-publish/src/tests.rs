@@ -251,6 +251,19 @@ fn what_there_is_no_room_for_is_refused() {
 }
 
 #[test]
+fn what_could_not_be_numbered_does_not_count_as_waiting() {
+    let (host, mut plugin) = started("max_messages = 1");
+    // Room for how many wait, and for nothing else.
+    let host = host.kv_room(64 + "waiting".len() + 1);
+    let mut publish = || plugin.on_publish(message("$delayed/1/a", "x"));
+    assert_eq!([publish(), publish()], [FULL, FULL]);
+    assert_eq!(host.gauge("delayed_waiting", &[]), Some(0.0));
+    let host = host.kv_room(10_000);
+    assert_eq!([publish(), publish()], [Verdict::Swallow, FULL]);
+    assert_eq!(host.gauge("delayed_waiting", &[]), Some(1.0));
+}
+
+#[test]
 fn the_scope_is_all_below_delayed() {
     let scope = Scope::publish(["$delayed/#"]).wanting(Field::Payload).wanting(Field::Properties);
     assert_eq!(started("").1.scopes(), [scope]);

@@ -91,11 +91,12 @@ impl Place {
         let mut value = 0_u64.to_le_bytes().to_vec();
         value.extend(postcard::to_allocvec(delayed).map_err(|why| kv::Error::Failed(why.to_string()))?);
         value.extend(&delayed.payload);
+        // Before it is counted among those that wait: that one is not used matters to nobody.
+        let count = kv::add(COUNT, 1, None)?;
         if waiting(1)? > i64::from(most) {
             waiting(-1)?;
             return Ok(None);
         }
-        let count = kv::add(COUNT, 1, None)?;
         let place = Self(format!("{MESSAGES}{due:016x}{count:016x}"));
         kv::set(&place.0, &value, None).inspect_err(|_| _ = waiting(-1))?;
         Ok(Some(place))

@@ -101,24 +101,25 @@ impl Default for Table {
 }
 
 impl TryFrom<Table> for Config {
-    type Error = &'static str;
-    fn try_from(table: Table) -> Result<Self, &'static str> {
+    type Error = String;
+    fn try_from(table: Table) -> Result<Self, String> {
         let url = table.url.ok_or("missing field `url`, such as \"https://auth.example/mqtt\"")?;
         let method = table.method.unwrap_or(match table.encoding {
             Encoding::Query => Method::Get,
             Encoding::Json | Encoding::Form => Method::Post,
         });
         if method == Method::Get && table.encoding != Encoding::Query {
-            return Err("`method`: a GET has no body; write `encoding = \"query\"` beside it");
+            return Err("`method`: a GET has no body; write `encoding = \"query\"` beside it".into());
+        }
+        let (encoding, fields, headers) = (table.encoding, table.fields, table.headers);
+        let question = Question { url, method, encoding, fields, headers };
+        if let Some(index) = table.acl.by_user().filter(|_| !question.tells("username")) {
+            return Err(format!(
+                "`acl[{index}]` goes by the user name (`user`, %u), and the service is not told which one the client says; add `username = \"${{username}}\"` to `fields`"
+            ));
         }
         Ok(Self {
-            question: Question {
-                url,
-                method,
-                encoding: table.encoding,
-                fields: table.fields,
-                headers: table.headers,
-            },
+            question,
             timeout: table.timeout,
             retries: table.retries,
             not_found: table.not_found,

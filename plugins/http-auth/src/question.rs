@@ -56,6 +56,12 @@ impl Question {
         Ok(request.headers(&self.headers))
     }
 
+    /// Whether the service is told that about a client.
+    pub(crate) fn tells(&self, value: &str) -> bool {
+        let fields = self.fields.values().flat_map(|Text(text)| text.names());
+        fields.chain(self.url.0.names()).any(|name| name == value)
+    }
+
     fn typed(&self, request: Request, content_type: &str) -> Request {
         if self.headers.has("content-type") { request } else { request.header("Content-Type", content_type) }
     }

@@ -143,6 +143,14 @@ fn errors_name_the_key() {
             "config key `acl[0].topic`: \"a#\" is not a topic filter",
         ),
         (
+            "url = 'http://a/'\nfields = { pw = '${password}' }\nacl = [{ allow = 'all', topic = 'a' }, { allow = 'all', topic = 'b/%u' }]",
+            "config: `acl[1]` goes by the user name (`user`, %u), and the service is not told which one the client says; add `username = \"${username}\"` to `fields`",
+        ),
+        (
+            "url = 'http://a/${client_id}'\nfields = { }\nacl = [{ user = 'alice', allow = 'all', topic = 'a' }]",
+            "config: `acl[0]` goes by the user name",
+        ),
+        (
             "url = 'http://a/'\nurls = 'x'",
             "config key `urls`: unknown field `urls`, expected one of `url`, `method`",
         ),

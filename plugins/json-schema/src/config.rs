@@ -6,6 +6,7 @@ use serde_json::Value;
 use tidegate_plugin::{
     TemplateError,
     config::{self, Topics},
+    units::ByteSize,
 };
 
 /// What the operator writes.
@@ -14,6 +15,14 @@ use tidegate_plugin::{
 pub struct Config {
     /// A payload must be as all say whose topics hold its message.
     pub(crate) check: Vec<Check>,
+    /// Bytes of a payload; a larger one is as no schema says.
+    #[serde(default = "enough")]
+    pub(crate) max_payload: ByteSize,
+}
+
+/// Read and checked in a part of the deadline, even if it is made of the smallest values.
+fn enough() -> ByteSize {
+    ByteSize(64 << 10)
 }
 
 /// What payloads on some topics must be.

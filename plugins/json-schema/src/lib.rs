@@ -6,6 +6,7 @@ mod config;
 mod schema;
 
 use config::{Check, Config, OnFailure};
+use schema::Effort;
 use serde_json::Value;
 use tidegate_plugin::{
     Edit, Field, Message, OnPublish, Plugin, Property, PropertyValue, ReasonCode, Scope, Start, Verdict,
@@ -20,6 +21,8 @@ const LONGEST_PATH: usize = 200;
 /// The checks, by their names.
 pub struct JsonSchema {
     checks: Vec<(String, Check)>,
+    /// Bytes of a payload.
+    max_payload: u64,
 }
 
 impl Plugin for JsonSchema {
@@ -36,7 +39,8 @@ impl Plugin for JsonSchema {
             }
             (name, check)
         };
-        Ok(Self { checks: config.check.into_iter().enumerate().map(named).collect() })
+        let checks = config.check.into_iter().enumerate().map(named).collect();
+        Ok(Self { checks, max_payload: config.max_payload.0 })
     }
 
     fn scopes(&self) -> Vec<Scope> {
@@ -59,11 +63,11 @@ impl OnPublish for JsonSchema {
         if checks.peek().is_none() {
             return Verdict::Next;
         }
-        let payload = serde_json::from_slice(&message.payload());
+        let (payload, effort) = (self.read(&message), Effort::default());
         let (mut marking, mut marks) = (false, Vec::new());
         for (name, check) in checks {
             marking |= check.on_failure == OnFailure::Mark;
-            let Err(failure) = check.validate(payload.as_ref().ok()) else { continue };
+            let Err(failure) = check.validate(&payload, &effort) else { continue };
             failure.tell(name, &message.topic, check.on_failure);
             match check.on_failure {
                 OnFailure::Refuse => return Verdict::Refuse(ReasonCode::PayloadFormatInvalid),
@@ -72,6 +76,15 @@ impl OnPublish for JsonSchema {
             }
         }
         if marking { marked(message.properties, marks) } else { Verdict::Next }
+    }
+}
+
+impl JsonSchema {
+    fn read(&self, message: &Message) -> Payload {
+        if u64::from(message.payload_len) > self.max_payload {
+            return Payload::TooLarge;
+        }
+        serde_json::from_slice(&message.payload()).map_or(Payload::NoJson, Payload::Json)
     }
 }
 
@@ -87,9 +100,22 @@ fn marked(mut properties: Vec<Property>, marks: Vec<Property>) -> Verdict {
     Edit::new().properties(properties).into()
 }
 
+/// What a payload holds.
+enum Payload {
+    Json(Value),
+    NoJson,
+    /// It was not looked into.
+    TooLarge,
+}
+
 /// What is wrong with a payload, in words that hold nothing of it but names.
 enum Failure {
     NoJson,
+    TooLarge,
+    /// Nobody knows whether anything is: it was given up at that keyword.
+    Unfinished {
+        keyword: String,
+    },
     /// JSON pointers to what is wrong, and to the keyword that says so.
     Invalid {
         at: String,
@@ -98,11 +124,18 @@ enum Failure {
 }
 
 impl Check {
-    fn validate(&self, payload: Option<&Value>) -> Result<(), Failure> {
-        let payload = payload.ok_or(Failure::NoJson)?;
-        self.schema.validate(payload).map_err(|failure| Failure::Invalid {
-            at: legible(&failure.instance),
-            keyword: failure.schema.to_owned(),
+    fn validate(&self, payload: &Payload, effort: &Effort) -> Result<(), Failure> {
+        let payload = match payload {
+            Payload::Json(payload) => payload,
+            Payload::NoJson => return Err(Failure::NoJson),
+            Payload::TooLarge => return Err(Failure::TooLarge),
+        };
+        self.schema.validate(payload, effort).map_err(|failure| {
+            let keyword = failure.schema.to_owned();
+            match failure.unfinished {
+                true => Failure::Unfinished { keyword },
+                false => Failure::Invalid { at: legible(&failure.instance), keyword },
+            }
         })
     }
 }
@@ -113,6 +146,10 @@ impl Failure {
         metrics::count("schema_failures", 1, &[("check", check), ("did", did)]);
         match self {
             Self::NoJson => info!("payload is no JSON", check, topic, did),
+            Self::TooLarge => info!("payload is larger than `max_payload`", check, topic, did),
+            Self::Unfinished { keyword } => {
+                info!("payload takes too long to check", check, topic, keyword, did);
+            }
             Self::Invalid { at, keyword } => {
                 info!("payload is not as its schema says", check, topic, at, keyword, did);
             }
@@ -122,6 +159,8 @@ impl Failure {
     fn mark(&self, check: &str) -> String {
         match self {
             Self::NoJson => format!("{check}: no JSON"),
+            Self::TooLarge => format!("{check}: larger than it may be"),
+            Self::Unfinished { keyword } => format!("{check}: takes too long to check at {keyword:?}"),
             Self::Invalid { at, keyword } => format!("{check}: {at:?} is not as {keyword:?} says"),
         }
     }

@@ -1,14 +1,17 @@
 //! JSON Schema, draft 2020-12 and back to draft 6, as far as it needs nothing from outside and no annotations.
 //!
 //! Reading order: here: what a schema is made of; `compile`: from its text; `validate`: whether a value is as it says; `equality`: when two
-//! values are the same.
+//! values are the same; `effort`, `pattern`: how long that may take.
 
 mod compile;
+mod effort;
 mod equality;
+mod pattern;
 mod validate;
 
+pub(crate) use effort::Effort;
 use equality::Canonical;
-use regex_lite::Regex;
+use pattern::Pattern;
 use serde_json::{Number, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,14 +58,14 @@ enum Keyword {
     AtMost(Measure, u64),
     /// `minLength`, `minItems` and `minProperties`.
     AtLeast(Measure, u64),
-    Pattern(Regex),
+    Pattern(Pattern),
     Prefix(Vec<Subschema>),
     /// Items from that one on.
     Rest(usize, Subschema),
     Contains(Subschema, u64, Option<u64>),
     Unique,
     Properties(BTreeMap<String, Subschema>),
-    PatternProperties(Vec<(Regex, Subschema)>),
+    PatternProperties(Vec<(Pattern, Subschema)>),
     Additional(Others, Subschema),
     PropertyNames(Subschema),
     Required(Vec<String>),
@@ -99,7 +102,7 @@ enum Measure {
 #[derive(Debug)]
 struct Others {
     named: BTreeSet<String>,
-    patterns: Vec<Regex>,
+    patterns: Vec<Pattern>,
 }
 
 /// Why a text is no schema, or none that is understood here.
@@ -122,6 +125,8 @@ pub(crate) struct Failure<'s> {
     pub(crate) instance: String,
     /// A JSON pointer into the schema.
     pub(crate) schema: &'s str,
+    /// Whether it was given up there, before it was known.
+    pub(crate) unfinished: bool,
 }
 
 impl Schema {
@@ -130,9 +135,9 @@ impl Schema {
         compile::compile(document)
     }
 
-    /// Whether a value is as the schema says; if not, the first place where it is not.
-    pub(crate) fn validate(&self, value: &Value) -> Result<(), Failure<'_>> {
-        validate::validate(self, value)
+    /// Whether a value is as the schema says; if not, the first place where it is not. What takes more than is left of `effort` is not.
+    pub(crate) fn validate(&self, value: &Value, effort: &Effort) -> Result<(), Failure<'_>> {
+        validate::validate(self, value, effort)
     }
 }
 

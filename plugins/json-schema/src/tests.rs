@@ -94,8 +94,9 @@ fn what_is_marked_goes_on_and_no_client_can_mark_by_itself() {
 
 #[test]
 fn names_in_payloads_are_told_as_far_as_they_are_legible() {
-    let (host, mut plugin) =
-        started("check = [{ schema = { additionalProperties = false }, on_failure = 'mark' }]");
+    let (host, mut plugin) = started(
+        "max_payload = '100KiB'\ncheck = [{ schema = { additionalProperties = false }, on_failure = 'mark' }]",
+    );
     let payload = format!(r#"{{"a\u0000\nb{}": 1}}"#, "x".repeat(70_000));
     let Verdict::Edit(edit) = plugin.on_publish(message("a", payload)) else { panic!("no edit") };
     let Some(PropertyValue::Pair(_, mark)) = edit.properties.unwrap().pop().map(|mark| mark.value) else {
@@ -103,6 +104,45 @@ fn names_in_payloads_are_told_as_far_as_they_are_legible() {
     };
     assert!(mark.starts_with("0: \"/a\u{FFFD}\u{FFFD}bxxx") && mark.len() < 300, "{mark}");
     assert!(!host.logged()[0].to_string().contains(['\0', '\n']));
+}
+
+#[test]
+fn what_is_too_large_is_not_looked_into() {
+    let (host, mut plugin) = started(&format!("max_payload = 20\n{SENSOR}"));
+    assert_eq!(plugin.on_publish(of(r#"{"celsius": 1234567}"#, &[])), Verdict::Next);
+    assert_eq!(plugin.on_publish(of(r#"{"celsius": 12345678}"#, &[])), INVALID);
+    assert_eq!(plugin.on_publish(message("other", vec![b'x'; 21])), Verdict::Next);
+    let line = "INFO payload is larger than `max_payload` check=sensor topic=sensors/1 did=refuse";
+    assert_eq!(host.logged()[0].to_string(), line);
+    assert_eq!(host.counted("schema_failures", &[("check", "sensor"), ("did", "refuse")]), 1);
+
+    let (_host, mut plugin) = started("check = [{ schema = true }]");
+    let sized = |bytes: usize| message("a", format!("\"{}\"", "x".repeat(bytes - 2)));
+    assert_eq!(plugin.on_publish(sized(65_536)), Verdict::Next);
+    assert_eq!(plugin.on_publish(sized(65_537)), INVALID);
+
+    let (_host, mut plugin) = started("max_payload = '1B'\ncheck = [{ schema = true, on_failure = 'mark' }]");
+    let mark = Property::user("schema-error", "0: larger than it may be");
+    assert_eq!(plugin.on_publish(message("a", "10")), Edit::new().properties(vec![mark]).into());
+}
+
+#[test]
+fn what_takes_too_long_is_as_no_schema_says_and_told_as_such() {
+    let twice = "[{ items = { '$ref' = '#' } }, { items = { '$ref' = '#' } }]";
+    let (host, mut plugin) = started(&format!("check = [{{ schema = {{ oneOf = {twice} }} }}]"));
+    let nested = "[".repeat(100) + &"]".repeat(100);
+    assert_eq!(plugin.on_publish(message("a", nested.as_str())), INVALID);
+    let line = host.logged()[0].to_string();
+    assert!(
+        line.starts_with("INFO payload takes too long to check check=0 topic=a keyword=/oneOf"),
+        "{line}"
+    );
+    assert!(line.ends_with(" did=refuse"), "{line}");
+    let (_host, mut plugin) =
+        started(&format!("check = [{{ schema = {{ oneOf = {twice} }}, on_failure = 'mark' }}]"));
+    let Verdict::Edit(edit) = plugin.on_publish(message("a", nested)) else { panic!("no edit") };
+    let PropertyValue::Pair(_, mark) = &edit.properties.unwrap()[0].value else { panic!("no pair") };
+    assert!(mark.starts_with("0: takes too long to check at \"/oneOf"), "{mark}");
 }
 
 #[test]
@@ -161,6 +201,10 @@ fn errors_name_the_key() {
         (
             "check = [{ schema = true, on_failure = 'drop' }]",
             "config key `check[0].on_failure`: unknown variant `drop`, expected one of `refuse`, `swallow`, `mark`",
+        ),
+        (
+            "max_payload = 'much'\ncheck = [{ schema = true }]",
+            "config key `max_payload`: \"much\" is not a size",
         ),
         ("check = [{ schema = true, topic = 'a' }]", "config key `check[0].topic`: unknown field `topic`"),
     ] {

@@ -163,14 +163,19 @@ impl Config {
     /// The claim that names the user, if any does.
     ///
     /// # Errors
-    /// If a token would stay the user name.
+    /// If a token would stay the user name, or rules go by a name that nobody vouches for.
     pub(crate) fn username_claim(&self) -> Result<Option<String>, String> {
         match (self.username_claim.as_str(), self.from) {
             ("", Source::Username) => Err(
                 "config key `username_claim`: with `from = \"username\"` a claim must name the user, or the token would be its name"
                     .into(),
             ),
-            ("", Source::Password) => Ok(None),
+            ("", Source::Password) => match self.acl.by_user() {
+                None => Ok(None),
+                Some(index) => Err(format!(
+                    "config key `acl[{index}]`: with `username_claim = \"\"` a user name is what the client says, so no rule can go by it (`user`, %u); name a claim, or have the rule go by %c with `client_id_claim`, or by an attribute"
+                )),
+            },
             (claim, _) => Ok(Some(claim.into())),
         }
     }

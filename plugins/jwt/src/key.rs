@@ -4,9 +4,9 @@ use crate::algorithm::{Algorithm, Family};
 use hmac::{Hmac, Mac, digest::KeyInit};
 use p256::ecdsa::signature::Verifier;
 use rsa::{
-    BigUint, Pkcs1v15Sign, Pss, RsaPublicKey,
-    pkcs1::DecodeRsaPublicKey,
-    pkcs8::{AssociatedOid, DecodePublicKey},
+    BigUint, Pkcs1v15Sign, Pss, RsaPublicKey, errors,
+    pkcs1::{self, ALGORITHM_OID},
+    pkcs8::{AssociatedOid, DecodePublicKey, Document, SubjectPublicKeyInfoRef},
     traits::PublicKeyParts,
 };
 use sha2::{
@@ -16,6 +16,8 @@ use sha2::{
 
 /// The shortest RSA key (RFC 7518, section 3.3).
 const RSA_BITS: usize = 2048;
+/// The longest. Asking one takes sixteen times as long as the shortest.
+const MOST_RSA_BITS: usize = 8192;
 
 /// A key for one family of algorithms.
 pub(crate) struct Key {
@@ -51,10 +53,10 @@ impl Key {
         if let Ok(key) = p384::ecdsa::VerifyingKey::from_public_key_pem(text) {
             return Ok(Material::P384(key).into());
         }
-        let key = RsaPublicKey::from_public_key_pem(text).ok().or(RsaPublicKey::from_pkcs1_pem(text).ok());
-        strong(key.ok_or(
+        let (modulus, exponent) = rsa_of_pem(text).ok_or(
             "expected the PEM of a public key, RSA, P-256 or P-384 (that of a certificate: openssl x509 -noout -pubkey)",
-        )?)
+        )?;
+        Self::rsa(&modulus, &exponent)
     }
 
     /// From modulus and exponent, the highest byte first.
@@ -63,7 +65,12 @@ impl Key {
     /// Why it is no key for us.
     pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
         let (modulus, exponent) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
-        strong(RsaPublicKey::new(modulus, exponent).map_err(|_| "`n` and `e` make no RSA key")?)
+        match RsaPublicKey::new_with_max_size(modulus, exponent, MOST_RSA_BITS) {
+            Ok(key) if key.n().bits() < RSA_BITS => Err("an RSA key needs 2048 bits (RFC 7518, section 3.3)"),
+            Ok(key) => Ok(Material::Rsa(key).into()),
+            Err(errors::Error::ModulusTooLarge) => Err("an RSA key has 8192 bits at most here"),
+            Err(_) => Err("modulus and exponent make no RSA key"),
+        }
     }
 
     /// From a point on P-256. None if it is not there.
@@ -120,11 +127,20 @@ impl From<Material> for Key {
     }
 }
 
-fn strong(key: RsaPublicKey) -> Result<Key, &'static str> {
-    match key.n().bits() {
-        RSA_BITS.. => Ok(Material::Rsa(key).into()),
-        _ => Err("an RSA key needs 2048 bits (RFC 7518, section 3.3)"),
-    }
+/// Modulus and exponent. The crate's own way takes no key of more than 4096 bits.
+fn rsa_of_pem(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (label, document) = Document::from_pem(text).ok()?;
+    let key = match label {
+        "RSA PUBLIC KEY" => document.as_bytes(),
+        "PUBLIC KEY" => {
+            let info = SubjectPublicKeyInfoRef::try_from(document.as_bytes()).ok()?;
+            info.algorithm.assert_algorithm_oid(ALGORITHM_OID).ok()?;
+            info.subject_public_key.as_bytes()?
+        }
+        _ => return None,
+    };
+    let key = pkcs1::RsaPublicKey::try_from(key).ok()?;
+    Some((key.modulus.as_bytes().into(), key.public_exponent.as_bytes().into()))
 }
 
 /// An uncompressed point (SEC 1). None if a coordinate has not all its bytes (RFC 7518, section 6.2.1.2).

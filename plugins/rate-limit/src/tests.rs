@@ -121,6 +121,16 @@ fn instances_count_together_and_a_changed_limit_anew() {
 }
 
 #[test]
+fn what_is_to_be_published_later_counts_where_the_client_publishes_it_if_a_filter_says_so() {
+    let later = |topics: &str| {
+        let (_host, mut plugin) =
+            started(&format!("limit = [{{ per = 'client', topics = [{topics}], messages = 2 }}]"));
+        passed(&mut plugin, 1, "c1", "alarms/x") + passed(&mut plugin, 3, "c1", "$delayed/0/alarms/x")
+    };
+    assert_eq!([later("'alarms/#'"), later("'alarms/#', '$delayed/+/alarms/#'")], [4, 2]);
+}
+
+#[test]
 fn bytes_are_those_of_the_payload() {
     let (_host, mut plugin) = started("limit = [{ per = 'client', bytes = '1KiB', burst_bytes = '2KiB' }]");
     let mut publish = |bytes| plugin.on_publish(of("c1", "a", bytes));

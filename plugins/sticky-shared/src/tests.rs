@@ -91,6 +91,9 @@ fn the_key_is_what_the_config_says() {
 fn without_a_key_it_is_the_brokers_turn_or_the_publisher_is_the_key() {
     let names = ["a", "b", "c"];
     assert_eq!(picked(&mut started("key = 'json:/id'"), message("jobs", "no json"), &names), None);
+    let sized = |bytes: usize| message("jobs", r#"{"id": 1}"#.to_owned() + &" ".repeat(bytes - 9));
+    assert!(picked(&mut started("key = 'json:/id'"), sized(65_536), &names).is_some());
+    assert_eq!(picked(&mut started("key = 'json:/id'"), sized(65_537), &names), None, "too large for JSON");
     let mut by_client = started("key = 'client-id'");
     let mut otherwise = started("key = 'json:/id'\non_missing = 'client-id'");
     for number in 0..20 {

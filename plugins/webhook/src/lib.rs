@@ -15,8 +15,10 @@ use queue::{Added, Queue};
 use std::time::Duration;
 use tidegate_plugin::{Event, OnEvents, OnTimer, Plugin, Scope, Start, events, info, metrics, timers, warn};
 
-/// The one timer: when it goes off, a batch is sent.
+/// When it goes off, a batch is sent.
 const SEND: u64 = 1;
+/// The same when the broker stops: then another follows at once, full or not.
+const LAST: u64 = 2;
 /// When it goes off should a call of it not come to its end.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -34,7 +36,7 @@ impl Plugin for Webhook {
         let webhook = Self { config, queue };
         // Timers end with the broker, what waits does not.
         if webhook.queue.waiting() > 0 {
-            webhook.send_after(webhook.config.max_delay);
+            send_after(SEND, webhook.config.max_delay);
         }
         Ok(webhook)
     }
@@ -51,12 +53,12 @@ impl OnEvents for Webhook {
         self.queue.lose(lost, "they came faster than they were taken");
         self.tell_waiting();
         if batch.iter().any(|event| event.kind == events::STOPPING) {
-            // There may be no later. What does not go now goes after the next start.
-            while self.send() {}
+            // Not here: until this call returns nobody is told what happens meanwhile, and the broker does not wait for long.
+            send_after(LAST, Duration::ZERO);
         } else if !self.queue.is_failing() {
             match added {
-                Added::Full => self.send_after(Duration::ZERO),
-                Added::First => self.send_after(self.config.max_delay),
+                Added::Full => send_after(SEND, Duration::ZERO),
+                Added::First => send_after(SEND, self.config.max_delay),
                 Added::Behind => {}
             }
         }
@@ -64,14 +66,18 @@ impl OnEvents for Webhook {
 }
 
 impl OnTimer for Webhook {
-    fn on_timer(&mut self, _: u64) {
+    fn on_timer(&mut self, timer: u64) {
         if self.queue.waiting() == 0 {
             return;
         }
-        self.send_after(AGAIN);
+        send_after(SEND, AGAIN);
         // One a call: a call has an end.
         if self.send() {
-            self.send_after(if self.queue.is_due() { Duration::ZERO } else { self.config.max_delay });
+            if timer == LAST {
+                send_after(LAST, Duration::ZERO);
+            } else {
+                send_after(SEND, if self.queue.is_due() { Duration::ZERO } else { self.config.max_delay });
+            }
         }
         self.tell_waiting();
     }
@@ -110,17 +116,17 @@ impl Webhook {
         let wait = self.config.retry_min.saturating_mul(doubled).max(wanted.unwrap_or_default());
         let wait = wait.min(self.config.retry_max);
         warn!("events could not be delivered, they wait", tries, seconds = wait.as_secs_f32(), why);
-        self.send_after(wait);
-    }
-
-    fn send_after(&self, delay: Duration) {
-        if let Err(why) = timers::after(SEND, delay) {
-            warn!("there is no timer, events wait for others", why);
-        }
+        send_after(SEND, wait);
     }
 
     fn tell_waiting(&self) {
         metrics::gauge("webhook_waiting_batches", self.queue.waiting() as f64, &[]);
+    }
+}
+
+fn send_after(timer: u64, delay: Duration) {
+    if let Err(why) = timers::after(timer, delay) {
+        warn!("there is no timer, events wait for others", why);
     }
 }
 

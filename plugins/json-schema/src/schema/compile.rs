@@ -1,7 +1,6 @@
 //! From a schema's text to what it says.
 
-use super::{Keyword, Measure, Mistake, Node, Others, Rule, Schema, Subschema, Type, step};
-use regex_lite::Regex;
+use super::{Keyword, Measure, Mistake, Node, Others, Pattern, Rule, Schema, Subschema, Type, step};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 
@@ -98,6 +97,8 @@ impl<'d> Compiler<'d> {
                 rules.push(Rule { at, says });
             }
         }
+        // What a look decides spares what would be gone into.
+        rules.sort_by_key(|rule| rank(&rule.says));
         Ok(rules)
     }
 
@@ -250,6 +251,23 @@ impl<'d> Compiler<'d> {
     }
 }
 
+/// Lower is asked first.
+fn rank(says: &Keyword) -> u8 {
+    match says {
+        Keyword::Among(_) | Keyword::Pattern(_) | Keyword::Unique => 1,
+        Keyword::Prefix(_)
+        | Keyword::Rest(..)
+        | Keyword::Contains(..)
+        | Keyword::Properties(_)
+        | Keyword::PatternProperties(_)
+        | Keyword::Additional(..)
+        | Keyword::PropertyNames(_)
+        | Keyword::DependentSchemas(_) => 2,
+        Keyword::AllOf(_) | Keyword::AnyOf(_) | Keyword::OneOf(_) | Keyword::Not(_) | Keyword::If(..) => 3,
+        _ => 0,
+    }
+}
+
 fn beside_it(at: &str, keyword: &str, other: &str) -> String {
     at.strip_suffix(keyword).unwrap_or(at).to_owned() + other
 }
@@ -279,8 +297,8 @@ fn type_named(at: &str, value: &Value) -> Result<Type, Mistake> {
     })
 }
 
-fn pattern(at: &str, text: &str) -> Result<Regex, Mistake> {
-    Regex::new(text).map_err(|why| {
+fn pattern(at: &str, text: &str) -> Result<Pattern, Mistake> {
+    Pattern::new(text).map_err(|why| {
         mistake(at, format!("{text:?} is no regular expression that is understood here: {why}"))
     })
 }

@@ -1,10 +1,10 @@
-use super::Schema;
+use super::{Effort, Schema};
 use serde_json::{Value, from_str, json};
 
 /// What of these values is as the schema says.
 fn valid<const N: usize>(schema: &Value, values: [Value; N]) -> [bool; N] {
     let schema = Schema::new(schema).unwrap();
-    values.map(|value| schema.validate(&value).is_ok())
+    values.map(|value| schema.validate(&value, &Effort::default()).is_ok())
 }
 
 fn mistake(schema: Value) -> String {
@@ -14,7 +14,7 @@ fn mistake(schema: Value) -> String {
 /// Where a value is not as the schema says: in the value, and in the schema.
 fn failure(schema: &Value, value: &Value) -> (String, String) {
     let schema = Schema::new(schema).unwrap();
-    let failure = schema.validate(value).unwrap_err();
+    let failure = schema.validate(value, &Effort::default()).unwrap_err();
     (failure.instance, failure.schema.to_owned())
 }
 
@@ -170,6 +170,76 @@ fn what_never_ends_is_never_as_the_schema_says() {
     for schema in endless {
         assert_eq!(valid(&schema, [json!(1)]), [false], "{schema}");
     }
+}
+
+/// With `list` among its `$defs`: what doubles with each level of a value.
+fn doubling(mut schema: Value) -> Value {
+    let deeper = json!({"items": {"$ref": "#/$defs/list"}});
+    schema["$defs"] = json!({"list": {"oneOf": [deeper, deeper]}});
+    schema
+}
+
+/// `[[[…]]]`
+fn nested(levels: usize) -> Value {
+    (1..levels).fold(json!([]), |within, _| json!([within]))
+}
+
+/// Where it was given up.
+fn given_up(schema: &Value, value: &Value) -> Option<String> {
+    let schema = Schema::new(schema).unwrap();
+    let failure = schema.validate(value, &Effort::default()).unwrap_err();
+    failure.unfinished.then(|| failure.schema.to_owned())
+}
+
+#[test]
+fn what_takes_too_long_is_given_up_whatever_is_made_of_it() {
+    let list = json!({"$ref": "#/$defs/list"});
+    assert_eq!(given_up(&doubling(list.clone()), &nested(4)), None);
+    for schema in [list.clone(), json!({"not": list}), json!({"anyOf": [list, true]}), json!({"if": list})] {
+        for levels in [60, 127] {
+            assert!(given_up(&doubling(schema.clone()), &nested(levels)).is_some(), "{schema}");
+        }
+    }
+    assert!(given_up(&json!({"$ref": "#"}), &json!(1)).is_some());
+}
+
+#[test]
+fn texts_patterns_names_and_copies_take_their_time() {
+    let long = || "x".repeat(60_000);
+    let names = |number: usize| (0..number).map(|at| (format!("name-{at:05}"), json!(1))).collect::<Value>();
+    for (schema, value) in [
+        (json!({"items": {"pattern": "x"}}), json!([long(), long()])),
+        (json!({"pattern": "(x+x+)+y|(z+z+)+y"}), json!(long())),
+        (json!({"items": {"not": {"enum": [1]}}}), vec![json!(vec![json!([1]); 100]); 300].into()),
+        (json!({"uniqueItems": true}), (0..10_000).collect()),
+        (json!({"patternProperties": {"^x": true, "^y": true, "^z": true}}), names(4000)),
+        (json!({"items": {"not": {"required": vec!["a"; 1000]}}}), vec![json!({}); 200].into()),
+    ] {
+        assert!(given_up(&schema, &value).is_some(), "{schema}");
+    }
+    let ordinary = json!({"items": {"pattern": "^[a-z]{1,64}$", "maxLength": 64}, "uniqueItems": true});
+    assert_eq!(
+        valid(&ordinary, [(0..100).map(|at| "x".repeat(20 + at % 20) + &"y".repeat(1 + at / 20)).collect()]),
+        [true]
+    );
+    let large = json!({"type": "object", "additionalProperties": {"type": "integer", "enum": [1, 2]}});
+    assert_eq!(valid(&large, [names(4000)]), [true]);
+}
+
+#[test]
+fn all_checks_of_a_message_share_what_there_is() {
+    let schema = Schema::new(&json!({"items": {"minimum": 0}})).unwrap();
+    let (numbers, effort) = (Value::from(vec![1; 40_000]), Effort::default());
+    let checked: Vec<bool> = (0..5).map(|_| schema.validate(&numbers, &effort).is_ok()).collect();
+    assert_eq!(checked, [true, true, true, false, false]);
+}
+
+#[test]
+fn what_a_look_decides_is_asked_first() {
+    let schema = doubling(json!({"$ref": "#/$defs/list", "const": 1, "type": "integer"}));
+    assert_eq!(failure(&schema, &nested(100)), (String::new(), "/type".to_owned()));
+    let schema = doubling(json!({"allOf": [{"$ref": "#/$defs/list"}], "const": 1}));
+    assert_eq!(failure(&schema, &nested(100)), (String::new(), "/const".to_owned()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whether a value is as its schema says.
 
 use super::{
-    Failure, Keyword, Measure, ROOT, Rule, Schema, Subschema, Type,
+    Effort, Failure, Keyword, Measure, ROOT, Rule, Schema, Subschema, Type,
     equality::{Canonical, compare, is_integer, is_multiple},
     step,
 };
@@ -12,11 +12,13 @@ use std::{cell::Cell, cmp::Ordering, collections::BTreeSet};
 /// ends here.
 const DEEPEST: usize = 512;
 
-pub(super) fn validate<'s>(schema: &'s Schema, value: &Value) -> Result<(), Failure<'s>> {
-    let too_deep = Cell::new(None);
-    Place { schema, value, way: None, depth: 0, probing: false, too_deep: &too_deep }.is_as(ROOT)?;
+pub(super) fn validate<'s>(schema: &'s Schema, value: &Value, effort: &Effort) -> Result<(), Failure<'s>> {
+    let given_up = Cell::new(None);
+    let place = Place { schema, value, way: None, depth: 0, probing: false, effort, given_up: &given_up };
+    let known = place.is_as(ROOT);
     // Whatever was made of it, by a `not` say.
-    too_deep.get().map_or(Ok(()), |rule: &Rule| Err(Failure { instance: String::new(), schema: &rule.at }))
+    let unknown = |rule: &'s Rule| Failure { instance: String::new(), schema: &rule.at, unfinished: true };
+    given_up.get().map_or(known, |rule| Err(unknown(rule)))
 }
 
 /// A value, and the way to it.
@@ -28,8 +30,9 @@ struct Place<'a, 's> {
     depth: usize,
     /// Whether nobody will ask where it failed.
     probing: bool,
-    /// Where it went on for too long.
-    too_deep: &'a Cell<Option<&'s Rule>>,
+    effort: &'a Effort,
+    /// Where it went too deep, or on for too long: at the first such rule.
+    given_up: &'a Cell<Option<&'s Rule>>,
 }
 
 struct Step<'a> {
@@ -55,8 +58,8 @@ impl<'s> Place<'_, 's> {
     }
 
     fn obeys(self, rule: &'s Rule) -> Result<(), Failure<'s>> {
-        if self.depth > DEEPEST {
-            self.too_deep.set(Some(rule));
+        if self.depth > DEEPEST || !self.effort.allows(&rule.says, self.value) {
+            self.given_up.set(self.given_up.get().or(Some(rule)));
             return Err(self.fails(rule));
         }
         let holds = match (&rule.says, self.value) {
@@ -176,8 +179,9 @@ impl<'s> Place<'_, 's> {
     /// A value within this one.
     fn at(self, to: To<'_>, value: &Value, subschema: Subschema) -> Result<(), Option<Failure<'s>>> {
         let way = Step { before: self.way, to };
-        let Place { schema, depth, probing, too_deep, .. } = self;
-        Place { schema, value, way: Some(&way), depth, probing, too_deep }.is_as(subschema).map_err(Some)
+        let Place { schema, depth, probing, effort, given_up, .. } = self;
+        let place = Place { schema, value, way: Some(&way), depth, probing, effort, given_up };
+        place.is_as(subschema).map_err(Some)
     }
 
     fn fails(self, rule: &'s Rule) -> Failure<'s> {
@@ -190,7 +194,7 @@ impl<'s> Place<'_, 's> {
             });
             way = *before;
         }
-        Failure { instance: steps.into_iter().rev().collect(), schema: &rule.at }
+        Failure { instance: steps.into_iter().rev().collect(), schema: &rule.at, unfinished: false }
     }
 }
 

@@ -11,6 +11,7 @@ fn errors_name_the_key() {
     let vectors: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
     let weak = vectors["pem"]["RSA 1024"].as_str().unwrap();
     let p521 = vectors["pem"]["P-521"].as_str().unwrap();
+    let huge = vectors["large"]["pem 8200"].as_str().unwrap();
     let hs = "algorithms = ['HS256']";
     for (config, complaint) in [
         ("", "config key `algorithms`: name those that tokens may be signed by, such as [\"ES256\"]".to_owned()),
@@ -31,6 +32,9 @@ fn errors_name_the_key() {
         ("algorithms = ['RS256']\njwks = 'empty'", "config key `jwks`: the secret \"empty\": none of its keys is for signatures".into()),
         (&format!("{hs}\nsecret = 'half'\nfrom = 'header'"), "config key `from`: unknown variant `header`, expected `password` or `username`".into()),
         (&format!("{hs}\nsecret = 'half'\nfrom = 'username'\nusername_claim = ''"), "config key `username_claim`: with `from = \"username\"` a claim must name the user".into()),
+        (&format!("{hs}\nsecret = 'half'\nusername_claim = ''\nacl = [{{ allow = 'all', topic = 'a' }}, {{ user = 'alice', allow = 'all', topic = 'b' }}]"), "config key `acl[1]`: with `username_claim = \"\"` a user name is what the client says, so no rule can go by it (`user`, %u); name a claim, or".into()),
+        (&format!("{hs}\nsecret = 'half'\nusername_claim = ''\nacl = [{{ allow = 'all', topic = 'up/%u/#' }}]"), "config key `acl[0]`: with `username_claim = \"\"`".into()),
+        (&format!("algorithms = ['RS256']\npublic_key = '''{huge}'''"), "config key `public_key`: an RSA key has 8192 bits at most here".into()),
         (&format!("{hs}\nsecret = 'half'\nacl = [{{ topic = 'a' }}]"), "config key `acl[0]`: it needs `allow` or `deny`".into()),
     ] {
         let host = Host::new()

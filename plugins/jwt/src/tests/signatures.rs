@@ -173,8 +173,36 @@ fn a_name_that_no_key_has_is_logged_and_no_more_of_it_than_need_be() {
     assert_refused(&host, outcome, ReasonCode::BadUserNameOrPassword, &why);
 }
 
+/// A set with this key alone is refused, after that line.
+#[track_caller]
+fn assert_alone(key: &Value, line: &str) {
+    let (host, plugin) = with_keys(&["RS256"], &jwks(json!([key])), "jwks = 'keys'");
+    let error = plugin.err().unwrap();
+    assert!(error.ends_with("none of its keys is for signatures that this plugin knows"), "{error}");
+    let logged = host.logged()[0].to_string();
+    assert!(logged.starts_with(line), "{logged}\n{line}");
+}
+
+/// Made by OpenSSL.
 #[test]
-fn keys_for_other_purposes_are_passed_over() {
+fn rsa_keys_may_have_up_to_8192_bits() {
+    let vectors = vectors();
+    let large = &vectors["large"];
+    let set = jwks(json!([large["jwk"]]));
+    for (secret, config) in [
+        (set.as_str(), "jwks = 'keys'"),
+        (text(&large["pem"]), "public_key = 'keys'"),
+        (text(&large["pem PKCS#1"]), "public_key = 'keys'"),
+    ] {
+        for algorithm in ["RS256", "PS512"] {
+            let (_host, plugin) = with_keys(&[algorithm], secret, config);
+            granted(plugin.unwrap().authenticate(alice_with(text(&large[algorithm]))));
+        }
+    }
+}
+
+#[test]
+fn keys_that_are_not_ours_are_passed_over_and_those_that_cannot_be_used_named() {
     let vectors = vectors();
     let rsa = &vectors["jwk"]["RSA"];
     let with = |name: &str, value: Value| {
@@ -196,18 +224,27 @@ fn keys_for_other_purposes_are_passed_over() {
         with("key_ops", json!(["sign"])),
         with("alg", json!("RSA-OAEP")),
         with("kty", json!("OKP")),
-        with("n", json!("AQAB")),
-        with("n", json!("+/")),
-        with("e", Value::Null),
-        vectors["jwk"]["RSA 1024"].clone(),
         vectors["jwk"]["P-521"].clone(),
-        json!({"kty": "EC", "crv": "P-256", "x": part([1; 32]), "y": part([1; 32])}),
-        json!({"kty": "EC", "crv": "P-256", "x": part(&point[..31]), "y": part(&point[31..])}),
     ] {
-        let (host, plugin) = with_keys(&["RS256"], &jwks(json!([key])), "jwks = 'keys'");
-        let error = plugin.err().unwrap();
-        assert!(error.ends_with("none of its keys is for signatures that this plugin knows"), "{error}");
-        assert!(host.logged()[0].to_string().starts_with("DEBUG key of the JWKS passed over index=0"));
+        assert_alone(&key, "DEBUG key of the JWKS passed over index=0");
+    }
+    let warned = |why: &str| format!("WARN key of the JWKS cannot be used index=0 kid= why={why}");
+    for (key, why) in [
+        (with("n", json!("AQAB")), "modulus and exponent make no RSA key"),
+        (with("n", json!("+/")), "a part of it is missing, or is no base64url"),
+        (with("e", Value::Null), "a part of it is missing, or is no base64url"),
+        (vectors["jwk"]["RSA 1024"].clone(), "an RSA key needs 2048 bits (RFC 7518, section 3.3)"),
+        (with("n", json!(part([0xFF; 1025]))), "an RSA key has 8192 bits at most here"),
+        (
+            json!({"kty": "EC", "crv": "P-256", "x": part([1; 32]), "y": part([1; 32])}),
+            "it is no point of P-256",
+        ),
+        (
+            json!({"kty": "EC", "crv": "P-256", "x": part(&point[..31]), "y": part(&point[31..])}),
+            "it is no point of P-256",
+        ),
+    ] {
+        assert_alone(&key, &warned(why));
     }
     // It is bound to another algorithm of its family.
     let (_host, plugin) = with_keys(&["RS256"], &jwks(json!([with("alg", json!("PS256"))])), "jwks = 'keys'");

@@ -128,5 +128,27 @@ fn the_last_words_go_at_once() {
     let mut scene = Scene::new("max_batch = 2");
     scene.connect(&["c1", "c2"]);
     scene.plugin.on_events(vec![event(events::STOPPING, "stop")], 0);
+    assert!(scene.told().is_empty(), "the call that tells of it does not wait for the other side");
+    scene.pass(Duration::from_millis(20));
     assert_eq!(scene.told(), ["c1 c2", "stop"]);
+    scene.pass(SECOND * 60);
+    assert!(scene.told().is_empty());
+}
+
+#[test]
+fn what_is_told_after_the_last_words_is_kept() {
+    let mut scene = Scene::new("");
+    scene.answers(503);
+    scene.plugin.on_events(vec![event(events::STOPPING, "stop")], 0);
+    scene.pass(Duration::from_millis(20));
+    scene.plugin.on_events(vec![event(events::DISCONNECTED, "c1")], 0);
+    assert_eq!(scene.told(), ["stop"]);
+    // As after a start of the broker.
+    tidegate_plugin::timers::cancel(crate::SEND);
+    scene.answers(204);
+    scene.plugin = scene.host.start().unwrap();
+    scene.pass(SECOND);
+    assert_eq!(scene.told(), ["stop"]);
+    scene.pass(SECOND);
+    assert_eq!(scene.told(), ["c1"]);
 }
