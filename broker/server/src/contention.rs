@@ -4,7 +4,6 @@
 use crate::{
     clients::{Subscriber, TakenUp},
     clock,
-    config::Config,
     publish::{Draft, Publisher, ShortWay, publish, publish_at_once},
     shared::Shared,
     spare::List,
@@ -19,17 +18,14 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tidegate_hooks::{HookRegistry, Permissions};
+use tidegate_hooks::Permissions;
 use tidegate_mqtt::{
     ClientId, HomeId, Outgoing, Payload, QoS, SubscriptionFilter, SubscriptionOptions, TopicName, Version,
 };
 use tidegate_routing::Subscription;
 use tidegate_session::{Session, SessionState, Terms};
-use tidegate_store::{Durability, Memory, Store};
-use tokio::{
-    runtime::Runtime,
-    sync::{mpsc, watch},
-};
+use tidegate_store::Durability;
+use tokio::{runtime::Runtime, sync::mpsc};
 
 const MESSAGES: usize = 200_000;
 /// Messages of a turn.
@@ -92,7 +88,7 @@ fn median(costs: &mut [f64]) -> f64 {
 
 /// Nanoseconds of CPU for each message; None if others had a core meanwhile.
 fn run(runtime: &Runtime, threads: usize, (_, qos, besides): Variant) -> Option<f64> {
-    let broker = broker();
+    let broker = Shared::of_nobody(mpsc::channel(1).0);
     // So that there is something to look into where filters are that begin with a wildcard.
     Worker::new(runtime, &broker, "elsewhere", "+/none/of/these", qos);
     let name = |number: usize| format!("device/{number}/state");
@@ -118,14 +114,6 @@ fn run(runtime: &Runtime, threads: usize, (_, qos, besides): Variant) -> Option<
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     Some(costs.into_iter().sum::<Option<f64>>()? / threads as f64)
-}
-
-fn broker() -> Arc<Shared> {
-    let (parked, plugin_messages) = (mpsc::unbounded_channel().0, mpsc::channel(1).0);
-    let (store, recovered) = Store::open(Arc::new(Memory::default()), Durability::Os).unwrap();
-    let numbered = (store, recovered.first_number());
-    let (hooks, stopping) = (Arc::new(HookRegistry::new()), watch::channel(false).1);
-    Arc::new(Shared::new(Config::without_file(), hooks, parked, plugin_messages, stopping, numbered))
 }
 
 /// How long this thread has run.

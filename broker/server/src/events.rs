@@ -14,7 +14,7 @@ use std::{
 use tidegate_hooks::{Event, EventKind, EventKinds, Hooks, Member};
 use tidegate_plugin_host::{PluginReport, PluginState};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, oneshot, watch},
     task::JoinSet,
 };
 
@@ -115,9 +115,8 @@ struct Queue {
     busy: bool,
 }
 
-/// Carries events to the members that want them. Runs until the broker stops.
-pub(crate) async fn carry(broker: Arc<Shared>) {
-    let mut stopping = broker.stopping.clone();
+/// Carries events to the members that want them. Runs until `end` comes or is dropped, and then as long as there is something to say, up to a second.
+pub(crate) async fn carry(broker: Arc<Shared>, mut end: oneshot::Receiver<()>) {
     let mut queues: HashMap<Arc<str>, Queue> = HashMap::new();
     let mut calls: JoinSet<Arc<str>> = JoinSet::new();
     let mut lost_before = 0;
@@ -130,7 +129,7 @@ pub(crate) async fn carry(broker: Arc<Shared>) {
                     queue.busy = false;
                 }
             }
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            _ = &mut end => break,
         }
         if calls.is_empty() {
             tokio::time::sleep(GATHER).await;

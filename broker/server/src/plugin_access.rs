@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tidegate_hooks::{EventKind, Permissions};
 use tidegate_mqtt::{ClientId, Origin, ReasonCode, SessionId, TopicName};
 use tidegate_plugin_host::{BrokerAccess, Busy, ClientInfo, PluginMessage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 impl BrokerAccess for Shared {
@@ -87,14 +87,20 @@ fn info(subscriber: &Subscriber) -> Option<ClientInfo> {
 /// Messages of plugins that wait for the store.
 const MOST_WAITING: usize = 1024;
 
-/// Publishes what plugins publish, in the order in which they did. Runs until the broker stops.
-pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc::Receiver<PluginMessage>) {
+/// Publishes what plugins publish, in the order in which they did. Runs until `end` comes or is dropped: then it takes nothing more from them, and
+/// ends when all that it has taken is published.
+pub(crate) async fn publish_for_plugins(
+    broker: Arc<Shared>,
+    mut messages: mpsc::Receiver<PluginMessage>,
+    mut end: oneshot::Receiver<()>,
+) {
     let (nobody, durability) = (Arc::default(), broker.config.durability);
     let permissions = Permissions::default();
     let mut publisher =
         Publisher::new(SessionId(0), ClientId::new(""), nobody, permissions, None, durability);
     let mut waiting: VecDeque<(Origin, TopicName, Box<Submitted>)> = VecDeque::new();
-    loop {
+    let (mut open, mut more) = (true, true);
+    while more || !waiting.is_empty() {
         let room = waiting.len() < MOST_WAITING;
         let settled = async {
             match waiting.front_mut() {
@@ -103,13 +109,20 @@ pub(crate) async fn publish_for_plugins(broker: Arc<Shared>, mut messages: mpsc:
             }
         };
         tokio::select! {
+            _ = &mut end, if open => {
+                open = false;
+                messages.close();
+            }
             outcome = settled => {
                 let Some((origin, topic, submitted)) = waiting.pop_front() else { continue };
                 let taken = submitted.settle(&broker, Some(&publisher), outcome);
                 answer(&broker, &origin, &topic, taken).await;
             }
-            message = messages.recv(), if room => {
-                let Some(message) = message else { return };
+            message = messages.recv(), if more && room => {
+                let Some(message) = message else {
+                    more = false;
+                    continue;
+                };
                 let PluginMessage { origin, topic, payload, qos, retain, properties } = message;
                 let by = Some(Box::new(origin.clone()));
                 let draft = Draft::new(topic.clone(), payload.into());
@@ -136,5 +149,41 @@ async fn answer(broker: &Shared, origin: &Origin, topic: &TopicName, taken: Resu
             });
             debug!(plugin, %topic, %error, "message of a plugin refused");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_mqtt::QoS;
+
+    #[tokio::test]
+    async fn what_plugins_published_before_the_end_is_published_and_no_more_is_taken() {
+        let (plugin_messages, messages) = mpsc::channel(100);
+        let broker = Shared::of_nobody(plugin_messages);
+        let topic = |number: usize| TopicName::new(&format!("t/{number}")).unwrap();
+        let publish = |number: usize| {
+            BrokerAccess::publish(
+                &*broker,
+                PluginMessage {
+                    origin: Origin { plugin: "p".into(), hops: 1 },
+                    topic: topic(number),
+                    payload: "x".into(),
+                    qos: QoS::AtLeastOnce,
+                    retain: true,
+                    properties: None,
+                },
+            )
+        };
+        for number in 0..100 {
+            publish(number).unwrap();
+        }
+        let (end, ended) = oneshot::channel();
+        drop(end);
+        publish_for_plugins(broker.clone(), messages, ended).await;
+        for number in 0..100 {
+            assert!(BrokerAccess::retained(&*broker, &topic(number)).is_some(), "{number}");
+        }
+        assert!(publish(100).is_err(), "the plugin still has it, and knows");
     }
 }

@@ -23,7 +23,7 @@ use tidegate_plugin_host::{
 use tidegate_store::{Backend, Fjall, Memory, Recovered, Store, StoreError};
 use tidegate_transport::{TlsError, TlsSettings};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::task::TaskTracker;
@@ -37,8 +37,10 @@ pub struct Broker {
     certificates: Vec<Arc<TlsSettings>>,
     plugins: Option<PluginHost>,
     stop: watch::Sender<bool>,
-    /// Tells the last of them after the stop.
-    events: JoinHandle<()>,
+    /// Tells the last of them after the last client.
+    events: Finishing,
+    /// What plugins publish.
+    plugin_messages: Finishing,
     connections: TaskTracker,
     tasks: JoinSet<()>,
 }
@@ -175,9 +177,10 @@ impl Broker {
         }
         tasks.spawn(parked_sessions::watch(shared.clone(), parked));
         tasks.spawn(keep_time(shared.clone()));
-        tasks.spawn(plugin_access::publish_for_plugins(shared.clone(), of_plugins));
+        let plugin_messages =
+            Finishing::spawn(|end| plugin_access::publish_for_plugins(shared.clone(), of_plugins, end));
         tasks.spawn(revocation::watch(shared.clone(), chain_changed));
-        let events = tokio::spawn(events::carry(shared.clone()));
+        let events = Finishing::spawn(|end| events::carry(shared.clone(), end));
         let addresses = bound.iter().filter_map(Bound::address).collect();
         let mut certificates = Vec::new();
         for (bound, requires) in bound.into_iter().zip(requires) {
@@ -204,7 +207,17 @@ impl Broker {
         }
         info!(plugin_dir = %shared.config.plugin_dir.display(), data_dir = %shared.config.data_dir.display(), "ready");
         shared.events.tell(EventKind::Started, |event| event.with("version", env!("CARGO_PKG_VERSION")));
-        Ok(Self { events, shared, addresses, certificates, plugins, stop, connections, tasks })
+        Ok(Self {
+            events,
+            plugin_messages,
+            shared,
+            addresses,
+            certificates,
+            plugins,
+            stop,
+            connections,
+            tasks,
+        })
     }
 
     /// Where clients come in, in the order of the config; the ports in fact taken. Unix sockets are left out.
@@ -241,7 +254,8 @@ impl Broker {
         info!("config read again");
     }
 
-    /// Takes nobody in any more, tells the clients (0x8B), waits for them up to five seconds, then drains the plugins.
+    /// Takes nobody in any more, tells the clients (0x8B), waits for them up to five seconds, and as long for what plugins have published; then drains
+    /// the plugins.
     pub async fn stop(mut self) {
         let began = clock::now();
         let connected = self.shared.clients.connected();
@@ -257,9 +271,8 @@ impl Broker {
         if tokio::time::timeout(FAREWELL, self.connections.wait()).await.is_err() {
             warn!(clients = self.connections.len(), "clients did not leave in time");
         }
-        if let Err(error) = self.events.await {
-            tracing::error!(%error, "the task that carries events ended badly");
-        }
+        self.events.finish("carries events").await;
+        self.plugin_messages.finish("publishes for plugins").await;
         self.tasks.shutdown().await;
         let shared = self.shared.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || shared.store.close()).await {
@@ -269,6 +282,33 @@ impl Broker {
             plugins.stop().await;
         }
         info!(milliseconds = clock::now().since(began).as_millis(), "stopped");
+    }
+}
+
+/// A task that does what is left to do when its end has come.
+#[derive(Debug)]
+struct Finishing {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Finishing {
+    fn spawn<F: Future<Output = ()> + Send + 'static>(task: impl FnOnce(oneshot::Receiver<()>) -> F) -> Self {
+        let (end, ended) = oneshot::channel();
+        Self { end, task: tokio::spawn(task(ended)) }
+    }
+
+    /// The end has come. `what`: what it does.
+    async fn finish(mut self, what: &str) {
+        drop(self.end);
+        match tokio::time::timeout(FAREWELL, &mut self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the task that {what} ended badly"),
+            Err(_) => {
+                self.task.abort();
+                warn!("the task that {what} did not end in time: what it had left is lost");
+            }
+        }
     }
 }
 

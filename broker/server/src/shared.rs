@@ -397,3 +397,16 @@ impl Shared {
 
 /// Bytes of messages that are read from disk for one session at once.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+impl Shared {
+    /// Of a broker to which nobody comes, with its store in memory.
+    pub(crate) fn of_nobody(plugin_messages: mpsc::Sender<PluginMessage>) -> Arc<Self> {
+        let store = Arc::new(tidegate_store::Memory::default());
+        let (store, recovered) = Store::open(store, Durability::Os).unwrap();
+        let numbered = (store, recovered.first_number());
+        let (hooks, stopping) = (Arc::new(HookRegistry::new()), watch::channel(false).1);
+        let parked = mpsc::unbounded_channel().0;
+        Arc::new(Self::new(Config::without_file(), hooks, parked, plugin_messages, stopping, numbered))
+    }
+}

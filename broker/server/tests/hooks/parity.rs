@@ -33,6 +33,19 @@ fn on_stopped_and_on_sys_info_tick() {
 }
 
 #[test]
+fn clients_that_are_there_when_the_broker_stops_are_told_of_as_gone() {
+    let (mut embedded, listener) = listening();
+    let names: Vec<String> = (0..20).map(|number| format!("c{number}")).collect();
+    let clients: Vec<_> = names.iter().map(|name| embedded.client(Version::V5, name)).collect();
+    embedded.stop();
+    for name in &names {
+        let gone = listener.wait_for(EventKind::Disconnected, of(name));
+        assert_eq!(gone.reason, ReasonCode::ServerShuttingDown);
+    }
+    drop(clients);
+}
+
+#[test]
 fn on_connect_on_session_establish_on_session_established_and_on_disconnect_in_this_order() {
     let (embedded, listener) = listening();
     embedded.client(Version::V3_1_1, "c").disconnect();
