@@ -148,49 +148,14 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Whether `import` takes the name of this file, and finds no other by it.
 fn is_module(file: &Path) -> bool {
-    const TAKEN: [&str; 37] = [
-        "False",
-        "None",
-        "True",
-        "and",
-        "as",
-        "assert",
-        "async",
-        "await",
-        "break",
-        "class",
-        "continue",
-        "def",
-        "del",
-        "elif",
-        "else",
-        "except",
-        "finally",
-        "for",
-        "from",
-        "global",
-        "if",
-        "import",
-        "in",
-        "is",
-        "lambda",
-        "nonlocal",
-        "not",
-        "or",
-        "pass",
-        "raise",
-        "return",
-        "tidegate",
-        "tidegate_component",
-        "try",
-        "while",
-        "with",
-        "yield",
-    ];
+    const TAKEN: &str = "False None True and as assert async await break class continue def del elif else except finally \
+                         for from global if import in is lambda nonlocal not or pass raise return tidegate \
+                         tidegate_component try while with yield";
     let name = file.file_stem().unwrap_or_default().to_str().unwrap_or_default();
     let is_word = name.chars().all(|c| c == '_' || c.is_alphanumeric());
     let begins = name.starts_with(|c: char| c == '_' || c.is_alphabetic());
-    file.extension().is_some_and(|kind| kind == "py") && is_word && begins && !TAKEN.contains(&name)
+    let is_taken = TAKEN.split(' ').any(|taken| taken == name);
+    file.extension().is_some_and(|kind| kind == "py") && is_word && begins && !is_taken
 }
 
 #[cfg(test)]
