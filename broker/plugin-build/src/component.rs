@@ -1,7 +1,7 @@
 //! From a core module to a component, and what a component is.
 
 use crate::{Failure, command::say};
-use std::{fmt, fs, path::Path};
+use std::{fmt, fs, path::Path, process};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
@@ -45,9 +45,11 @@ pub fn keep(component: &[u8], to: &Path) -> Result<(), Failure> {
     let interfaces = Interfaces::of(component)?;
     let same = fs::read(to).is_ok_and(|old| old == component);
     if !same {
-        let partial = to.with_extension("wasm.partial");
-        fs::write(&partial, component).map_err(Failure::file("write", &partial))?;
-        fs::rename(&partial, to).map_err(Failure::file("write", to))?;
+        // Two that build the same do not write to the same.
+        let partial = to.with_extension(format!("wasm.{}.partial", process::id()));
+        let written = fs::write(&partial, component).map_err(Failure::file("write", &partial));
+        let written = written.and_then(|()| fs::rename(&partial, to).map_err(Failure::file("write", to)));
+        written.inspect_err(|_| _ = fs::remove_file(&partial))?;
     }
     let kib = component.len().div_ceil(1024);
     let unchanged = if same { " (unchanged)" } else { "" };
@@ -112,6 +114,23 @@ impl fmt::Display for Interfaces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_component_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("shout.wasm");
+        // It exports and imports nothing.
+        let component = b"\0asm\x0d\0\x01\0";
+        keep(component, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), component);
+        // A folder is in the way.
+        let other = folder.path().join("other.wasm");
+        fs::create_dir_all(other.join("inside")).unwrap();
+        keep(component, &other).unwrap_err();
+        assert!(keep(b"no component", &to).is_err());
+        assert_eq!(fs::read(&to).unwrap(), component);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside them");
+    }
 
     #[test]
     fn interfaces_are_shown_without_versions_and_wasi_by_package() {

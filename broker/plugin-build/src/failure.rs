@@ -16,6 +16,13 @@ pub enum Failure {
     /// Nothing of anybody's is written over.
     #[error("{} is there already, and is not an empty folder: choose another name, or remove it", .0.display())]
     Taken(PathBuf),
+    /// A virtual environment is made from nothing: whatever is in its folder goes.
+    #[error(
+        "{} is there already, and is neither empty nor a virtual environment of Python: name another folder by --tools, or \
+         remove it",
+        .0.display()
+    )]
+    NoEnvironment(PathBuf),
     /// What to build is nowhere said.
     #[error(
         "{} has no {MANIFEST}: name the folder of a plugin's project, or begin one by `tidegate plugin new`",

@@ -19,6 +19,14 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     fs::write(path, content).map_err(Failure::file("write", path))
 }
 
+/// Whether there is nothing, or an empty folder.
+pub(crate) fn is_free(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => !path.exists(),
+    }
+}
+
 /// Makes a folder, and those above it.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use crate::{
     Failure,
     command::{run, succeeds},
+    files,
     stamp::Stamp,
     tools::{self, NODE, NPM},
 };
@@ -16,8 +17,12 @@ use std::{
 /// succeeds. Returns its Python.
 ///
 /// # Errors
-/// If Python is missing, or a package cannot be installed.
+/// If `to` has files of somebody else, Python is missing, or a package cannot be installed.
 pub fn python(list: &Path, to: &Path, check: &[&str]) -> Result<PathBuf, Failure> {
+    // Whatever is there is removed when it is made.
+    if !files::is_free(to) && !to.join("pyvenv.cfg").is_file() {
+        return Err(Failure::NoEnvironment(to.to_owned()));
+    }
     tools::find_python_with_venv()?;
     let requirements = list.join("requirements.txt");
     let python = to.join("bin/python");
@@ -68,4 +73,29 @@ pub fn node(list: &Path, to: &Path, package: &str) -> Result<(), Failure> {
                      `npm install` brings its lock file into step.",
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_files_of_somebody_else_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, to) = (folder.path(), folder.path().join("mine"));
+        fs::write(list.join("requirements.txt"), "").unwrap();
+        fs::create_dir(&to).unwrap();
+        // The second is what says of an environment what is in it.
+        let files = [to.join("letter"), to.join("installed")];
+        for file in &files {
+            fs::write(file, "mine").unwrap();
+        }
+        for to in [&to, &files[0]] {
+            let failure = python(list, to, &["python"]).unwrap_err();
+            assert!(matches!(failure, Failure::NoEnvironment(_)), "{failure}");
+        }
+        for file in &files {
+            assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+        }
+    }
 }

@@ -107,8 +107,13 @@ impl Manifest {
         if sources.is_empty() || sources.len() > 1 && self.lang != Language::C {
             return Err(format!("key `source`: in {} it is one file", self.lang.name()));
         }
-        match sources.iter().find(|file| !folder.join(file).is_file()) {
-            Some(missing) => Err(format!("key `source`: there is no file {missing}")),
+        if let Some(missing) = sources.iter().find(|file| !folder.join(file).is_file()) {
+            return Err(format!("key `source`: there is no file {missing}"));
+        }
+        match sources.iter().find(|file| self.lang == Language::Python && !is_module(Path::new(file))) {
+            Some(other) => {
+                Err(format!("key `source`: Python cannot import {other}; a file such as my_plugin.py it can"))
+            }
             None => Ok(()),
         }
     }
@@ -139,6 +144,18 @@ impl Language {
 pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     !name.is_empty() && name.bytes().all(allowed)
+}
+
+/// Whether `import` takes the name of this file, and finds no other by it.
+fn is_module(file: &Path) -> bool {
+    const TAKEN: &str = "False None True and as assert async await break class continue def del elif else except finally \
+                         for from global if import in is lambda nonlocal not or pass raise return tidegate \
+                         tidegate_component try while with yield";
+    let name = file.file_stem().unwrap_or_default().to_str().unwrap_or_default();
+    let is_word = name.chars().all(|c| c == '_' || c.is_alphanumeric());
+    let begins = name.starts_with(|c: char| c == '_' || c.is_alphabetic());
+    let is_taken = TAKEN.split(' ').any(|taken| taken == name);
+    file.extension().is_some_and(|kind| kind == "py") && is_word && begins && !is_taken
 }
 
 #[cfg(test)]

@@ -50,15 +50,14 @@ impl<'a> Template<'a> {
             return Err(Failure::Name(self.name.to_owned()));
         }
         let folder = parent.join(self.name);
-        let is_free = match fs::read_dir(&folder) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(_) => !folder.exists(),
-        };
-        if !is_free {
+        if !files::is_free(&folder) {
             return Err(Failure::Taken(folder));
         }
-        self.files().try_for_each(|(file, content)| files::write(&folder.join(file), content.as_bytes()))?;
-        Sdk::write(self.language, &folder)?;
+        whole_or_nothing(&folder, || {
+            self.files()
+                .try_for_each(|(file, content)| files::write(&folder.join(file), content.as_bytes()))?;
+            Sdk::write(self.language, &folder)
+        })?;
         Ok(folder)
     }
 
@@ -119,6 +118,22 @@ impl<'a> Template<'a> {
         let lines = steps.iter().map(|(command, what)| format!("    {command:width$}   # {what}"));
         format!("{name} is a plugin in {language}. Now:\n\n{}\n", lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Fills a folder that is not there, or empty, and leaves it so if that fails.
+fn whole_or_nothing(folder: &Path, fill: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let was_there = folder.is_dir();
+    files::make_folder(folder)?;
+    fill().inspect_err(|_| {
+        // What cannot be removed is in the way of the next attempt, and named then.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+        if !was_there {
+            let _ = fs::remove_dir(folder);
+        }
+    })
 }
 
 #[cfg(test)]

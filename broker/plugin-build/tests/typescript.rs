@@ -52,6 +52,8 @@ impl Module<'_> {
         if self.interface().name.as_deref() == Some("types") {
             text.push_str("  /** QuickJS has numbers here, StarlingMonkey bigints. */\n");
             text.push_str("  export type U64 = number | bigint;\n");
+            text.push_str("  /** The same, with a sign. */\n");
+            text.push_str("  export type S64 = number | bigint;\n");
         }
         for (name, id) in &self.interface().types {
             self.declare_type(text, name, *id);
@@ -145,8 +147,8 @@ impl Module<'_> {
     fn name(&self, ty: &Type) -> String {
         match ty {
             Type::Bool => "boolean".into(),
-            Type::U64 | Type::S64 if self.interface().name.as_deref() == Some("types") => "U64".into(),
-            Type::U64 | Type::S64 => format!("import(\"{}\").U64", self.types()),
+            Type::U64 => self.number("U64"),
+            Type::S64 => self.number("S64"),
             Type::U8 | Type::U16 | Type::U32 | Type::S8 | Type::S16 | Type::S32 | Type::F32 | Type::F64 => {
                 "number".into()
             }
@@ -182,6 +184,12 @@ impl Module<'_> {
             TypeDefKind::Handle(Handle::Own(of) | Handle::Borrow(of)) => self.name_of(*of),
             other => panic!("{}", other.as_str()),
         }
+    }
+
+    /// Of 64 bits.
+    fn number(&self, name: &str) -> String {
+        let is_here = self.interface().name.as_deref() == Some("types");
+        if is_here { name.into() } else { format!("import(\"{}\").{name}", self.types()) }
     }
 
     fn types(&self) -> String {

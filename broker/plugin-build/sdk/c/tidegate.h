@@ -8,14 +8,14 @@
 //   "subscribe"      tg_subscribe_verdict_t plugin_on_subscribe(const tg_subscribe_request_t *request)
 //   "subscribers"    tg_answer_t plugin_select(const tg_message_t *message, const tg_candidates_t *candidates)
 //   "deliver"        tg_deliver_verdict_t plugin_on_deliver(const tg_message_t *message, uint64_t session, tg_string_t client_id)
-//   "events"         void plugin_on_event(const tg_event_t *event)
+//   "events"         void plugin_on_event(const tg_event_t *event), and, if you like, void plugin_on_lost(uint64_t events)
 //   "timer-handler"  void plugin_on_timer(uint64_t token)
 //
 // Below this layer is `build/work/bindings/tg.h`, which is made of `plugin.wit` when the plugin is built and has everything, by the names in `plugin.wit`.
 // Other hooks ("enhanced-auth", "publish-batch", "storage") are the functions `exports_tidegate_plugin_…` in there.
 //
 // What a hook is given is gone when it returns. What it returns belongs to the broker: make it by the functions here, which copy.
-// Texts have a length, and no zero at their end: "%.*s" with TG_ARG(text) prints them.
+// Texts have a length, and no zero at their end: "%.*s" with TG_ARG(text) prints them. What is empty may be at NULL.
 
 #pragma once
 
@@ -28,6 +28,7 @@
 
 // ---- Texts ----
 
+// For "%.*s", which stops at a zero. Topics and client ids have none; payloads may.
 #define TG_ARG(text) (int)(text).len, (const char *)(text).ptr
 
 static inline tg_string_t tg_text_of_(tg_string_t text) { return text; }
@@ -45,14 +46,14 @@ static inline tg_string_t tg_text_of_chars_(const char *text) {
 #define tg_is(text, other) tg_is_(text, tg_text(other))
 
 static inline bool tg_is_(tg_string_t text, tg_string_t other) {
-  return text.len == other.len && memcmp(text.ptr, other.ptr, text.len) == 0;
+  return text.len == other.len && tg_equal_(text.ptr, other.ptr, text.len);
 }
 
 // Whether a `tg_string_t` begins with a text.
 #define tg_starts_with(text, start) tg_starts_with_(text, tg_text(start))
 
 static inline bool tg_starts_with_(tg_string_t text, tg_string_t start) {
-  return text.len >= start.len && memcmp(text.ptr, start.ptr, start.len) == 0;
+  return text.len >= start.len && tg_equal_(text.ptr, start.ptr, start.len);
 }
 
 // Whether one of these characters is in it.
@@ -76,6 +77,8 @@ static inline tg_string_t tg_vprint_(const char *format, va_list values) {
   int len = vsnprintf(NULL, 0, format, again);
   va_end(again);
   if (len < 0) abort();
+  // The bindings free nothing of this length.
+  if (len == 0) return (tg_string_t){(uint8_t *)"", 0};
   char *text = tg_alloc((size_t)len + 1);
   vsnprintf(text, (size_t)len + 1, format, values);
   return (tg_string_t){(uint8_t *)text, (size_t)len};
@@ -90,10 +93,15 @@ __attribute__((format(printf, 1, 2))) static inline tg_string_t tg_print(const c
   return text;
 }
 
-// A copy of a text, in the same way.
+// A copy of a text, zeros and all, in the same way.
 #define tg_copy(text) tg_copy_(tg_text(text))
 
-static inline tg_string_t tg_copy_(tg_string_t text) { return tg_print("%.*s", TG_ARG(text)); }
+static inline tg_string_t tg_copy_(tg_string_t text) {
+  if (text.len == 0) return (tg_string_t){(uint8_t *)"", 0};
+  uint8_t *copy = tg_alloc(text.len + 1);
+  memcpy(copy, text.ptr, text.len);
+  return (tg_string_t){copy, text.len};
+}
 
 // ---- What the broker lends ----
 
@@ -134,43 +142,66 @@ static inline bool tg_config(const char *key, tg_string_t *value) {
   return is_there;
 }
 
-// The next four take a value from the config, and leave what is there already if the config does not say. They return NULL, or what is wrong,
-// for `plugin_init` to return.
+// In the whole config, where a value shows what type it is of. False: it is not there. The document is to be freed if it is.
+static inline bool tg_config_json_(const char *key, tg_string_t *document, tg_json_t *value) {
+  tidegate_plugin_config_document(document);
+  *value = tg_json_member(tg_json(document->ptr, document->len), key);
+  if (!value->at) tg_string_free(document);
+  return value->at;
+}
+
+static inline const char *tg_config_wrong_(tg_string_t *document, bool good, const char *key, const char *expected) {
+  tg_string_free(document);
+  return good ? NULL : (const char *)tg_print("config key `%s`: expected %s", key, expected).ptr;
+}
+
+static inline void tg_push_(tg_list_string_t *list, tg_string_t text) {
+  list->ptr = realloc(list->ptr, (list->len + 1) * sizeof *list->ptr);
+  if (!list->ptr) abort();
+  list->ptr[list->len++] = text;
+}
+
+// The next four take a value from the config, and leave what is there already if the config does not say. They return NULL, or what is wrong, such
+// as a value of another type, for `plugin_init` to return.
 
 static inline const char *tg_config_text(const char *key, tg_string_t *text) {
-  tg_config(key, text);
-  return NULL;
+  tg_string_t document, found;
+  tg_json_t value;
+  if (!tg_config_json_(key, &document, &value)) return NULL;
+  bool good = tg_json_text(value, &found);
+  if (good) *text = found;
+  return tg_config_wrong_(&document, good, key, "a text");
 }
 
 static inline const char *tg_config_number(const char *key, double *number) {
-  tg_string_t text;
-  if (!tg_config(key, &text)) return NULL;
-  bool good = tg_json_number(tg_json(text.ptr, text.len), number);
-  tg_string_free(&text);
-  return good ? NULL : (const char *)tg_print("config key `%s`: expected a number", key).ptr;
+  tg_string_t document;
+  tg_json_t value;
+  if (!tg_config_json_(key, &document, &value)) return NULL;
+  return tg_config_wrong_(&document, tg_json_number(value, number), key, "a number");
 }
 
 static inline const char *tg_config_bool(const char *key, bool *yes) {
-  tg_string_t text;
-  if (!tg_config(key, &text)) return NULL;
-  bool good = tg_is(text, "true") || tg_is(text, "false");
-  *yes = tg_is(text, "true");
-  tg_string_free(&text);
-  return good ? NULL : (const char *)tg_print("config key `%s`: expected true or false", key).ptr;
+  tg_string_t document;
+  tg_json_t value;
+  if (!tg_config_json_(key, &document, &value)) return NULL;
+  tg_string_t word = {(uint8_t *)value.at, (size_t)(value.end - value.at)};
+  bool good = tg_is(word, "true") || tg_is(word, "false");
+  if (good) *yes = tg_is(word, "true");
+  return tg_config_wrong_(&document, good, key, "true or false");
 }
 
 static inline const char *tg_config_list(const char *key, tg_list_string_t *list) {
-  tg_string_t text;
-  if (!tg_config(key, &text)) return NULL;
-  tg_json_t value = tg_json(text.ptr, text.len), inside = tg_json_inside(value), none, item;
-  bool good = value.at && *value.at == '[';
-  *list = (tg_list_string_t){tg_alloc(text.len * sizeof *list->ptr), 0};
+  tg_string_t document, text;
+  tg_json_t value, none, item;
+  if (!tg_config_json_(key, &document, &value)) return NULL;
+  tg_json_t inside = tg_json_inside(value);
+  bool good = *value.at == '[';
+  *list = (tg_list_string_t){0};
   while (good && tg_json_next(&inside, &none, &item)) {
-    good = tg_json_text(item, &list->ptr[list->len]);
-    if (good) list->len++;
+    good = tg_json_text(item, &text);
+    if (good) tg_push_(list, text);
   }
-  tg_string_free(&text);
-  return good ? NULL : (const char *)tg_print("config key `%s`: expected a list of texts", key).ptr;
+  return tg_config_wrong_(&document, good, key, "a list of texts");
 }
 
 // NULL if the config has no keys but these, which stand here with a blank between them. Else what is wrong.
@@ -183,7 +214,7 @@ static inline const char *tg_config_has_only(const char *keys) {
     if (!tg_json_text(key, &name)) continue;
     bool known = false;
     for (const char *at = keys; *at && !known; at += strcspn(at, " "), at += strspn(at, " ")) {
-      known = strcspn(at, " ") == name.len && memcmp(at, name.ptr, name.len) == 0;
+      known = strcspn(at, " ") == name.len && tg_equal_(at, name.ptr, name.len);
     }
     if (!known) wrong = (const char *)tg_print("config key `%.*s`: unknown; there are: %s", TG_ARG(name), keys).ptr;
     tg_string_free(&name);
@@ -214,12 +245,6 @@ static inline tg_scope_t *tg_scope(tg_scopes_t *scopes, const char *hook) {
   return scope;
 }
 
-static inline void tg_push_(tg_list_string_t *list, tg_string_t text) {
-  list->ptr = realloc(list->ptr, (list->len + 1) * sizeof *list->ptr);
-  if (!list->ptr) abort();
-  list->ptr[list->len++] = text;
-}
-
 // Topics that match this filter, a text. Without any: all.
 #define tg_about(scope, filter) tg_about_(scope, tg_copy(filter))
 
@@ -233,7 +258,12 @@ static inline void tg_about_all(tg_scope_t *scope, const tg_list_string_t *filte
 // A field that is wanted ("payload", "client-id", "username", "properties"; for "subscribers" "filter"), or a kind of event.
 static inline void tg_want(tg_scope_t *scope, const char *field) { tg_push_(&scope->wants, tg_copy(field)); }
 
+// The C library's standard output, if the plugin has any use for it: to ask for `stdout` would bring 24 KiB into all of them.
+extern FILE *volatile __stdout_used __attribute__((weak));
+
 __attribute__((weak)) bool exports_tidegate_plugin_lifecycle_init(tg_start_t *start, tg_scopes_t *scopes, tg_string_t *error) {
+  // The broker's log takes what is printed line by line.
+  if (&__stdout_used && __stdout_used) setvbuf(__stdout_used, NULL, _IOLBF, 0);
   *scopes = (tg_scopes_t){0};
   const char *wrong = plugin_init(start, scopes);
   exports_tidegate_plugin_lifecycle_start_free(start);

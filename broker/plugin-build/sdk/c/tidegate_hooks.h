@@ -186,14 +186,25 @@ tg_answer_t plugin_select(const tg_message_t *message, const tg_candidates_t *ca
 // Which member of a shared subscription, by index; -1: the broker chooses. Need not be there.
 __attribute__((weak)) int64_t plugin_pick(const tg_message_t *message, tg_string_t group, const tg_candidates_t *members);
 
+static inline tg_list_u32_t tg_indexes_(const uint32_t *indexes, size_t len) {
+  tg_list_u32_t copy = {tg_alloc(len * sizeof *indexes), len};
+  if (len > 0) memcpy(copy.ptr, indexes, len * sizeof *indexes);
+  return copy;
+}
+
 static inline tg_answer_t tg_select_all(void) {
   return (tg_answer_t){.choice.tag = EXPORTS_TIDEGATE_PLUGIN_SUBSCRIBERS_CHOICE_ALL};
 }
-// By index.
+// Those, by index, and nobody else.
 static inline tg_answer_t tg_select_only(const uint32_t *indexes, size_t len) {
   tg_answer_t answer = {.choice.tag = EXPORTS_TIDEGATE_PLUGIN_SUBSCRIBERS_CHOICE_ONLY};
-  answer.choice.val.only = (tg_list_u32_t){tg_alloc(len * sizeof *indexes), len};
-  if (len > 0) memcpy(answer.choice.val.only.ptr, indexes, len * sizeof *indexes);
+  answer.choice.val.only = tg_indexes_(indexes, len);
+  return answer;
+}
+// Everybody but those, by index.
+static inline tg_answer_t tg_select_except(const uint32_t *indexes, size_t len) {
+  tg_answer_t answer = {.choice.tag = EXPORTS_TIDEGATE_PLUGIN_SUBSCRIBERS_CHOICE_EXCEPT};
+  answer.choice.val.except = tg_indexes_(indexes, len);
   return answer;
 }
 
@@ -246,8 +257,11 @@ typedef exports_tidegate_plugin_events_event_t tg_event_t;
 // Something has happened.
 void plugin_on_event(const tg_event_t *event);
 
+// So many events were dropped, before those that it is told next: they came faster than they were taken. Need not be there.
+__attribute__((weak)) void plugin_on_lost(uint64_t events);
+
 __attribute__((weak)) void exports_tidegate_plugin_events_on_events(exports_tidegate_plugin_events_list_event_t *batch, uint64_t lost) {
-  (void)lost;
+  if (lost > 0 && plugin_on_lost) plugin_on_lost(lost);
   for (size_t at = 0; at < batch->len; at++) plugin_on_event(&batch->ptr[at]);
   exports_tidegate_plugin_events_list_event_free(batch);
 }

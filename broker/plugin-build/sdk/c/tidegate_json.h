@@ -14,12 +14,16 @@ typedef struct {
   const char *end;
 } tg_json_t;
 
-// Memory, or the end of this instance: address 0 is one like any other here.
+// Memory, or the end of this instance: address 0 is one like any other here. NULL for no bytes at all, as the bindings free none for those.
 static inline void *tg_alloc(size_t len) {
-  void *memory = calloc(1, len > 0 ? len : 1);
+  if (len == 0) return NULL;
+  void *memory = calloc(1, len);
   if (!memory) abort();
   return memory;
 }
+
+// What is empty may be at NULL, which `memcmp` must not be given.
+static inline bool tg_equal_(const void *a, const void *b, size_t len) { return len == 0 || memcmp(a, b, len) == 0; }
 
 static inline const char *tg_json_space_(const char *at, const char *end) {
   while (at < end && strchr(" \t\r\n,", *at)) at++;
@@ -63,9 +67,23 @@ static inline tg_json_t tg_json(const void *text, size_t len) {
   return at < end ? (tg_json_t){at, tg_json_behind_(at, end)} : (tg_json_t){0};
 }
 
+// Whether there is nothing in between that means anything.
+static inline bool tg_json_blank_(const char *at, const char *end) {
+  while (at < end && memchr(" \t\r\n", *at, 4)) at++;
+  return at >= end;
+}
+
+// The value of a text that has no other.
+static inline tg_json_t tg_json_only(const void *text, size_t len) {
+  tg_json_t value = tg_json(text, len);
+  bool is_alone = value.at && tg_json_blank_((const char *)text, value.at) && tg_json_blank_(value.end, (const char *)text + len);
+  return is_alone ? value : (tg_json_t){0};
+}
+
 // What is inside an object or a list, for `tg_json_next`. Of anything else: nothing.
 static inline tg_json_t tg_json_inside(tg_json_t value) {
-  bool has_inside = value.at && value.end - value.at >= 2 && (*value.at == '{' || *value.at == '[');
+  bool has_inside = value.at && value.end - value.at >= 2;
+  if (has_inside) has_inside = (*value.at == '{' && value.end[-1] == '}') || (*value.at == '[' && value.end[-1] == ']');
   return has_inside ? (tg_json_t){value.at + 1, value.end - 1} : (tg_json_t){0};
 }
 
@@ -135,7 +153,8 @@ static inline bool tg_json_text(tg_json_t value, tg_string_t *text) {
       }
       text->len += tg_json_utf8_(code, to + text->len);
     } else {
-      tg_string_free(text);
+      free(to);
+      *text = (tg_string_t){0};
       return false;
     }
   }
@@ -146,7 +165,7 @@ static inline bool tg_json_text(tg_json_t value, tg_string_t *text) {
 static inline bool tg_json_says(tg_json_t value, const char *other) {
   tg_string_t text;
   if (!tg_json_text(value, &text)) return false;
-  bool same = text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
+  bool same = text.len == strlen(other) && tg_equal_(text.ptr, other, text.len);
   tg_string_free(&text);
   return same;
 }

@@ -2,8 +2,10 @@
 //
 // A plugin is a class, exported by `export default`, with a method for each hook that `tidegate-plugin.toml` names: see `Plugin`. One object
 // answers one call at a time, and the broker runs several: what they must share is in `tidegate:plugin/kv@0.1.0`. What else the broker lends is in
-// modules of such names, too: `wit.d.ts` has them all, made of `plugin.wit`. Where they say `U64`, QuickJS has numbers and StarlingMonkey has bigints;
-// `u64` makes the right one.
+// modules of such names, too: `wit.d.ts` has them all, made of `plugin.wit`. Where they say `U64` or `S64`, QuickJS has numbers and StarlingMonkey has
+// bigints; `u64` and `s64` make the right one.
+//
+// A number in an answer that its type does not have, such as -1 for a duration, is an exception, and no answer.
 
 import { document, secret } from "tidegate:plugin/config@0.1.0";
 import { log as logLine, type Level } from "tidegate:plugin/logging@0.1.0";
@@ -198,9 +200,30 @@ export function log(level: Level, text: string, fields: Record<string, unknown> 
 
 let bigints = false;
 
-/** A number as this engine wants it where `wit.d.ts` says `U64`. */
+/** A number as this engine wants it where `wit.d.ts` says `U64`. Throws if it is negative, not whole, or too large. */
 export function u64(number: number | bigint): types.U64 {
+  return fitting("u64", number, 0, 2 ** 64);
+}
+
+/** The same where it says `S64`, which may be negative. */
+export function s64(number: number | bigint): types.S64 {
+  return fitting("s64", number, -(2 ** 63), 2 ** 63);
+}
+
+function fitting(type: string, number: number | bigint, from: number, below: number): number | bigint {
+  const isWhole = typeof number === "bigint" || Number.isInteger(number);
+  if (!isWhole || number < from || number >= below) throw new RangeError(`${number} is no ${type}`);
   return bigints ? BigInt(number) : Number(number);
+}
+
+/** A number of fewer bits, for the answer's field of this name: the engine would make another number of one that does not fit. */
+function unsigned(bits: 8 | 16 | 32, name: string, number: number): number {
+  if (Number.isInteger(number) && number >= 0 && number < 2 ** bits) return number;
+  throw new RangeError(`${name}: ${number} is no whole number from 0 to ${2 ** bits - 1}`);
+}
+
+function optionalUnsigned(bits: 8 | 16 | 32, name: string, number: number | null | undefined): number | undefined {
+  return number === null || number === undefined ? undefined : unsigned(bits, name, number);
 }
 
 /** For the module that `tidegate plugin build` makes: what the component exports. Of the hooks that are named methods must be there. */
@@ -246,8 +269,10 @@ export function component<C>(Class: PluginClass<C>, hooks: (keyof typeof METHODS
       },
     },
     subscribers: {
-      select: (message: types.Message, candidates: Candidate[]) => plugin.select(new Message(message), candidates),
-      pick: (message: types.Message, group: string, members: Candidate[]) => plugin.pick?.(new Message(message), group, members),
+      select: (message: types.Message, candidates: Candidate[]) => then(plugin.select(new Message(message), candidates), loweredSelection),
+      pick(message: types.Message, group: string, members: Candidate[]) {
+        return then(plugin.pick?.(new Message(message), group, members), (index) => optionalUnsigned(32, "pick", index));
+      },
     },
     deliver: {
       onDeliver(message: types.Message, session: types.Session, clientId: string) {
@@ -317,41 +342,78 @@ function optionalBytes(value: Uint8Array | string | null | undefined): Uint8Arra
 
 function lowered(answer: Verdict | Drop): unknown {
   switch (answer.tag) {
-    case "edit":
-      return { tag: "edit", val: { ...answer.patch, payload: optionalBytes(answer.patch.payload) } };
+    case "edit": {
+      const { payload, qos, ...others } = answer.patch;
+      return { tag: "edit", val: { ...others, payload: optionalBytes(payload), qos: optionalUnsigned(8, "qos", qos) } };
+    }
     case "refuse":
-      return { tag: "refuse", val: answer.code };
-    default:
+      return { tag: "refuse", val: unsigned(8, "code", answer.code) };
+    case "next":
+    case "accept":
+    case "swallow":
+    case "drop":
       return { tag: answer.tag };
+    default:
+      throw noAnswer(answer);
   }
 }
 
 function loweredChange(answer: Next | Accept | Change | Refuse): unknown {
-  return answer.tag === "change" ? { tag: "edit", val: { filter: answer.filter, qos: answer.qos } } : lowered(answer);
+  if (answer.tag !== "change") return lowered(answer);
+  return { tag: "edit", val: { filter: answer.filter, qos: optionalUnsigned(8, "qos", answer.qos) } };
 }
 
 function loweredDecision(answer: Next | Allow | Deny): unknown {
-  return answer.tag === "next" ? answer : { tag: answer.tag, val: { filter: answer.filter, ttlMs: answer.ttlMs } };
+  switch (answer.tag) {
+    case "allow":
+    case "deny":
+      return { tag: answer.tag, val: { filter: answer.filter, ttlMs: unsigned(32, "ttlMs", answer.ttlMs) } };
+    case "next":
+      return answer;
+    default:
+      throw noAnswer(answer);
+  }
+}
+
+function loweredSelection({ choice, cacheMs }: Selection): unknown {
+  if (choice.tag !== "all") choice.val.forEach((index) => unsigned(32, "index", index));
+  return { choice, cacheMs: unsigned(32, "cacheMs", cacheMs) };
 }
 
 function loweredOutcome(answer: Next | Grant | Refuse | Challenge): unknown {
   switch (answer.tag) {
     case "refuse":
-      return { tag: "refuse", val: { code: answer.code, text: answer.text } };
+      return { tag: "refuse", val: { code: unsigned(8, "code", answer.code), text: answer.text } };
     case "challenge":
       return { tag: "challenge", val: { data: answer.data, state: answer.state } };
     case "grant": {
-      const { rules = [], expiresMs, attributes = {}, data, ...others } = answer.terms;
+      const { rules = [], expiresMs, attributes = {}, data, quotas, ...others } = answer.terms;
       const val = {
         ...others,
-        rules: rules.map(({ allow = true, action, filter, maxQos = 2 }) => ({ allow, action, filter, maxQos })),
+        rules: rules.map(({ allow = true, action, filter, maxQos = 2 }) => ({ allow, action, filter, maxQos: unsigned(8, "maxQos", maxQos) })),
         expiresMs: expiresMs === undefined ? undefined : u64(expiresMs),
         attributes: Object.entries(attributes),
         data: optionalBytes(data),
+        quotas: quotas && loweredQuotas(quotas),
       };
       return { tag: "grant", val };
     }
-    default:
+    case "next":
       return { tag: "next" };
+    default:
+      throw noAnswer(answer);
   }
+}
+
+function loweredQuotas({ messagesPerSecond, bytesPerSecond, subscriptions, inflight }: types.Quotas): types.Quotas {
+  return {
+    messagesPerSecond: optionalUnsigned(32, "messagesPerSecond", messagesPerSecond),
+    bytesPerSecond: optionalUnsigned(32, "bytesPerSecond", bytesPerSecond),
+    subscriptions: optionalUnsigned(32, "subscriptions", subscriptions),
+    inflight: optionalUnsigned(16, "inflight", inflight),
+  };
+}
+
+function noAnswer(answer: unknown): TypeError {
+  return new TypeError(`${JSON.stringify(answer)} is no answer to this hook`);
 }

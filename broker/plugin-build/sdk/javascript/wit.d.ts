@@ -6,6 +6,8 @@
 declare module "tidegate:plugin/types@0.1.0" {
   /** QuickJS has numbers here, StarlingMonkey bigints. */
   export type U64 = number | bigint;
+  /** The same, with a sign. */
+  export type S64 = number | bigint;
   /** A client's session, unique in the life of the broker. */
   export type Session = U64;
   /** An MQTT 5 reason code (section 2.4). */
@@ -355,7 +357,7 @@ declare module "tidegate:plugin/kv@0.1.0" {
   export { delete_ as delete };
   /** Adds to a counter and returns its new value. A counter that is not there begins at 0. Its ttl runs from the first `add`; later
    * ones do not prolong it. */
-  export function add(key: string, delta: import("tidegate:plugin/types@0.1.0").U64, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): import("tidegate:plugin/types@0.1.0").U64;
+  export function add(key: string, delta: import("tidegate:plugin/types@0.1.0").S64, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): import("tidegate:plugin/types@0.1.0").S64;
   /** Sets `new`, or removes the key if that is none, if the value is still `old`; says whether it was. Without a ttl, what was there keeps its time. */
   export function swap(key: string, old: Uint8Array | null | undefined, new_: Uint8Array | null | undefined, ttlMs: import("tidegate:plugin/types@0.1.0").U64 | null | undefined): boolean;
   export function keys(prefix: string, after: string | null | undefined, limit: number): string[];

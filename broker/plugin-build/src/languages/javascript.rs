@@ -71,6 +71,8 @@ fn entry(project: &Project<'_>) -> String {
     let exports: String = hooks.iter().map(|hook| format!(", {}", in_camel_case(hook))).collect();
     format!(
         "// Made of tidegate-plugin.toml.\n\
+         // What the engine lacks comes before whoever uses it.\n\
+         import \"../../tidegate/text.ts\";\n\
          import Plugin from {:?};\n\
          import {{ component }} from \"../../tidegate/tidegate.ts\";\n\n\
          export const {{ lifecycle{exports} }} = component(Plugin, {hooks:?});\n",

@@ -98,10 +98,14 @@ fn flags(folder: &Path) -> Option<String> {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
     let folder = std::path::absolute(folder).ok()?;
-    let flag =
-        |from: &Path, to: &str| Some(format!("{:?}", format!("--remap-path-prefix={}={to}", from.to_str()?)));
-    let flags = [flag(&cargo_home, "/cargo")?, flag(&folder, "/plugin")?];
-    Some(format!("target.{TARGET}.rustflags=[{}]", flags.join(", ")))
+    remapping(&[(&cargo_home, "/cargo"), (&folder, "/plugin")])
+}
+
+/// For `cargo --config`.
+fn remapping(folders: &[(&Path, &str)]) -> Option<String> {
+    let flags = folders.iter().map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from.to_str()?)));
+    let flags = toml::Value::from(flags.collect::<Option<Vec<String>>>()?);
+    Some(format!("target.{TARGET}.rustflags={flags}"))
 }
 
 fn answer(command: &str, why: &'static str) -> Failure {
@@ -112,4 +116,20 @@ fn rustc(folder: &Path) -> Command {
     let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     command.current_dir(folder);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_any_name_are_left_out_of_panics() {
+        for folder in ["/home/a", "/home/a b", "/home/\"a\"", "/home/\u{7f}\u{301}", "/home/\t'a'", "C:\\a"] {
+            let config = remapping(&[(Path::new(folder), "/plugin")]).expect("it is text");
+            let config: toml::Table = config.parse().unwrap_or_else(|error| panic!("{config}: {error}"));
+            let flags = config["target"][TARGET]["rustflags"].as_array().expect("a list");
+            let expected = format!("--remap-path-prefix={folder}=/plugin");
+            assert_eq!(flags, &[toml::Value::from(expected)]);
+        }
+    }
 }

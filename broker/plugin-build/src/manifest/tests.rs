@@ -5,7 +5,9 @@ fn project(manifest: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(MANIFEST), manifest).unwrap();
     fs::write(folder.path().join("plugin.c"), "").unwrap();
-    fs::write(folder.path().join("plugin.py"), "").unwrap();
+    for file in ["plugin.py", "my-plugin.py", "class.py", "plugin2.py"] {
+        fs::write(folder.path().join(file), "").unwrap();
+    }
     folder
 }
 
@@ -21,6 +23,8 @@ fn sources_have_usual_names_and_may_have_others() {
     let several = format!("{beginning}source = ['plugin.c', 'plugin.py']");
     assert_eq!(read(several.as_str()), ["plugin.c", "plugin.py"]);
     assert_eq!(read("name = 'x'\nlang = 'rust'"), ["src/lib.rs"]);
+    let python = "name = 'x'\nlang = 'python'\nhooks = ['acl']\nsource = 'plugin2.py'";
+    assert_eq!(read(python), ["plugin2.py"]);
 }
 
 #[test]
@@ -38,6 +42,7 @@ fn a_folder_without_one_is_no_project() {
 #[test]
 fn errors_name_the_key() {
     let c = "name = 'x'\nlang = 'c'\n";
+    let python = "name = 'x'\nlang = 'python'\nhooks = ['acl']\n";
     for (manifest, complaint) in [
         ("lang = 'c'", "missing field `name`"),
         ("name = 'X'\nlang = 'c'", "key `name`: \"X\" is no name for a plugin"),
@@ -54,6 +59,12 @@ fn errors_name_the_key() {
             "name = 'x'\nlang = 'python'\nhooks = ['acl']\nsource = ['plugin.py', 'plugin.c']",
             "key `source`: in Python it is one file",
         ),
+        (
+            &format!("{python}source = 'my-plugin.py'"),
+            "key `source`: Python cannot import my-plugin.py; a file such as my_plugin.py it can",
+        ),
+        (&format!("{python}source = 'class.py'"), "key `source`: Python cannot import class.py"),
+        (&format!("{python}source = 'plugin.c'"), "key `source`: Python cannot import plugin.c"),
     ] {
         let folder = project(manifest);
         let failure = Manifest::read(folder.path()).unwrap_err().to_string();

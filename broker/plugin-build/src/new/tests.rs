@@ -65,6 +65,23 @@ fn nothing_of_anybodys_is_written_over() {
 }
 
 #[test]
+fn a_project_that_cannot_be_finished_leaves_nothing_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("shout");
+    let fill = || {
+        files::write(&folder.join("src/lib.rs"), b"")?;
+        files::write(&folder.join("README.md"), b"")?;
+        files::write(&folder.join("README.md/no-folder"), b"")
+    };
+    let failure = whole_or_nothing(&folder, fill).unwrap_err();
+    assert!(failure.to_string().contains("README.md"), "{failure}");
+    assert!(!folder.exists());
+    fs::create_dir(&folder).unwrap();
+    whole_or_nothing(&folder, fill).unwrap_err();
+    assert!(folder.is_dir() && files::is_free(&folder), "the folder was there before");
+}
+
+#[test]
 fn a_package_has_a_name_that_cargo_takes() {
     let package = |name| template(name, Language::Rust, Hook::Publish).package();
     for (name, expected) in [

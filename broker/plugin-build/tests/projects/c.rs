@@ -21,6 +21,16 @@ fn a_project_in_c() {
     let interfaces = project.built();
     assert!(interfaces.exports("publish") && interfaces.exports("timer-handler"), "{interfaces}");
 
+    // What need not be there, may be.
+    project.edit(
+        "tidegate-plugin.toml",
+        "\"timer-handler\"]",
+        "\"timer-handler\", \"events\", \"subscribers\"]",
+    );
+    fs::write(project.file("timers.c"), include_str!("more.c")).unwrap();
+    project.built();
+
+    what_it_prints_is_there_line_by_line(&project);
     its_reader_of_json_finds_its_way_through_any_text(&project);
 
     // The SDK is written if it is missing, and replaced on demand only.
@@ -40,13 +50,25 @@ fn a_project_in_c() {
     assert!(built.complained.contains("error: use of undeclared identifier 'tokem'"), "{built:?}");
 }
 
-/// Natively, with what Zig's compiler checks while it runs.
+/// In Node, without the adapter between WASI 0.1 and the broker's.
+fn what_it_prints_is_there_line_by_line(project: &Workplace) {
+    fs::write(project.file("prints.mjs"), include_str!("prints.mjs")).unwrap();
+    let mut node = Command::new("node");
+    let ran = Said::by(node.arg(project.file("prints.mjs")).arg(project.file("build/work/module.wasm")));
+    assert!(ran.good && ran.said == "good\n", "{ran:?}");
+}
+
+/// Natively, with what Zig's compiler checks while it runs. It has no sanitizer of addresses: the program has guards of its own.
 fn its_reader_of_json_finds_its_way_through_any_text(project: &Workplace) {
     // All of the bindings that it needs.
     let types = "#pragma once\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\
                  typedef struct { uint8_t *ptr; size_t len; } tg_string_t;\nvoid tg_string_free(tg_string_t *ret);\n";
     fs::write(project.file("tg.h"), types).unwrap();
     fs::write(project.file("json.c"), include_str!("json.c")).unwrap();
+    let bindings = project.text("build/work/bindings/tg.c");
+    let (_, free) = bindings.split_once("\nvoid tg_string_free(").expect("the bindings have it");
+    let (free, _) = free.split_once("\n}").expect("it ends");
+    fs::write(project.file("free.h"), format!("void tg_string_free({free}\n}}\n")).unwrap();
     let mut cc = Command::new(languages().join("c/tools/bin/python"));
     cc.args([
         "-m",

@@ -41,6 +41,25 @@ fn a_folder_without_manifest_is_no_project() {
     }
 }
 
+#[test]
+fn a_folder_for_compilers_loses_no_files_of_somebody_else() {
+    for language in ["c", "python"] {
+        let project = Workplace::with_project(&["--lang", language]);
+        let mine = project.file("mine/letter");
+        fs::create_dir(project.file("mine")).unwrap();
+        fs::write(&mine, "mine").unwrap();
+        let built = project.run(&["build", "shout", "--tools", "shout/mine"]);
+        let expected = "mine is there already, and is neither empty nor a virtual environment of Python: name another folder";
+        assert!(built.failure().contains(expected), "{built:?}");
+        assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
+        fs::create_dir(project.file(".venv")).unwrap();
+        fs::write(project.file(".venv/letter"), "mine").unwrap();
+        let built = project.run(&["build", "shout"]);
+        assert!(built.failure().contains(".venv is there already"), "{built:?}");
+        assert_eq!(fs::read_to_string(project.file(".venv/letter")).unwrap(), "mine");
+    }
+}
+
 /// What each language needs first, and what brings it.
 const TOOLS: [(&str, &str, &str, &str); 4] = [
     ("rust", "rustc", "Rust (rustc)", "https://rustup.rs"),

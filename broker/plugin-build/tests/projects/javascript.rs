@@ -10,6 +10,7 @@ fn a_project_in_typescript() {
     assert!(interfaces.exports("lifecycle") && interfaces.exports("publish"), "{interfaces}");
     assert!(!interfaces.exports("auth"), "{interfaces}");
     texts_are_those_of_other_engines(&project);
+    numbers_that_do_not_fit_are_no_answers(&project);
 
     // What the compiler says is shown.
     project.edit("plugin.ts", "return next;", "return nxt;");
@@ -40,6 +41,13 @@ fn a_project_in_javascript() {
     );
     project.built();
 
+    // They may want at once what the engine lacks and the SDK brings.
+    let package =
+        "new TextDecoder().decode(new TextEncoder().encode(\"hello\"));\nconsole.log.bind(console);\n";
+    fs::write(project.file("package.js"), package).unwrap();
+    project.edit("plugin.js", "import { bytes,", "import \"./package.js\";\nimport { bytes,");
+    project.built();
+
     // The other engine, with a package of its own.
     project.edit("tidegate-plugin.toml", "engine = \"quickjs\"", "engine = \"starlingmonkey\"");
     let built = project.build();
@@ -55,14 +63,27 @@ fn a_project_in_javascript() {
 
 /// What QuickJS lacks and the SDK brings, beside what Node has.
 fn texts_are_those_of_other_engines(project: &Workplace) {
-    fs::write(project.file("build/work/log.js"), "export function log() {}\n").unwrap();
+    assert_eq!(said_in_node(project, "text", include_str!("compare.mjs")), "20000 texts, 20000 bytes\n");
+}
+
+fn numbers_that_do_not_fit_are_no_answers(project: &Workplace) {
+    assert_eq!(said_in_node(project, "tidegate", include_str!("numbers.mjs")), "238 numbers\n");
+}
+
+/// What a script says that imports this file of the SDK, with a broker that has nothing to say.
+fn said_in_node(project: &Workplace, file: &str, script: &str) -> String {
+    let broker = "export function log() {}\nexport const document = () => \"\", secret = () => undefined;\n";
+    fs::write(project.file("build/work/broker.js"), broker).unwrap();
     let mut esbuild = Command::new(project.file("node_modules/.bin/esbuild"));
-    esbuild.args(["tidegate/text.ts", "--bundle", "--format=esm", "--outfile=build/work/text.mjs"]);
-    esbuild.arg("--alias:tidegate:plugin/logging@0.1.0=./build/work/log.js").current_dir(project.file("."));
+    esbuild.arg(format!("tidegate/{file}.ts")).args(["--bundle", "--format=esm"]);
+    esbuild.arg(format!("--outfile=build/work/{file}.mjs")).current_dir(project.file("."));
+    for interface in ["config", "logging"] {
+        esbuild.arg(format!("--alias:tidegate:plugin/{interface}@0.1.0=./build/work/broker.js"));
+    }
     let bundled = Said::by(&mut esbuild);
     assert!(bundled.good, "{bundled:?}");
-    fs::write(project.file("build/work/compare.mjs"), include_str!("compare.mjs")).unwrap();
-    let compared = Said::by(Command::new("node").arg(project.file("build/work/compare.mjs")));
-    assert!(compared.good, "{compared:?}");
-    assert_eq!(compared.said, "20000 texts, 20000 bytes\n");
+    fs::write(project.file("build/work/script.mjs"), script).unwrap();
+    let ran = Said::by(Command::new("node").arg(project.file("build/work/script.mjs")));
+    assert!(ran.good, "{ran:?}");
+    ran.said
 }

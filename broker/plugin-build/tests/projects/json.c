@@ -1,16 +1,48 @@
-// The reader of JSON of the SDK for C, on this machine: what it finds in texts that are JSON, and that it stays within those that are not.
-
-#include "tidegate_json.h"
+// The reader of JSON of the SDK for C, on this machine: what it finds in texts that are JSON, that it stays within those that are not, and that
+// all it allocates is freed.
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-void tg_string_free(tg_string_t *text) {
-  free(text->ptr);
-  *text = (tg_string_t){0};
+// What is allocated ends with bytes that nobody may touch, and is counted until it is freed.
+static size_t allocated;
+enum { GUARD = 16, GUARDED = 0xA5 };
+
+static void *counted_calloc(size_t count, size_t size) {
+  size_t len = count * size;
+  uint8_t *memory = malloc(GUARD + len + GUARD);
+  assert(memory);
+  memcpy(memory, &len, sizeof len);
+  memset(memory + GUARD, 0, len);
+  memset(memory + GUARD + len, GUARDED, GUARD);
+  allocated++;
+  return memory + GUARD;
 }
 
-// Looks at everything there is. What is not within `text` is found by the sanitizer.
+static void counted_free(void *at) {
+  if (!at) return;
+  uint8_t *memory = (uint8_t *)at - GUARD;
+  size_t len;
+  memcpy(&len, memory, sizeof len);
+  for (size_t guard = 0; guard < GUARD; guard++) assert(memory[GUARD + len + guard] == GUARDED);
+  allocated--;
+  free(memory);
+}
+
+#define calloc counted_calloc
+#define free counted_free
+#include "tidegate_json.h"
+// That of the bindings.
+#include "free.h"
+#undef calloc
+#undef free
+
+// Looks at everything there is.
 static void walk(tg_json_t value, int depth) {
   tg_string_t text;
   double number;
@@ -30,23 +62,29 @@ static void walk(tg_json_t value, int depth) {
 
 static void any_text(void) {
   const char letters[] = "{}[]\",:\\ua0d8DCbf n-1.eE9x \t\0\xc3\xa9";
+  // A page between two that nobody may read: a text touches one of them, so that a step too far is the end.
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char *pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert(pages != MAP_FAILED);
+  assert(mprotect(pages, page, PROT_NONE) == 0 && mprotect(pages + 2 * page, page, PROT_NONE) == 0);
   for (int round = 0; round < 300000; round++) {
     size_t len = (size_t)rand() % 40;
-    // At the end of what was allocated, so that a step too far is seen.
-    char *text = malloc(len + 1);
+    char *text = pages + page + (round % 2 ? 0 : page - len);
     for (size_t at = 0; at < len; at++) text[at] = letters[(size_t)rand() % (sizeof letters - 1)];
-    tg_json_t value = tg_json(text, len);
+    tg_json_t value = tg_json(text, len), only = tg_json_only(text, len);
     assert(!value.at || (value.at >= text && value.end <= text + len));
+    assert(!only.at || (only.at == value.at && only.end == value.end));
     walk(value, 0);
-    free(text);
+    assert(allocated == 0);
   }
 }
+
+static tg_json_t json(const char *text) { return tg_json(text, strlen(text)); }
 
 static void says(tg_json_t value, const char *expected) { assert(tg_json_says(value, expected)); }
 
 int main(void) {
-  const char *json = " {\"a\": [1, 2.5, \"x\\n\\u00e9\\ud83d\\ude00\\ud83dx\"], \"b\\\"\": {\"c\": null, \"d\": \"]}\"}, \"e\": -3e2, \"e\": 0x10}";
-  tg_json_t object = tg_json(json, strlen(json));
+  tg_json_t object = json(" {\"a\": [1, 2.5, \"x\\n\\u00e9\\ud83d\\ude00\\ud83dx\"], \"b\\\"\": {\"c\": null, \"d\": \"]}\"}, \"e\": -3e2, \"e\": 0x10}");
   double number;
   says(tg_json_member(tg_json_member(object, "b\""), "d"), "]}");
   assert(!tg_json_member(object, "f").at);
@@ -58,6 +96,25 @@ int main(void) {
   assert(tg_json_next(&inside, &none, &item));
   says(item, "x\n\u00e9\U0001F600\uFFFDx");
   assert(!tg_json_next(&inside, &none, &item));
+
+  // Empty, and wrong after a while.
+  says(tg_json_member(json("{\"\": \"\"}"), ""), "");
+  tg_string_t text;
+  assert(!tg_json_text(json("\"abc\\x\""), &text) && !text.ptr);
+  assert(!tg_alloc(0));
+
+  // One bracket is not another.
+  for (const char *const *wrong = (const char *const[]){"{\"a\": 1]", "[\"a\": 1}", "{\"a\": 1", NULL}; *wrong; wrong++) {
+    assert(!tg_json_inside(json(*wrong)).at && !tg_json_member(json(*wrong), "a").at);
+  }
+
+  // Alone, or with others.
+  assert(tg_json_number(tg_json_only(" 21.5\r\n", 7), &number) && number == 21.5);
+  for (const char *const *wrong = (const char *const[]){"21.5 22", ",21.5", "21.5,", "21.5]", "", " ", NULL}; *wrong; wrong++) {
+    assert(!tg_json_only(*wrong, strlen(*wrong)).at);
+  }
+  assert(!tg_json_only("21.5\0", 5).at);
+  assert(allocated == 0);
   any_text();
   puts("good");
 }

@@ -12,6 +12,7 @@ const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes) {
   const char *wrong = tg_config_has_only("from to");
   if (!wrong) wrong = tg_config_text("from", &from);
   if (!wrong) wrong = tg_config_text("to", &to);
+  if (!wrong && tg_has_any(from, "+#")) wrong = "config key `from`: expected a topic, without + and #";
   tg_string_t filter = tg_print("%.*s/#", TG_ARG(from));
   tg_scope_t *scope = tg_scope(scopes, "publish");
   tg_about(scope, filter);
@@ -31,7 +32,10 @@ tg_verdict_t plugin_on_publish(const tg_message_t *message) {
   if (battery > 100 || humidity > 1000) return tg_publish_refuse(TG_PAYLOAD_FORMAT_INVALID);
 
   tg_string_t told = tg_print("{\"battery\":%d,\"celsius\":%.2f,\"humidity\":%.1f}", battery, centidegrees / 100.0, humidity / 10.0);
-  tg_string_t topic = tg_print("%.*s%.*s", TG_ARG(to), (int)(message->topic.len - from.len), (const char *)message->topic.ptr + from.len);
+  // The scope has `from` itself, too.
+  size_t above = message->topic.len < from.len ? message->topic.len : from.len;
+  tg_string_t below = {message->topic.ptr + above, message->topic.len - above};
+  tg_string_t topic = tg_print("%.*s%.*s", TG_ARG(to), TG_ARG(below));
   tg_patch_t patch = tg_patch();
   tg_patch_topic(&patch, topic);
   tg_patch_payload(&patch, told.ptr, told.len);

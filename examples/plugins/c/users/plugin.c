@@ -24,7 +24,8 @@ static const char *check(tg_string_t name, tg_json_t user) {
     tg_string_t word;
     if (!tg_json_text(key, &word)) return (const char *)tg_print("secret `users`: %.*s: expected an object", TG_ARG(name)).ptr;
     bool is_token = tg_is(word, "token"), is_list = tg_is(word, "publish") || tg_is(word, "subscribe");
-    has_token |= is_token && *value.at == '"' && value.end - value.at > 2;
+    // Of several the last counts.
+    if (is_token) has_token = *value.at == '"' && value.end - value.at > 2;
     const char *wrong = NULL;
     if (!is_token && !is_list) wrong = (const char *)tg_print("secret `users`: %.*s: unknown key `%.*s`", TG_ARG(name), TG_ARG(word)).ptr;
     if (is_list && !is_list_of_texts(value)) {

@@ -21,6 +21,8 @@ class Frames(Plugin):
         if unknown:
             raise ValueError(f"config key `{min(unknown)}`: unknown; there are: `from`, `to`")
         self.origin, self.to = config.get("from", "raw"), config.get("to", "sensors")
+        if "+" in self.origin or "#" in self.origin:
+            raise ValueError("config key `from`: expected a topic, without + and #")
 
     def scopes(self) -> list[Scope]:
         return [Scope("publish", [f"{self.origin}/#"], wants=["payload"])]

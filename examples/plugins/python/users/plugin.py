@@ -45,7 +45,7 @@ class Users(Plugin):
             # Whoever has no name is for others to decide about.
             return Next()
         user = self.users.get(client.username)
-        if user is None or not compare_digest(user.token.encode(), client.password or b""):
+        if user is None or client.password is None or not compare_digest(user.token.encode(), client.password):
             log("info", "wrong user name or token", username=client.username, peer=client.peer)
             return Refuse(ReasonCode.BAD_USER_NAME_OR_PASSWORD)
         publish = [Rule(Action.PUBLISH, filter) for filter in user.publish]

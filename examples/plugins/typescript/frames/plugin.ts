@@ -6,7 +6,9 @@ export default class Frames {
   /** `[plugin.frames.config]` in the broker's config, with defaults: topics below `from` have frames, what is in them goes below `to`. */
   static config = { from: "raw", to: "sensors" };
 
-  constructor(readonly config: typeof Frames.config) {}
+  constructor(readonly config: typeof Frames.config) {
+    if (/[+#]/.test(config.from)) throw new Error("config key `from`: expected a topic, without + and #");
+  }
 
   scopes(): Scope[] {
     return [{ hook: "publish", filters: [`${this.config.from}/#`], wants: ["payload"] }];

@@ -38,7 +38,7 @@ export default class Users {
     // Whoever has no name is for others to decide about.
     if (typeof username !== "string") return next;
     const user = this.users.get(username);
-    if (user === undefined || !same(bytes(user.token), password ?? new Uint8Array())) {
+    if (user === undefined || !(password instanceof Uint8Array) || !same(bytes(user.token), password)) {
       log("info", "wrong user name or token", { username, peer });
       return refuse(ReasonCode.BadUserNameOrPassword);
     }

@@ -10,6 +10,7 @@ const char *plugin_init(const tg_start_t *start, tg_scopes_t *scopes) {
   (void)start;
   const char *wrong = tg_config_has_only("ttl_seconds");
   if (!wrong) wrong = tg_config_number("ttl_seconds", &ttl_seconds);
+  if (!wrong && !(ttl_seconds >= 0 && ttl_seconds <= UINT32_MAX / 1000)) wrong = "config key `ttl_seconds`: expected 0 to 4294967";
   // Other topics are for others to decide about.
   tg_about(tg_scope(scopes, "acl"), "devices/#");
   return wrong;

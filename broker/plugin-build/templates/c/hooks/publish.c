@@ -21,7 +21,9 @@ tg_verdict_t plugin_on_publish(const tg_message_t *message) {
   // It removes a retained message.
   if (payload.len == 0) return tg_publish_next();
   double celsius;
-  if (!tg_json_number(tg_json(payload.ptr, payload.len), &celsius)) return tg_publish_refuse(TG_PAYLOAD_FORMAT_INVALID);
+  bool is_number = tg_json_number(tg_json_only(payload.ptr, payload.len), &celsius);
+  // So many degrees that there is no number for them in the other scale.
+  if (!is_number || !isfinite(celsius * 1.8 + 32)) return tg_publish_refuse(TG_PAYLOAD_FORMAT_INVALID);
   int digits = (int)decimals;
   tg_string_t both =
       tg_print("{\"celsius\":%.*f,\"fahrenheit\":%.*f}", digits, celsius, digits, celsius * 1.8 + 32);

@@ -9,6 +9,7 @@ export default class OwnTopics {
   /** @param {typeof OwnTopics.config} config */
   constructor(config) {
     this.config = config;
+    if (!(config.ttl_seconds >= 0 && config.ttl_seconds <= 4294967)) throw new Error("config key `ttl_seconds`: expected 0 to 4294967");
   }
 
   /** Other topics are for others to decide about. @returns {import("./tidegate/tidegate.ts").Scope[]} */
@@ -21,6 +22,6 @@ export default class OwnTopics {
     const own = `devices/${clientId}/`;
     // A client id may hold anything, but reaches no further than its level.
     const isLevel = clientId !== "" && !/[/+#]/.test(clientId);
-    return isLevel && topic.startsWith(own) ? allow(`${own}#`, this.config.ttl_seconds * 1000) : deny(topic);
+    return isLevel && topic.startsWith(own) ? allow(`${own}#`, Math.round(this.config.ttl_seconds * 1000)) : deny(topic);
   }
 }

@@ -10,7 +10,8 @@ export default class Passwords {
     // Whoever has no name is for others to decide about.
     if (typeof username !== "string") return next;
     const expected = secret(username);
-    if (typeof expected !== "string" || !same(bytes(expected), password ?? new Uint8Array())) {
+    const isRight = typeof expected === "string" && password instanceof Uint8Array && same(bytes(expected), password);
+    if (!isRight) {
       log("info", "wrong user name or password", { username, peer });
       return refuse(ReasonCode.BadUserNameOrPassword);
     }

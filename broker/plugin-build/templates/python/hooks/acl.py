@@ -12,6 +12,10 @@ class Config:
     # For how long the broker may remember what a client may do.
     ttl_seconds: int = 60
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.ttl_seconds <= 4294967:
+            raise ValueError("config key `ttl_seconds`: expected 0 to 4294967")
+
 
 class OwnTopics(Plugin):
     Config = Config

@@ -14,7 +14,7 @@ class Passwords(Plugin):
             # Whoever has no name is for others to decide about.
             return Next()
         expected = secret(client.username)
-        if expected is None or not compare_digest(expected.encode(), client.password or b""):
+        if expected is None or client.password is None or not compare_digest(expected.encode(), client.password):
             log("info", "wrong user name or password", username=client.username, peer=client.peer)
             return Refuse(ReasonCode.BAD_USER_NAME_OR_PASSWORD)
         return Grant(

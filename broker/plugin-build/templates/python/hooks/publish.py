@@ -30,8 +30,10 @@ class Temperatures(Plugin):
             celsius = float(message.payload)
         except ValueError:
             celsius = math.nan
-        if not math.isfinite(celsius):
+        fahrenheit = celsius * 1.8 + 32
+        # So many degrees that there is no number for them in the other scale.
+        if not math.isfinite(fahrenheit):
             return Refuse(ReasonCode.PAYLOAD_FORMAT_INVALID)
         decimals = self.config.decimals
-        both = {"celsius": round(celsius, decimals), "fahrenheit": round(celsius * 1.8 + 32, decimals)}
+        both = {"celsius": round(celsius, decimals), "fahrenheit": round(fahrenheit, decimals)}
         return Edit(payload=json.dumps(both))

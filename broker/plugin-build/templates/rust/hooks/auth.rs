@@ -22,11 +22,11 @@ impl Authenticate for Passwords {
         let Some(username) = &client.username else {
             return Outcome::Next;
         };
-        let (expected, password) = (
-            config::secret(username),
-            client.password.unwrap_or_default(),
-        );
-        if !expected.is_some_and(|expected| same(expected.as_bytes(), &password)) {
+        let is_right = match (config::secret(username), &client.password) {
+            (Some(expected), Some(password)) => same(expected.as_bytes(), password),
+            _ => false,
+        };
+        if !is_right {
             info!("wrong user name or password", username, peer = client.peer);
             return Outcome::refuse(ReasonCode::BadUserNameOrPassword);
         }
@@ -53,6 +53,15 @@ tidegate_plugin::export!(Passwords: authenticate);
 mod tests {
     use super::*;
     use tidegate_plugin::testing::{Host, anonymous, connect};
+
+    #[test]
+    fn no_password_is_not_an_empty_one() {
+        let mut plugin: Passwords = Host::new().secret("alice", "").start().unwrap();
+        let mut client = anonymous("c1");
+        client.username = Some("alice".into());
+        let refused = Outcome::refuse(ReasonCode::BadUserNameOrPassword);
+        assert_eq!(plugin.authenticate(client), refused);
+    }
 
     #[test]
     fn the_right_password_lets_in() {

@@ -38,10 +38,10 @@ impl OnPublish for Temperatures {
             // It removes a retained message.
             return Verdict::Next;
         }
-        let Some(celsius) = number(&payload) else {
+        let Some((celsius, fahrenheit)) = both_scales(&payload) else {
             return Verdict::Refuse(ReasonCode::PayloadFormatInvalid);
         };
-        let (fahrenheit, decimals) = (celsius * 1.8 + 32.0, self.0.decimals);
+        let decimals = self.0.decimals;
         Edit::new()
             .payload(format!(
                 r#"{{"celsius":{celsius:.decimals$},"fahrenheit":{fahrenheit:.decimals$}}}"#
@@ -50,9 +50,11 @@ impl OnPublish for Temperatures {
     }
 }
 
-fn number(payload: &[u8]) -> Option<f64> {
-    let number: f64 = str::from_utf8(payload).ok()?.trim().parse().ok()?;
-    number.is_finite().then_some(number)
+/// None: it is no number, or so large that there is none for it in the other scale.
+fn both_scales(payload: &[u8]) -> Option<(f64, f64)> {
+    let celsius: f64 = str::from_utf8(payload).ok()?.trim().parse().ok()?;
+    let fahrenheit = celsius * 1.8 + 32.0;
+    fahrenheit.is_finite().then_some((celsius, fahrenheit))
 }
 
 tidegate_plugin::export!(Temperatures: on_publish);
@@ -72,7 +74,9 @@ mod tests {
                 .payload(r#"{"celsius":21.50,"fahrenheit":70.70}"#)
                 .into()
         );
-        let refused = plugin.on_publish(message("sensors/kitchen", "warm"));
-        assert_eq!(refused, Verdict::Refuse(ReasonCode::PayloadFormatInvalid));
+        for payload in ["warm", "21.5 warm", "1e308"] {
+            let refused = plugin.on_publish(message("sensors/kitchen", payload));
+            assert_eq!(refused, Verdict::Refuse(ReasonCode::PayloadFormatInvalid));
+        }
     }
 }

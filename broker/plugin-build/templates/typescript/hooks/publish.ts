@@ -18,9 +18,11 @@ export default class Temperatures {
     if (message.payload.length === 0) return next;
     const text = message.text().trim();
     const celsius = text === "" ? NaN : Number(text);
-    if (!Number.isFinite(celsius)) return refuse(ReasonCode.PayloadFormatInvalid);
+    const fahrenheit = celsius * 1.8 + 32;
+    // So many degrees that there is no number for them in the other scale.
+    if (!Number.isFinite(fahrenheit)) return refuse(ReasonCode.PayloadFormatInvalid);
     const rounded = (value: number) => Number(value.toFixed(this.config.decimals));
-    const both = { celsius: rounded(celsius), fahrenheit: rounded(celsius * 1.8 + 32) };
+    const both = { celsius: rounded(celsius), fahrenheit: rounded(fahrenheit) };
     return edit({ payload: JSON.stringify(both) });
   }
 }

@@ -30,6 +30,9 @@ impl Plugin for Frames {
     type Config = Config;
 
     fn new(_: Start, config: Config) -> Result<Self, String> {
+        if config.from.contains(['+', '#']) {
+            return Err("config key `from`: expected a topic, without + and #".into());
+        }
         Ok(Self(config))
     }
 

@@ -38,8 +38,10 @@ impl Plugin for Regions {
 
 impl Regions {
     fn is_in(&self, region: &str, candidate: &Candidate) -> bool {
-        let theirs = candidate.client_id.split_once('-');
-        theirs.is_some_and(|(theirs, _)| theirs == region || theirs == self.0.everywhere)
+        [region, &self.0.everywhere].iter().any(|theirs| {
+            let rest = candidate.client_id.strip_prefix(theirs);
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        })
     }
 }
 

@@ -30,8 +30,12 @@ impl Plugin for Users {
     fn new(_: Start, _: NoConfig) -> Result<Self, String> {
         let users = config::secret("users")
             .ok_or("secret `users`: grant it by `secrets.users = \"file:users.json\"`")?;
-        let users = serde_json::from_str(&users).map_err(|why| format!("secret `users`: {why}"))?;
-        Ok(Self(users))
+        let users: HashMap<String, User> =
+            serde_json::from_str(&users).map_err(|why| format!("secret `users`: {why}"))?;
+        match users.iter().find(|(_, user)| user.token.is_empty()) {
+            Some((name, _)) => Err(format!("secret `users`: {name}: it needs a `token`")),
+            None => Ok(Self(users)),
+        }
     }
 }
 
@@ -41,9 +45,11 @@ impl Authenticate for Users {
         let Some(username) = &client.username else {
             return Outcome::Next;
         };
-        let password = client.password.unwrap_or_default();
-        let user = self.0.get(username);
-        let Some(user) = user.filter(|user| same(user.token.as_bytes(), &password)) else {
+        let is_right = |user: &&User| {
+            let password = client.password.as_deref();
+            password.is_some_and(|password| same(user.token.as_bytes(), password))
+        };
+        let Some(user) = self.0.get(username).filter(is_right) else {
             info!("wrong user name or token", username, peer = client.peer);
             return Outcome::refuse(ReasonCode::BadUserNameOrPassword);
         };
