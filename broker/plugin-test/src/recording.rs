@@ -9,10 +9,7 @@ use crate::trial::outcome;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tidegate_hooks::{
     AclRequest, Action, Attributes, AuthOutcome, AuthRefusal, AuthStep, Authorization,
     Candidate as HookCandidate, ConnectRequest, DeliverRequest, HookFailed, Observer, Patch, Permissions,
@@ -38,7 +35,7 @@ pub struct RecordingOptions {
 pub struct Recorder<S> {
     options: RecordingOptions,
     /// Clients that stand in the recording, and as whom. None: by what they said at CONNECT.
-    introduced: Mutex<HashMap<String, Option<Value>>>,
+    introduced: Mutex<HashMap<String, Option<Client>>>,
     /// Of sessions: filters of the last SUBSCRIBE that are still to be authorized.
     subscribing: Mutex<HashMap<SessionId, Vec<Subscribing>>>,
     sink: S,
@@ -85,14 +82,21 @@ impl<S: Fn(String) + Send + Sync> Recorder<S> {
 
     /// Who it is, the first time, and whenever it is somebody else.
     fn introduce(&self, client: &str, username: Option<&str>, attributes: &Attributes) {
+        let is_same = |known: &Client| {
+            known.username.as_deref() == username
+                && known.attributes.len() == attributes.iter().count()
+                && attributes
+                    .iter()
+                    .all(|(name, value)| known.attributes.get(name).is_some_and(|it| it == value))
+        };
+        let mut introduced = self.introduced.lock();
+        if introduced.get(client).is_some_and(|known| known.as_ref().is_none_or(is_same)) {
+            return;
+        }
         let attributes = attributes.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let step = Client { client: client.to_owned(), username: username.map(str::to_owned), attributes };
-        let known = serde_json::to_value(&step).ok();
-        match self.introduced.lock().entry(client.to_owned()) {
-            Entry::Occupied(before) if before.get().is_none() || *before.get() == known => return,
-            Entry::Occupied(mut before) => _ = before.insert(known),
-            Entry::Vacant(place) => _ = place.insert(known),
-        }
+        introduced.insert(client.to_owned(), Some(step.clone()));
+        drop(introduced);
         self.line("client", step, None);
     }
 
