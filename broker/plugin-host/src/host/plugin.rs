@@ -400,7 +400,13 @@ impl Plugin {
         let Some(seated) = seated else { return };
         let is_refused = matches!(self.state, PluginState::Refused { .. });
         match pending::refused(&seated).filter(|_| is_refused) {
-            Some(member) => self.context.registry.install(&member),
+            Some(member) => {
+                let name = &self.name;
+                tracing::warn!(
+                    "plugin {name}: what it would be asked about fails until it is mended, or its file is removed"
+                );
+                self.context.registry.install(&member);
+            }
             None => self.context.registry.remove(&self.name),
         }
     }

@@ -1,7 +1,7 @@
 //! What a start waits for, and what holds up what.
 
 use crate::{
-    guests,
+    guests, logs,
     place::{Place, generation, until},
 };
 use tidegate_plugin_host::{PluginState, WaitFor};
@@ -45,20 +45,21 @@ async fn a_plugin_that_turns_out_bad_leaves_what_it_would_forbid_forbidden() {
 
 #[tokio::test]
 async fn messages_that_a_plugin_would_have_been_asked_about_fail_while_it_is_refused() {
-    let place = Place::with("guard.wasm", &guests::next())
-        .table("guard", "on_deliver_fault = 'drop'\nscopes.publish = ['e/+']");
+    let place = Place::with("turned-away.wasm", &guests::next())
+        .table("turned-away", "on_deliver_fault = 'drop'\nscopes.publish = ['e/+']");
     let (host, reports) = place.try_start().await.unwrap();
     assert!(matches!(reports[0].state, PluginState::Refused { .. }), "{reports:?}");
     assert_eq!(place.fault("e/x").await, "no instance: refused at the start");
     assert!(place.publish("elsewhere").await.is_ok(), "the operator narrowed it");
     // As if it had never been there.
-    std::fs::remove_file(place.path("guard.wasm")).unwrap();
+    std::fs::remove_file(place.path("turned-away.wasm")).unwrap();
     until(&host, |reports| reports[0].state == PluginState::Waiting).await;
     assert!(place.publish("e/x").await.is_ok());
     // One that comes while messages flow was not asked before.
-    place.write("guard.wasm", guests::next());
+    place.write("turned-away.wasm", guests::next());
     until(&host, |reports| matches!(reports[0].state, PluginState::Refused { .. })).await;
     assert!(place.publish("e/x").await.is_ok());
+    assert_eq!(logs::lines("plugin turned-away: what it would be asked about fails until").len(), 1);
 }
 
 #[tokio::test]

@@ -554,9 +554,9 @@ impl Connection {
             event.about_text(topic).because(error.reason_code())
         });
         match fault_kind(&error) {
-            Some(_) => {
+            Some(fault) => {
                 let client_id = self.session.client_id();
-                warn!(%client_id, topic, %error, "message refused: a plugin failed");
+                warn!(%client_id, topic, %error, %fault, "message refused: a plugin failed");
             }
             None => debug!(topic, %error, "message refused"),
         }
